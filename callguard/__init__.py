@@ -1,0 +1,3 @@
+"""callguard: the consent gate for Asterisk."""
+
+__version__ = "0.1.0"

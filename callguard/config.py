@@ -1,0 +1,248 @@
+"""The configuration: one ``callguard.toml``, read once, checked whole, then frozen.
+
+Environment variables override it: ``CALLGUARD_ASTERISK__ARI_URL`` is ``ari_url`` in ``[asterisk]``. A secret stands
+in the environment or in a file that its ``…_secret_file`` names, never in the configuration's own text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+
+from callguard.core.model import Basis
+from callguard.errors import InputError
+
+ENVIRONMENT_PREFIX = "CALLGUARD_"
+DAY_S = 86_400
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+PurposeId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,59}$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Folder(_Model):
+    """A folder that callguard and Asterisk may see under two names (chroot, container, other host)."""
+
+    path_here: Path
+    path_in_asterisk: Path | None = None
+
+    @model_validator(mode="after")
+    def _plain_in_asterisk(self) -> Self:
+        # This name goes into the dialplan, where commas, colons and brackets mean something.
+        if not re.fullmatch(r"/[A-Za-z0-9_./-]*", str(self.in_asterisk)):
+            raise ValueError("path_in_asterisk: an absolute path of letters, digits, _ . / and - only")
+        return self
+
+    @property
+    def in_asterisk(self) -> Path:
+        return self.path_in_asterisk or self.path_here
+
+
+class Controller(_Model):
+    """For whom calls are made or taken, as the notice names them."""
+
+    name: Line
+    address: Line
+    contact: Line = Field(description="the data-protection officer or whoever answers, as it is spoken")
+    retention: Line = Field(description="how long recordings are kept, as it is spoken")
+    more_at: Line = Field(description="where the whole notice can be read, as it is spoken")
+
+
+class PurposeSetting(_Model):
+    """A purpose of a profile. `required` needs another basis than consent."""
+
+    id: PurposeId
+    basis: Basis
+    required: bool = False
+
+    @model_validator(mode="after")
+    def _consent_is_free(self) -> Self:
+        if self.required and self.basis is Basis.CONSENT:
+            raise ValueError("a purpose that rests on consent cannot be required (GDPR Art. 7(4))")
+        return self
+
+
+class Profile(_Model):
+    """A named call flow."""
+
+    controller: Name
+    languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=9)]
+    purposes: Annotated[tuple[PurposeSetting, ...], Field(min_length=1, max_length=1)]
+    on_refusal: Literal["continue"] = "continue"
+    region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+    answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_detriment(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            if data.get("on_refusal") == "goodbye":
+                raise ValueError("on_refusal: who refuses is served the same; goodbye is not allowed (GDPR Art. 7(4))")
+            if "default" in data:
+                raise ValueError("default: no answer is never a yes, so there is no default (GDPR Rec. 32)")
+        return data
+
+
+class Asterisk(_Model):
+    """Where Asterisk answers."""
+
+    ari_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")] = "http://127.0.0.1:8088"
+    ari_user: Line = "callguard"
+    ari_secret: SecretStr | None = Field(default=None, exclude=True)
+    ari_secret_file: Path | None = None
+    ami_host: Line = "127.0.0.1"
+    ami_port: Annotated[int, Field(ge=1, le=65535)] = 5038
+    ami_user: Line = "callguard"
+    ami_secret: SecretStr | None = Field(default=None, exclude=True)
+    ami_secret_file: Path | None = None
+    app: Annotated[str, StringConstraints(pattern=r"^callguard[a-z0-9-]{0,30}$")] = "callguard"
+
+
+class Recording(_Model):
+    """How recordings are made and what becomes of them."""
+
+    folder: Folder
+    files: Literal["mixed", "two"] = "mixed"
+    destroy_withdrawn_after_s: Annotated[int, Field(ge=0, le=DAY_S)] = 0
+
+
+class Prompts(_Model):
+    """Where texts and studio files are (`texts`; the package's own by default) and where audio is built."""
+
+    folder: Folder
+    texts: Path | None = None
+
+
+class Store(_Model):
+    path: Path
+
+
+class Config(_Model):
+    """The whole of it."""
+
+    asterisk: Asterisk = Asterisk()
+    recording: Recording
+    prompts: Prompts
+    store: Store
+    controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
+    profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _controllers_exist(self) -> Self:
+        for name, profile in self.profiles.items():
+            if profile.controller not in self.controllers:
+                raise ValueError(f"profiles.{name}.controller: there is no controller {profile.controller!r}")
+        return self
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
+    """Read, check and freeze the configuration.
+
+    Raises:
+        InputError: one line with file, line and field.
+    """
+    environment = os.environ if environment is None else environment
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", file=path) from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise InputError(f"not TOML: {error}", file=path, line=int(line[1]) if line else None) from error
+    asterisk = data.get("asterisk")
+    for name in ("ari_secret", "ami_secret"):
+        if isinstance(asterisk, dict) and name in asterisk:
+            raise InputError(
+                f"a secret stands in a file ({name}_file) or in the environment, not here",
+                file=path, line=_line_of(text, ("asterisk", name)), field=f"asterisk.{name}",
+            )  # fmt: skip
+    _override(data, environment)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = tuple(part for part in first["loc"] if part != "[key]")
+        raise InputError(
+            _plain(first["msg"]), file=path, line=_line_of(text, where), field=".".join(map(str, where))
+        ) from error
+    return config
+
+
+def secret(config: Config, name: Literal["ari", "ami"]) -> str:
+    """The password for ARI or AMI.
+
+    Raises:
+        InputError: none is set, or its file is missing, empty or readable by everyone.
+    """
+    given: SecretStr | None = getattr(config.asterisk, f"{name}_secret")
+    if given is not None:
+        return given.get_secret_value()
+    file: Path | None = getattr(config.asterisk, f"{name}_secret_file")
+    field = f"asterisk.{name}_secret_file"
+    if file is None:
+        raise InputError(
+            "no secret: name its file, or set CALLGUARD_ASTERISK__" + f"{name}_secret".upper(), field=field
+        )
+    try:
+        mode = file.stat().st_mode
+        value = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=file, field=field) from error
+    if mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise InputError("may be read by everyone: chmod 640", file=file, field=field)
+    if not value:
+        raise InputError("is empty", file=file, field=field)
+    return value
+
+
+def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
+            continue
+        *tables, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        table = data
+        for part in tables:
+            child = table.setdefault(part, {})
+            if not isinstance(child, dict):
+                raise InputError(f"{part} is not a table", field=name)
+            table = child
+        table[key] = value
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "there is no such setting")
+
+
+def _line_of(text: str, where: Sequence[str | int]) -> int | None:
+    """The line of a setting, or of the nearest table above it that is written there."""
+    table: tuple[str | int, ...] = ()
+    counts: dict[tuple[str | int, ...], int] = {}
+    best: tuple[int, int] = (0, 0)
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*(\[{1,2})\s*([\w.\"'-]+)\s*\]", line):
+            table = tuple(part.strip("\"'") for part in header[2].split("."))
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            here = table
+        elif key := re.match(r"\s*([\w.\"'-]+)\s*=", line):
+            here = (*table, *(part.strip("\"'") for part in key[1].split(".")))
+        else:
+            continue
+        if len(here) > best[0] and tuple(where[: len(here)]) == here:
+            best = (len(here), number)
+    return best[1] or None

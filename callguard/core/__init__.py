@@ -1,0 +1,1 @@
+"""What is decided. Pure: standard library only, no asyncio, clock, random or logging."""

@@ -1,0 +1,59 @@
+"""What a flow orders. Coarse, so that ARI and AGI can each carry them out in their own way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from callguard.core.model import Answer, Heard, Outcome, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Play the prompts one after another, then wait; the first wanted key ends it. One Answered comes back.
+
+    Attributes:
+        prompts: what to play.
+        keys: the sequences that end it.
+        wait_ms: how long to wait in silence after the last prompt.
+    """
+
+    prompts: tuple[Prompt, ...]
+    keys: frozenset[str]
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Commit what was answered, and what proves it. Saved or SaveFailed comes back.
+
+    `granted` names the purposes whose basis stands; `record` tells whether a recording will follow.
+    """
+
+    outcome: Outcome
+    answers: tuple[Answer, ...]
+    granted: tuple[str, ...]
+    record: bool
+    language: str
+    heard: tuple[Heard, ...]
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartRecording:
+    """A recording may begin when the call goes on, for these purposes and no other."""
+
+    purposes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give the call back to the dialplan with its outcome. Released or Lost comes back.
+
+    DIVERTED sends it to the place that the dialplan names for the profile.
+    """
+
+    outcome: Outcome
+    granted: tuple[str, ...] = ()
+
+
+Command = Ask | Save | StartRecording | Release

@@ -1,0 +1,112 @@
+"""The words that every other part uses, in telephony's and data protection's own terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Basis(StrEnum):
+    """Why personal data may be processed (GDPR Art. 6(1); names as in draft-howe-vcon-lawful-basis-02)."""
+
+    CONSENT = "consent"
+    CONTRACT = "contract"
+    LEGAL_OBLIGATION = "legal_obligation"
+    VITAL_INTERESTS = "vital_interests"
+    PUBLIC_TASK = "public_task"
+    LEGITIMATE_INTERESTS = "legitimate_interests"
+
+
+class GrantState(StrEnum):
+    """State of one purpose for one subject, after the W3C Data Privacy Vocabulary's consent statuses."""
+
+    REQUESTED = "requested"
+    GIVEN = "given"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    INVALIDATED = "invalidated"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """How the gate ended for a leg: the dialplan's CALLGUARD_STATE."""
+
+    GIVEN = "given"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    INFORMED = "informed"
+    DIVERTED = "diverted"
+    ERROR = "error"
+
+
+class Meaning(StrEnum):
+    """What a key means to the gate. Only GIVE gives; the others protect, and act at any time."""
+
+    GIVE = "give"
+    REFUSE = "refuse"
+    DETAILS = "details"
+    REPEAT = "repeat"
+    LANGUAGE = "language"
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """One named use of a recording, set by the controller, with the basis it rests on.
+
+    `required` is for a basis other than consent: such a call may not go on unrecorded, so who objects is diverted.
+    """
+
+    id: str
+    basis: Basis
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One piece of audio that is ready to be played.
+
+    Attributes:
+        id: profile and part, such as ``service/essential``.
+        language: BCP 47 tag.
+        version: the text's version.
+        media: path in Asterisk's view, absolute, without extension.
+        length_ms: length of the audio.
+        sha256: hash of each file by its format (``wav`` 8 kHz, ``wav16`` 16 kHz): Asterisk plays the one that suits
+            the channel.
+    """
+
+    id: str
+    language: str
+    version: str
+    media: str
+    length_ms: int
+    sha256: Mapping[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How much of a prompt was played to the subject."""
+
+    prompt: Prompt
+    heard_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one purpose on this leg, and what proves it.
+
+    Attributes:
+        purpose: which purpose.
+        state: GIVEN when a mapped key gave it, or (another basis) when the notice was heard; else why not.
+        key: the key or keys that decided, empty for silence, hang-up or failure.
+        reason: key, informed, silence, hangup, failed or limit.
+    """
+
+    purpose: Purpose
+    state: GrantState
+    key: str
+    reason: str

@@ -1,0 +1,111 @@
+"""A profile compiled to steps, once, when the configuration is loaded.
+
+Purposes and languages make more steps and more flows, never more states of the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from callguard.core.model import Basis, Prompt, Purpose
+
+# After "if you object, press 2" the caller gets this long to find the key; no answer is asked for.
+OBJECTION_WAIT_MS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Play the essential part; only when it has been heard does anything after it count."""
+
+    essential: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Inform:
+    """Purposes that rest on another basis than consent: say how to object, and wait a moment."""
+
+    purposes: tuple[Purpose, ...]
+    prompt: Prompt
+    wait_ms: int = OBJECTION_WAIT_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Ask for consent to one purpose; `again` is the short form after silence."""
+
+    purpose: Purpose
+    prompt: Prompt
+    again: Prompt
+    wait_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Save what was answered and finish."""
+
+
+Step = Notice | Inform | Question | Commit
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A profile as the gate walks it.
+
+    Attributes:
+        profile: its name.
+        purposes: all of its purposes.
+        languages: in the order in which the language key takes them; the first is where a call begins.
+        steps: a tuple of steps for each language, equal in shape.
+        details: the full layer for each language, in pieces that the details key skips.
+    """
+
+    profile: str
+    purposes: tuple[Purpose, ...]
+    languages: tuple[str, ...]
+    steps: Mapping[str, tuple[Step, ...]]
+    details: Mapping[str, tuple[Prompt, ...]]
+
+    @property
+    def may_not_go_unrecorded(self) -> bool:
+        return any(purpose.required for purpose in self.purposes)
+
+
+def compile_profile(
+    profile: str,
+    purposes: tuple[Purpose, ...],
+    languages: tuple[str, ...],
+    prompt: Callable[[str, str], Prompt],
+    details: Callable[[str], tuple[Prompt, ...]],
+    answer_wait_ms: int,
+) -> Flow:
+    """Make a flow: the notice, then what rests on another basis, then one question for each consent.
+
+    Args:
+        prompt: gives the prompt for a language and a part (``essential``, ``question-1``, ``again-1`` …).
+        details: gives the pieces of the full layer for a language.
+    """
+    informed = tuple(purpose for purpose in purposes if purpose.basis is not Basis.CONSENT)
+    asked = tuple(purpose for purpose in purposes if purpose.basis is Basis.CONSENT)
+
+    def steps(language: str) -> tuple[Step, ...]:
+        first = 1 + bool(informed)
+        return (
+            Notice(prompt(language, "essential")),
+            *([Inform(informed, prompt(language, "question-1"))] if informed else []),
+            *(
+                Question(
+                    purpose, prompt(language, f"question-{n}"), prompt(language, f"again-{n}"), answer_wait_ms
+                )
+                for n, purpose in enumerate(asked, first)
+            ),
+            Commit(),
+        )  # fmt: skip
+
+    return Flow(
+        profile,
+        purposes,
+        languages,
+        {language: steps(language) for language in languages},
+        {language: details(language) for language in languages},
+    )

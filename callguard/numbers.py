@@ -1,0 +1,29 @@
+"""Numbers as people and networks write them, to E.164."""
+
+from __future__ import annotations
+
+import re
+
+import phonenumbers
+
+# Digits with an optional plus and the separators people use. Anything else in a caller ID is not a number: a SIP
+# user name, an attempt at injection, or nothing.
+_WRITTEN = re.compile(r"\+?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
+
+
+def to_e164(written: str, region: str | None) -> str | None:
+    """The number in E.164 (ITU-T E.164, with plus), or None when it identifies nobody.
+
+    Args:
+        written: caller ID or what a person typed; hostile input is simply no number.
+        region: ISO 3166-1 alpha-2 code that national formats belong to; None takes only international ones.
+    """
+    if not _WRITTEN.fullmatch(written):
+        return None
+    try:
+        number = phonenumbers.parse(written, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))

@@ -1,0 +1,204 @@
+"""Every state of the gate with every event, watched by an observer that knows only the rules.
+
+The observer never looks into the gate's state: it judges what goes in and what comes out, as a caller, an agent and a
+regulator would. It is shared by the exhaustive search, by hypothesis and by the mutations.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+from callguard.core.commands import Ask, Command, Release, Save, StartRecording
+from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
+from callguard.core.model import Basis, Heard, Outcome
+from callguard.core.profile import Flow, Inform, Notice, Question
+
+PROTECTING = {"2", "3", "0", "#", "*9", "*8"}
+LONGEST_CALL = 40
+
+
+class Broken(AssertionError):
+    """A rule of the gate is broken."""
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What the outside knows of one leg.
+
+    Attributes:
+        ask: the Ask that waits for its answer.
+        informed_in: the language in which the essential part was heard whole, or none yet.
+        stands: purposes whose basis stands, by the rules.
+        refused: purposes that the subject said no to.
+        committed: purposes whose basis was given to Save, once Saved came back.
+        failed: a prompt failed, or the call went on without us.
+    """
+
+    ask: Ask | None = None
+    informed_in: str = ""
+    stands: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    saving: frozenset[str] | None = None
+    committed: frozenset[str] | None = None
+    failed: bool = False
+    over: bool = False
+
+    def sees_event(self, flow: Flow, event: Event) -> Observer:
+        match event:
+            case Answered():
+                assert self.ask is not None
+                return self._answered(flow, self.ask, event)
+            case Saved():
+                return replace(self, committed=self.saving, saving=None)
+            case SaveFailed():
+                return replace(self, committed=frozenset(), saving=None, failed=True)
+            case Released():
+                return replace(self, over=True)
+            case Lost():
+                return replace(self, failed=True)
+
+    def _answered(self, flow: Flow, ask: Ask, event: Answered) -> Observer:
+        language = ask.prompts[0].language
+        at = next(
+            (step for step in flow.steps[language] if ask.prompts[0] in _prompts(step)),
+            None,
+        )
+        seen = replace(self, ask=None)
+        if event.cause in {Cause.FAILED, Cause.HANGUP}:
+            return replace(seen, failed=self.failed or event.cause is Cause.FAILED, over=event.cause is Cause.HANGUP)
+        if event.cause is Cause.SILENCE:
+            if isinstance(at, Notice):
+                whole = all(part.heard_ms >= part.prompt.length_ms - 100 for part in event.heard) and event.heard
+                return replace(seen, informed_in=language) if whole else replace(seen, failed=True)
+            if isinstance(at, Inform) and self.informed_in == language:
+                return replace(seen, stands=self.stands | {purpose.id for purpose in at.purposes})
+            return seen
+        match event.keys:
+            case "1" if isinstance(at, Question) and self.informed_in == language and event.began_ms >= 0:
+                return replace(seen, stands=self.stands | {at.purpose.id})
+            case "2" | "*9" if isinstance(at, Question):
+                return replace(seen, refused=self.refused | {at.purpose.id}, stands=self.stands - {at.purpose.id})
+            case "2" | "*9":
+                open_ = {purpose.id for purpose in flow.purposes} - self.stands
+                return replace(seen, refused=self.refused | open_)
+            case "0" | "*8":  # all is asked again
+                return replace(seen, stands=frozenset(), refused=frozenset())
+            case "#":
+                return replace(seen, informed_in="", stands=frozenset(), refused=frozenset())
+        return seen
+
+    def sees_commands(self, flow: Flow, event: Event | None, commands: tuple[Command, ...]) -> Observer:
+        seen = self
+        for command in commands:
+            match command:
+                case Ask():
+                    seen = seen._ask(flow, command)
+                case Save():
+                    if not set(command.granted) <= self.stands:
+                        raise Broken(f"rules 2 and 3: {command.granted} saved, but only {set(self.stands)} stands")
+                    if command.record and (self.failed or not command.granted):
+                        raise Broken("rule 7: a recording announced in doubt")
+                    seen = replace(seen, saving=frozenset(command.granted))
+                case StartRecording():
+                    if not isinstance(event, Saved) or self.committed is None:
+                        raise Broken("rule 1: a recording begins without a committed basis")
+                    if not command.purposes or not set(command.purposes) <= self.committed:
+                        raise Broken("rule 1: a recording for a purpose without a committed basis")
+                    required = {purpose.id for purpose in flow.purposes if purpose.required}
+                    if not required <= set(command.purposes):
+                        raise Broken("rule 1: who is diverted is recorded")
+                case Release():
+                    seen._release(flow, command, commands)
+        return seen
+
+    def _ask(self, flow: Flow, ask: Ask) -> Observer:
+        if not ask.keys >= PROTECTING:
+            raise Broken("rule 2: a key that protects does not act")
+        if "1" in ask.keys:
+            language = ask.prompts[0].language
+            if self.informed_in != language:
+                raise Broken("rule 2: a yes is taken before the essential part was heard")
+            question = [s for s in flow.steps[language] if isinstance(s, Question) and ask.prompts[0] in _prompts(s)]
+            if not question or question[0].purpose.basis is not Basis.CONSENT:
+                raise Broken("rule 1: a sham yes is asked for")
+        return replace(self, ask=ask)
+
+    def _release(self, flow: Flow, release: Release, commands: tuple[Command, ...]) -> None:
+        recording = any(isinstance(command, StartRecording) for command in commands)
+        required = any(purpose.required for purpose in flow.purposes)
+        consents = {purpose.id for purpose in flow.purposes if purpose.basis is Basis.CONSENT}
+        if release.outcome is Outcome.DIVERTED and (recording or not required):
+            raise Broken("rule 5: a call that may go on unrecorded is diverted, or a diverted one is recorded")
+        if self.failed and (recording or release.outcome is not (Outcome.DIVERTED if required else Outcome.ERROR)):
+            raise Broken(f"rule 7: in doubt the outcome was {release.outcome}")
+        if recording and not release.granted:
+            raise Broken("rule 1: recorded for no purpose")
+        if release.outcome is Outcome.GIVEN and not consents <= self.stands:
+            raise Broken("rule 3: given without a key")
+        if consents and self.refused >= consents and release.outcome in {Outcome.GIVEN, Outcome.UNKNOWN}:
+            raise Broken("a no was not taken for a no")
+
+
+def _prompts(step: Any) -> tuple[Any, ...]:
+    return tuple(getattr(step, name) for name in ("essential", "prompt", "again") if hasattr(step, name))
+
+
+def events(observer: Observer) -> Iterator[Event]:
+    """Everything that can happen next: while an Ask waits, its answers; else what the store and the PBX may say."""
+    yield from (Saved(), SaveFailed(), Released(), Lost())
+    if observer.ask is None:
+        return
+    whole = tuple(Heard(prompt, prompt.length_ms) for prompt in observer.ask.prompts)
+    half = tuple(Heard(prompt, prompt.length_ms // 2) for prompt in observer.ask.prompts)
+    yield from (Answered(Cause.SILENCE, heard=whole), Answered(Cause.SILENCE, heard=half), Answered(Cause.SILENCE))
+    yield from (Answered(Cause.HANGUP, heard=half), Answered(Cause.FAILED))
+    for key in sorted(PROTECTING | {"1", "7"}):
+        yield Answered(Cause.KEY, key, 10, half)
+        yield Answered(Cause.KEY, key, -10, half)
+
+
+def advance(
+    gate: ModuleType, flow: Flow, state: Any, observer: Observer, event: Event
+) -> tuple[Any, Observer, tuple[Command, ...]] | None:
+    """One step, judged; None where the gate's table has no cell for it (the leg's boundary closes then)."""
+    try:
+        state, commands = gate.step(flow, state, event)
+    except gate.Unforeseen:
+        return None
+    observer = observer.sees_event(flow, event).sees_commands(flow, event, commands)
+    return state, observer, commands
+
+
+def begin(gate: ModuleType, flow: Flow) -> tuple[Any, Observer]:
+    state, commands = gate.start(flow)
+    return state, Observer().sees_commands(flow, None, commands)
+
+
+def explore(gate: ModuleType, flow: Flow) -> set[Any]:
+    """Breadth first to the last state. Returns the states, for the tests that ask about all of them.
+
+    What a state has heard and dropped grows without end and decides nothing, so it does not tell states apart; a test
+    shows that it decides nothing.
+    """
+    first = begin(gate, flow)
+    queue = deque([first])
+    seen = {_key(*first)}
+    while queue:
+        state, observer = queue.popleft()
+        for event in events(observer):
+            after = advance(gate, flow, state, observer, event)
+            if after is None:
+                continue
+            key = _key(after[0], after[1])
+            if key not in seen:
+                seen.add(key)
+                queue.append((after[0], after[1]))
+    return seen
+
+
+def _key(state: Any, observer: Observer) -> Any:
+    return replace(state, heard=(), dropped=0), observer

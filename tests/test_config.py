@@ -1,0 +1,115 @@
+"""Configuration: whole, frozen, and one clear line for what cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from callguard import config
+from callguard.core.model import Basis
+from callguard.errors import InputError
+
+GOOD = """\
+[asterisk]
+ari_url = "http://127.0.0.1:8088"
+
+[recording.folder]
+path_here = "/var/spool/callguard"
+path_in_asterisk = "/srv/recordings"
+
+[prompts.folder]
+path_here = "/var/lib/callguard/prompts"
+
+[store]
+path = "/var/lib/callguard/callguard.db"
+
+[controllers.acme]
+name = "Acme Energy"
+address = "1 Main Street, Springfield"
+contact = "privacy at acme dot example"
+retention = "90 days"
+more_at = "acme dot example slash privacy"
+
+[profiles.service]
+controller = "acme"
+languages = ["en", "es"]
+
+[[profiles.service.purposes]]
+id = "recording.quality"
+basis = "consent"
+"""
+
+
+def load(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> config.Config:
+    file = tmp_path / "callguard.toml"
+    file.write_text(text, encoding="utf-8")
+    return config.load(file, environment or {})
+
+
+def test_a_good_one_is_read(tmp_path: Path) -> None:
+    read = load(tmp_path, GOOD)
+    assert read.profiles["service"].purposes[0].basis is Basis.CONSENT
+    assert str(read.recording.folder.in_asterisk) == "/srv/recordings"
+    assert read.prompts.folder.in_asterisk == read.prompts.folder.path_here
+
+
+def test_the_environment_overrides(tmp_path: Path) -> None:
+    read = load(tmp_path, GOOD, {"CALLGUARD_ASTERISK__AMI_PORT": "5999", "CALLGUARD_ASTERISK__ARI_SECRET": "s3cret"})
+    assert read.asterisk.ami_port == 5999
+    assert config.secret(read, "ari") == "s3cret"
+    assert "s3cret" not in repr(read)
+    assert "s3cret" not in read.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"consent"', '"consnt"', "callguard.toml:27: profiles.service.purposes.0.basis: "),
+        ("more_at", "more_art", "callguard.toml:14: controllers.acme.more_at: Field required"),
+        ('controller = "acme"', 'controller = "acmo"', "there is no controller 'acmo'"),
+        ("[store]", "[store", "callguard.toml:11: not TOML"),
+        ('ari_url = "http', 'ari_url = "ftp', "callguard.toml:2: asterisk.ari_url: "),
+        ("[asterisk]\n", "[asterisk]\nari_secret = 'x'\n", "callguard.toml:2: asterisk.ari_secret: a secret stands in"),
+        ('path_in_asterisk = "/srv/recordings"', 'path_in_asterisk = "/srv/a,b"', "recording.folder: path_in_asterisk"),
+        ('path_in_asterisk = "/srv/recordings"', 'path_in_asterisk = "/srv/${X}"', "path_in_asterisk: an absolute"),
+        ('languages = ["en", "es"]', 'languages = ["en", "es"]\ndefault = "given"', "no answer is never a yes"),
+        ('languages = ["en", "es"]', 'languages = ["en"]\non_refusal = "goodbye"', "goodbye is not allowed"),
+        ('languages = ["en", "es"]', "languages = []", "callguard.toml:23: profiles.service.languages: "),
+        ('languages = ["en", "es"]', 'languages = ["en"]\nreplay = 3', "toml:24: profiles.service.replay: there"),
+        ('basis = "consent"', 'basis = "consent"\nrequired = true', "cannot be required (GDPR Art. 7(4))"),
+        ("[profiles.service]", "[profiles.'Ser vice']", "profiles.Ser vice: "),
+    ],
+)  # fmt: skip
+def test_a_bad_one_is_refused_in_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    with pytest.raises(InputError) as refused:
+        load(tmp_path, GOOD.replace(old, new))
+    line = str(refused.value)
+    assert said in line
+    assert "\n" not in line
+    assert str(tmp_path / "callguard.toml") in line
+
+
+def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.toml: cannot be read"):
+        config.load(tmp_path / "nowhere.toml", {})
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"binary\.toml: cannot be read"):
+        config.load(tmp_path / "binary.toml", {})
+
+
+def test_a_secret_that_everyone_can_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "ari.secret"
+    file.write_text("s3cret\n", encoding="utf-8")
+    read = load(tmp_path, GOOD, {"CALLGUARD_ASTERISK__ARI_SECRET_FILE": str(file)})
+    file.chmod(0o644)
+    with pytest.raises(InputError, match="may be read by everyone"):
+        config.secret(read, "ari")
+    file.chmod(0o640)
+    assert config.secret(read, "ari") == "s3cret"
+    file.write_text("\n", encoding="utf-8")
+    with pytest.raises(InputError, match="is empty"):
+        config.secret(read, "ari")
+    with pytest.raises(InputError, match="CALLGUARD_ASTERISK__AMI_SECRET"):
+        config.secret(read, "ami")

@@ -1,0 +1,27 @@
+"""Caller IDs to E.164: people's formats are one number, hostile ones are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from callguard.numbers import to_e164
+
+
+@pytest.mark.parametrize("written", ["+34 912 34 56 78", "+34912345678", "912 34 56 78", "912-345-678"])
+def test_the_formats_of_one_number(written: str) -> None:
+    assert to_e164(written, "ES") == "+34912345678"
+
+
+def test_a_national_number_needs_a_region() -> None:
+    assert to_e164("912345678", None) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "", "anonymous", "alice", "+", "12", "1\r\nX", "+34912345678\n", '1" | "1', "${SHELL(id)}", "9" * 300,
+        "<sip:1@x>", "+34912345678;ext=1", "\u0663\u0663\u0663\u0663\u0663",
+    ],
+)  # fmt: skip
+def test_what_is_no_number_is_nobody(written: str) -> None:
+    assert to_e164(written, "ES") is None
