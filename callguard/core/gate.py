@@ -52,7 +52,7 @@ class State:
         step: index into the flow's steps.
         detail: index of the piece of the full layer that is being played, or None.
         repeats: silences at this question so far.
-        turns: prompts asked so far.
+        turns: prompts asked so far, the full layer's pieces not counted.
         essential: the notice's essential part has been heard on this leg, in this language.
         gone: the caller hung up, or the call went on without us.
     """
@@ -97,11 +97,11 @@ def closed(flow: Flow) -> Outcome:
 
 def _ask(flow: Flow, state: State) -> Move:
     """Order what the state's place in the flow asks for."""
+    if state.detail is not None:
+        return state, (Ask((flow.details[state.language][state.detail],), PROTECTING, 0),)
     if state.turns >= MAX_TURNS:
         return _save(flow, _rest_unknown(flow, state, "limit"))
     state = replace(state, turns=state.turns + 1)
-    if state.detail is not None:
-        return state, (Ask((flow.details[state.language][state.detail],), PROTECTING, 0),)
     at = _at(flow, state)
     if isinstance(at, Notice):
         return state, (Ask((at.essential,), PROTECTING, 0),)

@@ -22,7 +22,7 @@ def flow(*purposes: Purpose, languages: tuple[str, ...] = ("en", "es")) -> Flow:
         languages,
         prompt,
         lambda language: (prompt(language, "details-1"), prompt(language, "details-2")),
-        5_000,
+        200,
     )
 
 

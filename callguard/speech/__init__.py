@@ -1,0 +1,1 @@
+"""Prompt texts to audio, ahead of calls, never during one."""

@@ -1,0 +1,174 @@
+"""The texts of notices: read from one TOML file per language, checked, and composed for a profile.
+
+A notice has a short layer (the *essential* part, then the question) and a full one (the details): layered notices are
+what the Article 29 Working Party recommends (WP260 rev.01, "Layered approach in a non-digital environment").
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationError
+
+from callguard.config import Controller, Language, Line, Profile, PurposeId
+from callguard.core.model import Basis
+from callguard.errors import InputError, SetupError
+from callguard.speech.notice import Consent, Detail, Element, Frozen, Informed, Part
+
+MAX_WORDS = 35
+MAX_KEYS = 3
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+class Voice(Frozen):
+    """How espeak-ng speaks a language: the name of a voice file, and its speed in words per minute."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+/-]{1,60}$")]
+    words_per_minute: Annotated[int, Field(ge=100, le=220)] = 165
+
+
+class Texts(Frozen):
+    """All texts of one language; `name` is the language's own name for itself."""
+
+    language: Language
+    name: Line
+    version: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20)]
+    voice: Voice
+    purposes: dict[PurposeId, Line]
+    bases: dict[Basis, Line]
+    consent: Consent
+    informed: Informed
+    details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=20)]
+    _file: Path = PrivateAttr(default=Path())
+
+    @property
+    def file(self) -> Path:
+        """Where they were read, for messages."""
+        return self._file
+
+    def parts(self, basis: Basis) -> dict[str, Part]:
+        """The parts of a notice on this basis by their names, in the order in which they are heard."""
+        notice = self.consent if basis is Basis.CONSENT else self.informed
+        return notice.parts([detail for detail in self.details if detail.when in (None, notice.kind)])
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A text that is ready to be spoken.
+
+    Attributes:
+        id: profile and part, such as ``service/essential``, ``service/question-1``, ``service/details-3``.
+        language: BCP 47 tag.
+        version: the texts' version.
+        text: what is said.
+        elements: what it tells.
+        keys: the keys it announces.
+    """
+
+    id: str
+    language: str
+    version: str
+    text: str
+    elements: frozenset[Element] = frozenset()
+    keys: frozenset[str] = frozenset()
+
+    @property
+    def part(self) -> str:
+        return self.id.partition("/")[2]
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it belongs to the short layer, which everyone hears."""
+        return self.part == "essential" or self.part.startswith("question-")
+
+
+def default_folder() -> Path:
+    """The texts that come with callguard: in the installed package, or in the checkout.
+
+    Raises:
+        SetupError: in neither.
+    """
+    for folder in (_PACKAGE / "data" / "prompts", _PACKAGE.parent / "prompts"):
+        if folder.is_dir():
+            return folder
+    raise SetupError(f"callguard's own texts are missing beside {_PACKAGE}: install it again, or set prompts.texts")
+
+
+def load(folder: Path, language: str) -> Texts:
+    """Read and check one language's texts.
+
+    Raises:
+        InputError: one line with file and field.
+    """
+    file = folder / f"{language}.toml"
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        there = ", ".join(sorted(path.stem for path in folder.glob("*.toml"))) or "none"
+        raise InputError(f"there are no texts for language {language!r}; there are: {there}", file=file) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", file=file) from error
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise InputError(f"not TOML: {error}", file=file, line=int(line[1]) if line else None) from error
+    try:
+        texts = Texts.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        problem = first["msg"].removeprefix("Value error, ").replace("Extra inputs are not permitted", "is not known")
+        raise InputError(problem, file=file, field=".".join(map(str, first["loc"]))) from error
+    if texts.language != language:
+        raise InputError(f"is {texts.language!r} in a file named for {language!r}", file=file, field="language")
+    texts._file = file
+    return texts
+
+
+def compose(profile_name: str, profile: Profile, controller: Controller, texts: Texts) -> tuple[Piece, ...]:
+    """The texts of a profile, in the order in which they are heard.
+
+    Raises:
+        InputError: a purpose or basis has no phrase, or the short layer is too long or announces too many keys.
+    """
+    purpose = profile.purposes[0]
+    values = controller.model_dump()
+    values["purpose"] = _phrase(texts, "purposes", purpose.id, texts.purposes.get(purpose.id))
+    values["basis"] = _phrase(texts, "bases", purpose.basis.value, texts.bases.get(purpose.basis))
+    pieces = tuple(
+        Piece(
+            id=f"{profile_name}/{name}",
+            language=texts.language,
+            version=texts.version,
+            text=part.text.format_map(values),
+            elements=part.elements,
+            keys=part.keys,
+        )
+        for name, part in texts.parts(purpose.basis).items()
+    )
+    for fault in short_layer_faults(pieces):
+        raise InputError(f"profile {profile_name}: {fault}", file=texts.file)
+    return pieces
+
+
+def short_layer_faults(pieces: Sequence[Piece]) -> list[str]:
+    """What is too much in what everyone hears: words and announced keys."""
+    short = [piece for piece in pieces if piece.is_short]
+    words = sum(len(piece.text.split()) for piece in short)
+    keys = frozenset[str]().union(*(piece.keys for piece in short))
+    faults = []
+    if words > MAX_WORDS:
+        faults.append(f"essential part and question have {words} words, {MAX_WORDS} at most")
+    if len(keys) > MAX_KEYS:
+        faults.append(f"keys {', '.join(sorted(keys))} are announced, {MAX_KEYS} at most")
+    return faults
+
+
+def _phrase(texts: Texts, table: str, key: str, phrase: str | None) -> str:
+    if phrase is None:
+        raise InputError(f"there is no phrase for {key!r}", file=texts.file, field=table)
+    return phrase

@@ -1,0 +1,180 @@
+"""Building: what is written, what is left alone, and studio files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callguard.errors import InputError, SetupError
+from callguard.speech import sound
+from callguard.speech.build import build
+from callguard.speech.catalogue import Catalogue
+
+from .conftest import Site, configure
+from .test_sound import tone, wav
+
+ESSENTIAL = {"en/service-essential.wav", "en/service-essential.wav16"}
+
+
+def studio(site: Site, name: str, data: bytes) -> Path:
+    file = site.texts / "en" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(data)
+    return file
+
+
+def recorded(seconds: float = 2, rate: int = 44_100, channels: int = 2) -> bytes:
+    pcm = np.rint(tone(seconds, 0.3, rate) * 32_767).astype("<i2")
+    return wav(np.repeat(pcm, channels).tobytes(), channels=channels, rate=rate)
+
+
+def test_both_formats_of_every_prompt(built: Site) -> None:
+    for extension, rate in sound.RATES.items():
+        files = sorted(built.prompts.rglob(f"*.{extension}"))
+        assert len(files) == len(built.catalogue.entries)
+        for file in files:
+            with wave.open(str(file)) as opened:
+                assert opened.getparams()[:3] == (1, 2, rate)
+
+
+def test_all_prompts_are_equally_loud_and_none_clips(built: Site) -> None:
+    for extension in sound.RATES:
+        for file in built.prompts.rglob(f"*.{extension}"):
+            heard = sound.read(file.read_bytes())
+            assert sound.level_dbfs(heard) == pytest.approx(sound.LEVEL_DBFS, abs=0.5), file
+            assert np.abs(heard.samples).max() < 0.95, file
+
+
+def test_the_catalogue_describes_the_files(built: Site) -> None:
+    prompts = json.loads((built.prompts / "catalogue.json").read_text(encoding="utf-8"))["prompts"]
+    entry = prompts["es/service-essential"]
+    assert entry["text"].startswith("Acme Energy. ¿Podemos grabar la llamada para formar al personal?")
+    assert (entry["source"], entry["version"]) == ("espeak-ng", "1")
+    for extension, described in entry["files"].items():
+        data = (built.prompts / f"es/service-essential.{extension}").read_bytes()
+        assert described == {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def test_progress_counts_to_the_end(built: Site) -> None:
+    total = len(built.catalogue.entries)
+    assert built.progress == [(ready, total) for ready in range(total + 1)]
+
+
+def test_everyone_may_read_whatever_the_umask(built: Site) -> None:
+    for path in (built.prompts, *built.prompts.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
+
+
+def test_a_folder_that_only_we_could_read_is_opened(site: Site) -> None:
+    (site.prompts / "en").chmod(0o2700)
+    site.build()
+    assert stat.S_IMODE((site.prompts / "en").stat().st_mode) == 0o2755
+
+
+def test_nothing_temporary_is_left(built: Site) -> None:
+    names = {path.name for path in built.prompts.rglob("*") if path.is_file()}
+    assert {name.rpartition(".")[2] for name in names} == {"wav", "wav16", "json"}
+
+
+def test_a_second_build_writes_nothing(site: Site) -> None:
+    assert site.build() == set()
+    total = len(site.catalogue.entries)
+    assert site.progress == [(total, total)]
+
+
+def test_only_what_changed_is_made_anew(site: Site) -> None:
+    site.edit("en", "the service is the same", "we serve you alike")
+    assert site.build() == ESSENTIAL | {"catalogue.json"}
+    assert site.catalogue.entry("service", "en", "essential").text.endswith("we serve you alike.")
+
+
+def test_a_version_or_a_voice_makes_its_language_anew(site: Site) -> None:
+    site.edit("es", 'version = "1"', 'version = "2"')
+    written = site.build()
+    assert {name for name in written if name.startswith("en/")} == set()
+    assert len(written) == len(list(site.prompts.glob("es/*"))) + 1
+    assert site.catalogue.prompt("service", "es", "essential").version == "2"
+    before = site.catalogue.prompt("service", "en", "essential").sha256
+    site.edit("en", 'name = "gmw/en"', 'name = "gmw/en-us"')
+    assert site.build() > ESSENTIAL
+    assert site.catalogue.prompt("service", "en", "essential").sha256 != before
+
+
+def test_missing_and_altered_files_are_mended(site: Site) -> None:
+    (site.prompts / "en/service-essential.wav").unlink()
+    altered = site.prompts / "es/orders-goodbye.wav16"
+    altered.write_bytes(altered.read_bytes()[:-2] + b"\x01\x01")
+    assert site.build() == {"en/service-essential.wav", "es/orders-goodbye.wav16"} | {
+        "en/service-essential.wav16",
+        "es/orders-goodbye.wav",
+    }
+
+
+def test_a_damaged_catalogue_is_built_anew(site: Site) -> None:
+    good = (site.prompts / "catalogue.json").read_bytes()
+    (site.prompts / "catalogue.json").write_bytes(good[:100])
+    site.build()
+    assert (site.prompts / "catalogue.json").read_bytes() == good
+
+
+def test_what_is_no_longer_configured_goes(site: Site) -> None:
+    kept = {name: profile for name, profile in site.config.profiles.items() if name != "orders"}
+    site.config = site.config.model_copy(update={"profiles": kept})
+    assert list(site.prompts.rglob("orders-*"))
+    site.build()
+    assert not list(site.prompts.rglob("orders-*"))
+
+
+def test_a_studio_file_takes_precedence_in_the_same_shape(site: Site) -> None:
+    studio(site, "service-essential.wav", recorded(seconds=2))
+    assert site.build() == ESSENTIAL | {"catalogue.json"}
+    entry = site.catalogue.entry("service", "en", "essential")
+    assert entry.source == "studio"
+    assert entry.text.startswith("Acme Energy. May we record")
+    assert entry.length_ms == pytest.approx(300 + 2000 + sound.TAIL_MS, abs=sound.FRAME_MS)
+    heard = sound.read((site.prompts / "en/service-essential.wav").read_bytes())
+    assert sound.level_dbfs(heard) == pytest.approx(sound.LEVEL_DBFS, abs=0.5)
+    assert site.catalogue.entry("service", "es", "essential").source == "espeak-ng"
+
+
+def test_a_studio_file_that_changes_or_goes_is_followed(site: Site) -> None:
+    spoken = site.catalogue.prompt("service", "en", "essential").sha256
+    file = studio(site, "service-essential.wav", recorded(seconds=2))
+    site.build()
+    first = site.catalogue.prompt("service", "en", "essential")
+    studio(site, file.name, recorded(seconds=3, rate=8_000, channels=1))
+    assert site.build() == ESSENTIAL | {"catalogue.json"}
+    assert site.catalogue.prompt("service", "en", "essential").length_ms > first.length_ms + 900
+    file.unlink()
+    site.build()
+    assert site.catalogue.prompt("service", "en", "essential").sha256 == spoken
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"not audio at all", "is not a PCM WAV file"),
+        (wav(bytes(8_000), width=1), "has 8 bits a sample; 16 are needed"),
+        (wav(bytes(8_000), rate=6_000), "is sampled at 6000 Hz"),
+        (wav(bytes(16_000)), "holds nothing that can be heard"),
+    ],
+)
+def test_a_studio_file_that_cannot_be_used_is_named(data: bytes, problem: str, site: Site) -> None:
+    file = studio(site, "orders-question-1.wav", data)
+    with pytest.raises(InputError, match=problem) as refused:
+        site.build()
+    assert str(refused.value).startswith(f"{file}: ")
+    file.unlink()
+    assert Catalogue.load(site.config).entries == site.catalogue.entries  # what was there is untouched
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "prompts").write_text("a file where the folder should be")
+    with pytest.raises(SetupError, match=r"/prompts: prompts cannot be written: File exists"):
+        build(configure(tmp_path))

@@ -1,0 +1,142 @@
+"""Texts: what is read, what is refused, and what a profile says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from callguard.config import Config
+from callguard.errors import InputError, SetupError
+from callguard.speech import texts
+from callguard.speech.notice import Element
+from callguard.speech.texts import Piece, compose, default_folder, load
+
+from .conftest import ACME, configure
+
+LANGUAGES = ("en", "es")
+TextsWith = Callable[..., Path]
+
+
+def pieces_of(config: Config, profile: str, language: str, folder: Path | None = None) -> dict[str, Piece]:
+    loaded = load(folder or default_folder(), language)
+    chosen = config.profiles[profile]
+    return {piece.part: piece for piece in compose(profile, chosen, config.controllers[chosen.controller], loaded)}
+
+
+def problem_of(folder: Path, language: str = "en", profile: str = "service", **controller: str) -> str:
+    """The line that a person gets, without the folder."""
+    with pytest.raises(InputError) as refused:
+        pieces_of(configure(folder, changes=controller), profile, language, folder)
+    line = str(refused.value)
+    assert "\n" not in line
+    return line.removeprefix(f"{folder}/")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_notice_that_asks(language: str, tmp_path: Path) -> None:
+    pieces = pieces_of(configure(tmp_path), "service", language)
+    assert list(pieces)[:3] == ["essential", "question-1", "again-1"]
+    assert all(re.fullmatch(r"details-\d+", part) for part in list(pieces)[3:])
+    assert pieces["essential"].id == "service/essential"
+    assert (pieces["essential"].language, pieces["essential"].version) == (language, "1")
+    assert pieces["essential"].text.startswith("Acme Energy. ")
+    assert pieces["question-1"].keys == {"1", "2", "3"}
+    assert Element.WITHDRAWAL in pieces["essential"].elements
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_notice_that_informs_asks_for_no_yes(language: str, tmp_path: Path) -> None:
+    pieces = pieces_of(configure(tmp_path), "orders", language)
+    assert "again-1" not in pieces
+    assert pieces["question-1"].keys == {"2", "3"}
+    assert ACME["contact"] in pieces["goodbye"].text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("profile", ["service", "orders"])
+def test_everything_that_the_configuration_names_is_said(profile: str, language: str, tmp_path: Path) -> None:
+    said = " ".join(piece.text for piece in pieces_of(configure(tmp_path), profile, language).values())
+    assert all(value in said for value in ACME.values())
+    assert not set("{}") & set(said)
+
+
+def test_both_languages_have_the_same_shape(tmp_path: Path) -> None:
+    for profile in ("service", "orders"):
+        english, spanish = (pieces_of(configure(tmp_path), profile, language) for language in LANGUAGES)
+        assert {part: (piece.elements, piece.keys) for part, piece in english.items()} == {
+            part: (piece.elements, piece.keys) for part, piece in spanish.items()
+        }
+
+
+def test_braces_in_the_configuration_are_only_text(tmp_path: Path) -> None:
+    pieces = pieces_of(configure(tmp_path, changes={"name": "{purpose} {0}"}), "service", "en")
+    assert pieces["essential"].text.startswith("{purpose} {0}. May we")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('language = "en"', "language =", r"en\.toml:\d+: not TOML: .+"),
+        ('language = "en"', 'language = "es"', r"en\.toml: language: is 'es' in a file named for 'en'"),
+        ('language = "en"', 'langauge = "en"', r"en\.toml: (language: Field required|langauge: is not known)"),
+        ("words_per_minute = 165", 'words_per_minute = "quick"', r"en\.toml: voice\.words_per_minute: .+ integer.*"),
+        ("words_per_minute = 165", "words_per_minute = 900", r"en\.toml: voice\.words_per_minute: .+ 220"),
+        ('name = "gmw/en"', 'name = "gmw/en; reboot"', r"en\.toml: voice\.name: .+ pattern .+"),
+        ("{name}. May", "{nmae}. May", r"en\.toml: consent\.essential\.text: there is no placeholder \{nmae\}; .+"),
+        ("{name}. May", "{}. May", r"en\.toml: consent\.essential\.text: there is no placeholder \{\}; .+"),
+        ("{name}. May", "{name!r}. May", r"en\.toml: consent\.essential\.text: a placeholder is a name .+"),
+        ("{name}. May", "{name. May", r"en\.toml: consent\.essential\.text: .+"),
+        ("{name}. May", "May", r"en\.toml: consent\.essential: element 'controller' .+ \{name\} is not in the text"),
+        ("Yes, press 1. No, 2", "Yes, press 1. No", r"en\.toml: consent\.question: .+ key 2 is not in the text"),
+        ('"choice", ', '"chioce", ', r"en\.toml: consent\.question\.elements\.0: .+"),
+        ('when = "consent"', 'when = "always"', r"en\.toml: details\.\d+\.when: .+"),
+        ('"recording.quality"', '"recording.qualities"', r"en\.toml: purposes: there is no phrase .+quality'"),
+        ('"recording.quality"', "recording.quality", r"en\.toml: purposes\.recording: .+ string"),
+        ('\nconsent = "your', '\n# consent = "your', r"en\.toml: bases: there is no phrase for 'consent'"),
+        ("Details and rights, 3.", "Press 3 or 4.", r"en\.toml: profile service: keys 1, 2, 3, 4 .+ 3 at most"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_a_file_is_one_clear_line(old: str, new: str, problem: str, texts_with: TextsWith) -> None:
+    assert re.fullmatch(problem, problem_of(texts_with(old, new)))
+
+
+def test_a_yes_on_another_basis_is_refused(texts_with: TextsWith) -> None:
+    folder = texts_with("If you object, press 2.", "Press 1 to agree, 2 to object.")
+    assert problem_of(folder) == (
+        "en.toml: informed: question: key 1 is a yes, and on another basis than consent none is asked"
+    )
+
+
+def test_too_many_words_count_the_names_that_are_put_in(tmp_path: Path) -> None:
+    folder = shutil.copytree(default_folder(), tmp_path / "texts")
+    long_name = "The Acme Energy and Water Supply Company"
+    assert problem_of(folder, name=long_name) == (
+        "en.toml: profile service: essential part and question have 38 words, 35 at most"
+    )
+
+
+def test_a_language_without_texts(tmp_path: Path) -> None:
+    folder = shutil.copytree(default_folder(), tmp_path / "texts")
+    assert problem_of(folder, "fr") == "fr.toml: there are no texts for language 'fr'; there are: en, es"
+
+
+def test_a_file_that_is_not_utf_8(tmp_path: Path) -> None:
+    (tmp_path / "en.toml").write_bytes(b'name = "Espa\xf1ol"')
+    assert problem_of(tmp_path).startswith("en.toml: cannot be read: ")
+
+
+def test_texts_are_found_in_a_checkout_and_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {file.name for file in default_folder().glob("*.toml")} == {"en.toml", "es.toml"}
+    package = tmp_path / "site-packages" / "callguard"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(texts, "_PACKAGE", package)
+    with pytest.raises(SetupError, match=r"texts are missing beside .*callguard"):
+        default_folder()
+    (tmp_path / "site-packages" / "prompts").mkdir()
+    assert default_folder() == tmp_path / "site-packages" / "prompts"
+    (package / "data" / "prompts").mkdir(parents=True)
+    assert default_folder() == package / "data" / "prompts"
