@@ -27,6 +27,8 @@ PurposeId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,59}$")
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
+Spoken = Line | dict[Language, Line]
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
@@ -51,13 +53,24 @@ class Folder(_Model):
 
 
 class Controller(_Model):
-    """For whom calls are made or taken, as the notice names them."""
+    """For whom calls are made or taken, as the notice says it; each text for all languages, or one for each.
+
+    Attributes:
+        contact: the data-protection officer, or whoever answers.
+        retention: how long recordings are kept.
+        more_at: where the whole notice can be read.
+    """
 
     name: Line
-    address: Line
-    contact: Line = Field(description="the data-protection officer or whoever answers, as it is spoken")
-    retention: Line = Field(description="how long recordings are kept, as it is spoken")
-    more_at: Line = Field(description="where the whole notice can be read, as it is spoken")
+    address: Spoken
+    contact: Spoken
+    retention: Spoken
+    more_at: Spoken
+
+    def spoken(self, language: str) -> dict[str, str]:
+        """Each text in one language; empty where it is missing, which `Config` refuses."""
+        texts = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: text if isinstance(text, str) else text.get(language, "") for name, text in texts.items()}
 
 
 class PurposeSetting(_Model):
@@ -144,6 +157,10 @@ class Config(_Model):
         for name, profile in self.profiles.items():
             if profile.controller not in self.controllers:
                 raise ValueError(f"profiles.{name}.controller: there is no controller {profile.controller!r}")
+            for language in profile.languages:
+                for field, text in self.controllers[profile.controller].spoken(language).items():
+                    if not text:
+                        raise ValueError(f"controllers.{profile.controller}.{field}: is not given in {language!r}")
         return self
 
 

@@ -78,6 +78,7 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         ('languages = ["en", "es"]', "languages = []", "callguard.toml:23: profiles.service.languages: "),
         ('languages = ["en", "es"]', 'languages = ["en"]\nreplay = 3', "toml:24: profiles.service.replay: there"),
         ('basis = "consent"', 'basis = "consent"\nrequired = true', "cannot be required (GDPR Art. 7(4))"),
+        ('"90 days"', '{ en = "90 days" }', "controllers.acme.retention: is not given in 'es'"),
         ("[profiles.service]", "[profiles.'Ser vice']", "profiles.Ser vice: "),
     ],
 )  # fmt: skip

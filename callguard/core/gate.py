@@ -211,6 +211,7 @@ _TABLE: dict[tuple[Phase, type[Event]], Callable[[Flow, State, Event], Move]] = 
     (Phase.ASKING, Lost): _lost,
     (Phase.SAVING, Saved): _saved,
     (Phase.SAVING, SaveFailed): _save_failed,
+    (Phase.SAVING, Lost): _done,
     (Phase.FINISHING, Released): _done,
     (Phase.FINISHING, Lost): _done,
 }

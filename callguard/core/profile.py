@@ -66,6 +66,10 @@ class Flow:
     steps: Mapping[str, tuple[Step, ...]]
     details: Mapping[str, tuple[Prompt, ...]]
 
+    def essential(self, language: str) -> Prompt:
+        """What must be heard before a yes counts."""
+        return next(step.essential for step in self.steps[language] if isinstance(step, Notice))
+
     @property
     def may_not_go_unrecorded(self) -> bool:
         return any(purpose.required for purpose in self.purposes)

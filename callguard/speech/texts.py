@@ -136,7 +136,7 @@ def compose(profile_name: str, profile: Profile, controller: Controller, texts: 
         InputError: a purpose or basis has no phrase, or the short layer is too long or announces too many keys.
     """
     purpose = profile.purposes[0]
-    values = controller.model_dump()
+    values = controller.spoken(texts.language)
     values["purpose"] = _phrase(texts, "purposes", purpose.id, texts.purposes.get(purpose.id))
     values["basis"] = _phrase(texts, "bases", purpose.basis.value, texts.bases.get(purpose.basis))
     pieces = tuple(

@@ -262,6 +262,10 @@ def test_the_call_that_went_on_without_us_gets_no_order() -> None:
     assert walk("consent", played(), Lost(), Saved()) == ["play en/essential", "play en/question-1", "save error"]
 
 
+def test_a_process_that_was_replaced_orders_nothing() -> None:
+    assert walk("consent", played(), pressed("1"), Lost())[-1] == "save given recording.quality"
+
+
 def test_a_store_that_fails_closes() -> None:
     assert walk("consent", played(), pressed("1"), SaveFailed())[-1] == "release error"
 

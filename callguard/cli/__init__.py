@@ -1,0 +1,106 @@
+"""What administrators type. Each command is thin; errors are one line, and the exit code tells whose fault it was."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from callguard import __version__, config
+from callguard.errors import CallguardError, InputError
+
+app = typer.Typer(
+    help="The consent gate for Asterisk.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+prompts_app = typer.Typer(help="Texts and audio of the notices.", no_args_is_help=True)
+app.add_typer(prompts_app, name="prompts")
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", envvar="CALLGUARD_CONFIG", help="The configuration to use.")
+]
+DEFAULT_CONFIG = Path("/etc/callguard/callguard.toml")
+
+EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
+
+
+def main() -> None:
+    """Run a command; a problem is one line on standard error."""
+    try:
+        app()
+    except InputError as error:
+        sys.exit(_say(str(error), EXIT_BAD_INPUT))
+    except CallguardError as error:
+        sys.exit(_say(str(error), EXIT_FAILED))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"callguard {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Serve calls until stopped (SIGTERM or Ctrl-C); calls that are asking then may finish."""
+    from callguard.service import Service, compile_flows
+    from callguard.speech.catalogue import Catalogue
+    from callguard.store.store import Store
+
+    settings = config.load(path)
+    for name in ("ari", "ami"):
+        config.secret(settings, name)
+    flows = compile_flows(settings, Catalogue.load(settings))
+    # What is made here is for callguard and Asterisk's group, not for everyone.
+    os.umask(0o007)
+
+    async def serve() -> None:
+        controllers = {name: controller.name for name, controller in settings.controllers.items()}
+        async with Store.open(settings.store.path, gate=settings.asterisk.app, controllers=controllers) as store:
+            service = Service(settings, flows, store)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, service.stop)
+            await service.run()
+
+    asyncio.run(serve())
+
+
+@app.command()
+def demo(
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the PBX up for a softphone until Ctrl-C.")] = False,
+) -> None:
+    """Start a private Asterisk, make real SIP calls through it, and show what happened."""
+    from callguard.demo.run import run_demo
+
+    if not asyncio.run(run_demo(json_file=json_file, keep=keep)):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@prompts_app.command("build")
+def prompts_build(path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Render the texts of all profiles to audio; only what changed."""
+    from callguard.speech.build import build
+
+    settings = config.load(path)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Rendering prompts", total=None)
+        build(settings, lambda done, total: progress.update(task, completed=done, total=total))
+    typer.echo(f"Prompts are in {settings.prompts.folder.path_here}")
+
+
+def _say(line: str, code: int) -> int:
+    typer.echo(f"callguard: {line}", err=True)
+    return code

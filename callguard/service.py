@@ -1,0 +1,196 @@
+"""Wiring: configuration, adapters, one task group."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+import structlog
+import uuid_utils
+
+from callguard.config import Config, secret
+from callguard.core.model import Purpose
+from callguard.core.profile import Flow, compile_profile
+from callguard.errors import Disconnected, Refused, StoreError, TelephonyError
+from callguard.leg import Leg, Subject, first_lease_ms
+from callguard.numbers import to_e164
+from callguard.speech.catalogue import Catalogue
+from callguard.store.store import Store
+from callguard.telephony import ami, ari
+from callguard.telephony import ari_wire as wire
+from callguard.telephony.orphans import Orphan, find_orphans
+from callguard.telephony.recording import Recordings
+
+log = structlog.get_logger()
+
+AMI_RETRY_S = 1.0
+TELL_EVERY_S = 15.0
+# How long calls may go on asking when the service is told to stop.
+STOP_WITHIN_S = 30.0
+
+
+def compile_flows(config: Config, catalogue: Catalogue) -> dict[str, Flow]:
+    """Every profile, compiled. Raises InputError for a prompt that is missing."""
+
+    def compiled(name: str) -> Flow:
+        profile = config.profiles[name]
+        return compile_profile(
+            name,
+            tuple(Purpose(purpose.id, purpose.basis, purpose.required) for purpose in profile.purposes),
+            profile.languages,
+            lambda language, part: catalogue.prompt(name, language, part),
+            lambda language: catalogue.details(name, language),
+            round(profile.answer_wait_s * 1000),
+        )
+
+    return {name: compiled(name) for name in config.profiles}
+
+
+class Service:
+    """callguard at work. `stop` may be called from a signal handler."""
+
+    def __init__(self, config: Config, flows: dict[str, Flow], store: Store) -> None:
+        self._config = config
+        self._flows = flows
+        self._store = store
+        self._recordings = Recordings(config.recording, store)
+        self._legs: dict[str, Leg] = {}
+        self._presence: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        self._idle = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until told to stop; calls that are asking then may finish, `STOP_WITHIN_S` at most."""
+        settings = self._config.asterisk
+        async with asyncio.TaskGroup() as group:
+            sweeper = group.create_task(self._recordings.keep_sweeping())
+            serving = group.create_task(self._keep_serving(settings.ari_url, settings.ari_user))
+            await self._stopping.wait()
+            if self._presence is not None:
+                self._presence.cancel()
+            try:
+                async with asyncio.timeout(STOP_WITHIN_S):
+                    while self._legs:
+                        self._idle.clear()
+                        await self._idle.wait()
+            except TimeoutError:
+                log.warning("stopping with calls still in the gate: their lease takes them on", calls=len(self._legs))
+            sweeper.cancel()
+            serving.cancel()
+
+    async def _keep_serving(self, url: str, user: str) -> None:
+        app = self._config.asterisk.app
+        async for client in ari.connections(url, user, secret(self._config, "ari"), app):
+            try:
+                await self._serve(client)
+            except* (Disconnected, Refused) as errors:
+                log.warning("ARI lost; calls go on unrecorded until it is back", problem=str(errors.exceptions[0]))
+            finally:
+                self._legs.clear()
+
+    async def _serve(self, client: ari.Client) -> None:
+        """One connection's life. When it breaks, every leg on it is left to its lease, or to the next connection."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pump(client, group))
+            await client.applications.filter()
+            await self._tell_dialplan(client)
+            for orphan in await find_orphans(client):
+                self._take(client, group, orphan)
+            self._presence = group.create_task(self._keep_present(client))
+            while True:
+                await asyncio.sleep(TELL_EVERY_S)
+                await self._tell_dialplan(client)
+
+    async def _tell_dialplan(self, client: ari.Client) -> None:
+        """What the dialplan has to know beforehand, in globals; again and again, as a reload may clear them."""
+        told = {
+            "CALLGUARD_FOLDER": str(self._config.recording.folder.in_asterisk),
+            "CALLGUARD_FILES": self._config.recording.files,
+        }
+        for name, flow in self._flows.items():
+            told[f"CALLGUARD_LEASE_{name}"] = f"{first_lease_ms(flow) / 1000:.1f}"
+            told[f"CALLGUARD_PURPOSES_{name}"] = ",".join(purpose.id for purpose in flow.purposes)
+        for variable, value in told.items():
+            await client.asterisk.set_global(variable, value)
+
+    async def _pump(self, client: ari.Client, group: asyncio.TaskGroup) -> None:
+        async for event in client:
+            match event:
+                case wire.CallBroadcast():
+                    if not self._stopping.is_set():
+                        await client.events.claim(event.channel)
+                case wire.StasisStart() if event.channel not in self._legs:
+                    self._take(client, group, Orphan(event.channel, event.args, event.caller, event.at), fresh=True)
+                case _:
+                    leg = self._legs.get(event.channel)
+                    if leg is not None:
+                        leg.hear(event)
+
+    def _take(self, client: ari.Client, group: asyncio.TaskGroup, found: Orphan, *, fresh: bool = False) -> None:
+        """Answer for a channel from now on."""
+        if found.channel in self._legs:
+            return
+        profile = found.args[1] if len(found.args) == 3 and found.args[0] == "inbound" else ""
+        flow = self._flows.get(profile)
+        if flow is None:
+            log.error("a call names no profile of the configuration and goes on unrecorded", profile=profile[:40])
+            group.create_task(_turn_away(client, found.channel))
+            return
+        settings = self._config.profiles[profile]
+        # The first leg's id is the call's.
+        call_id = str(uuid_utils.uuid7())
+        subject = Subject(
+            leg_id=call_id,
+            call_id=call_id,
+            channel=found.channel,
+            linkedid=found.args[2],
+            controller=settings.controller,
+            number=to_e164(found.caller, settings.region),
+            at=found.at,
+            files=self._config.recording.files,
+        )
+        leg = self._legs[found.channel] = Leg(client, self._store, flow, subject)
+        task = group.create_task(leg.run() if fresh else leg.resume())
+        task.add_done_callback(lambda _: self._left(found.channel))
+
+    def _left(self, channel: str) -> None:
+        self._legs.pop(channel, None)
+        if not self._legs:
+            self._idle.set()
+
+    async def _keep_present(self, client: ari.Client) -> None:
+        """Hold a manager session for as long as calls can be taken: it is how the dialplan knows."""
+        settings = self._config.asterisk
+        while True:
+            try:
+                async with ami.connected(
+                    settings.ami_host, settings.ami_port, settings.ami_user, secret(self._config, "ami")
+                ) as session:
+                    await self._withdraw_marked(session)
+                    await self._recordings.reconcile(await client.channels.list())
+                    log.info("serving", app=client.app)
+                    async for notice in session:
+                        if notice.told is ami.Told.WITHDRAWN:
+                            await self._recordings.withdrawn(notice.leg_id, notice.at or datetime.now(UTC))
+                            await session.forget(notice.leg_id)
+                        else:
+                            await self._recordings.ended(notice.leg_id)
+            except (TelephonyError, StoreError, OSError) as error:
+                log.warning("no manager session: calls go on unrecorded until there is one", problem=str(error))
+            await asyncio.sleep(AMI_RETRY_S)
+
+    async def _withdraw_marked(self, session: ami.Session) -> None:
+        """Record the withdrawals that nobody has heard of; a mark goes only when the store has it."""
+        for mark in await session.marks():
+            await self._recordings.withdrawn(mark.leg_id, mark.at)
+            await session.forget(mark.leg_id)
+
+
+async def _turn_away(client: ari.Client, channel_id: str) -> None:
+    try:
+        await client.channels.get(channel_id).leave_and_wait("done")
+    except TelephonyError as error:
+        log.warning("a call left to its lease", problem=str(error))

@@ -1,0 +1,110 @@
+"""What happens to a leg after its gate. Each action runs within a transaction, and a second time adds nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from callguard.core.evidence import Kind, Value
+from callguard.core.model import Basis, GrantState
+from callguard.errors import StoreError
+from callguard.store.queries import Transaction
+from callguard.store.reader import opened
+from callguard.store.records import Kept, OpenRecording
+from callguard.store.rows import evidence_row
+from callguard.store.times import to_ms
+
+
+def withdraw(transaction: Transaction, leg_id: str, at: int, source: str) -> OpenRecording | None:
+    """Take back what was given on consent, note the objection to the rest; see `Store.withdraw`."""
+    for leg in transaction.fetch("leg_status", leg_id=leg_id):
+        if leg["withdrawn_at"] is None:
+            _withdraw_once(transaction, leg, at, source)
+    recordings = opened(transaction.fetch("standing_recording", leg_id=leg_id))
+    return recordings[0] if recordings else None
+
+
+def keep(transaction: Transaction, leg_id: str, kept: Kept, destroy_at: int | None) -> None:
+    """A recording ended and is kept; see `Store.recording_kept`."""
+    leg = _leg(transaction, leg_id)
+    if leg["state"] is not None:
+        return
+    if not leg["recording"]:
+        raise StoreError("a leg that nobody allowed to record has a recording: it cannot be kept")
+    ended_at = to_ms(kept.ended_at)
+    transaction.fetch("mark_ended", leg_id=leg_id, at=ended_at)
+    transaction.fetch(
+        "add_kept",
+        leg_id=leg_id,
+        controller=leg["controller"],
+        ended_at=ended_at,
+        duration_ms=kept.duration_ms,
+        destroy_at=destroy_at,
+    )
+    files: list[dict[str, str | int]] = [
+        {"name": file.name, "size": file.size, "sha256": file.sha256} for file in kept.files
+    ]
+    transaction.add("add_file", [{"leg_id": leg_id, **file} for file in files])
+    _prove(
+        transaction,
+        leg,
+        Kind.RECORDING_KEPT,
+        ended_at,
+        files=files,
+        duration_ms=kept.duration_ms,
+        destroy_at=destroy_at,
+        withdrawn=leg["withdrawn_at"] is not None,
+    )
+
+
+def miss(transaction: Transaction, leg_id: str, at: int) -> None:
+    """A recording never began; see `Store.recording_absent`."""
+    leg = _leg(transaction, leg_id)
+    if leg["recording"] and leg["recording_ended_at"] is None:
+        transaction.fetch("mark_ended", leg_id=leg_id, at=at)
+        _prove(transaction, leg, Kind.RECORDING_ABSENT, at)
+
+
+def destroy(transaction: Transaction, leg_id: str, at: int, reason: str) -> None:
+    """A recording's files are gone; see `Store.recording_destroyed`."""
+    leg = _leg(transaction, leg_id)
+    if leg["state"] != "destroyed":
+        transaction.fetch("mark_ended", leg_id=leg_id, at=at)
+        transaction.fetch("set_destroyed", leg_id=leg_id, controller=leg["controller"], at=at, reason=reason)
+        _prove(transaction, leg, Kind.RECORDING_DESTROYED, at, reason=reason)
+
+
+def hasten(transaction: Transaction, leg_id: str, destroy_at: int) -> None:
+    """A kept recording is to be destroyed; see `Store.destroy_by`."""
+    _leg(transaction, leg_id)
+    transaction.fetch("hasten_destruction", leg_id=leg_id, destroy_at=destroy_at)
+
+
+def _withdraw_once(transaction: Transaction, leg: sqlite3.Row, at: int, source: str) -> None:
+    standing = transaction.fetch("standing_grants", leg_id=leg["leg_id"])
+    if not standing:
+        return
+    withdrawn = tuple(grant["purpose"] for grant in standing if grant["basis"] == Basis.CONSENT)
+    objected = tuple(grant["purpose"] for grant in standing if grant["basis"] != Basis.CONSENT)
+    transaction.fetch("mark_withdrawn", leg_id=leg["leg_id"], at=at)
+    for purpose in withdrawn:
+        transaction.fetch(
+            "add_grant",
+            leg_id=leg["leg_id"],
+            purpose=purpose,
+            basis=Basis.CONSENT.value,
+            state=GrantState.WITHDRAWN.value,
+            valid_from=at,
+            reason=source,
+        )
+    _prove(transaction, leg, Kind.WITHDRAWN, at, source=source, withdrawn=withdrawn, objected=objected)
+
+
+def _prove(transaction: Transaction, leg: sqlite3.Row, kind: Kind, at: int, **fields: Value) -> None:
+    row = evidence_row(kind, at, leg_id=leg["leg_id"], call_id=leg["call_id"], controller=leg["controller"], **fields)
+    transaction.fetch("add_evidence", **row)
+
+
+def _leg(transaction: Transaction, leg_id: str) -> sqlite3.Row:
+    for leg in transaction.fetch("leg_status", leg_id=leg_id):
+        return leg
+    raise StoreError(f"there is no leg {leg_id}")

@@ -1,0 +1,162 @@
+"""The database file: how it is created, opened and written, and what is said when it cannot be used."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import aiosqlite
+
+from callguard.errors import InputError, StoreError
+from callguard.store.queries import Transaction
+
+BUSY_S = 1.0
+"""How long a statement waits for another program that has locked the database, in seconds."""
+
+FILE_MODE = 0o640
+
+_WRITING = (
+    "PRAGMA foreign_keys = ON",
+    # FULL: in WAL mode, only then is a commit on the disk when it returns.
+    "PRAGMA synchronous = FULL",
+    # Without it INSERT OR REPLACE deletes rows past the triggers that guard the append-only tables.
+    "PRAGMA recursive_triggers = ON",
+    # What is erased is overwritten, not merely unlinked.
+    "PRAGMA secure_delete = ON",
+)
+
+T = TypeVar("T")
+_Agenda: TypeAlias = "deque[Callable[[Transaction], object]]"
+
+
+class Database:
+    """A database open for writing."""
+
+    def __init__(self, connection: aiosqlite.Connection, agenda: _Agenda) -> None:
+        self.connection = connection
+        self._agenda = agenda
+
+    async def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Do some work in a transaction of its own and commit it; whoever is cancelled meanwhile leaves it whole.
+
+        Args:
+            work: runs in the connection's thread; what it raises undoes the transaction.
+        """
+        results: list[T] = []
+        self._agenda.append(lambda transaction: results.append(work(transaction)))
+        await self.connection.commit()
+        return results[0]
+
+
+class _Flushing(sqlite3.Connection):
+    """Does a transaction's work within commit(), as the sessions of object mappers flush there.
+
+    Each call through aiosqlite is a visit to the connection's thread. The visits of a small transaction, one for each
+    statement, cost three times the CPU of the transaction itself.
+    """
+
+    def __init__(self, agenda: _Agenda, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._agenda = agenda
+
+    def commit(self) -> None:
+        work = self._agenda.popleft()
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            work(Transaction(self))
+            super().commit()
+        except BaseException:
+            self.rollback()
+            raise
+
+
+def prepare(path: Path) -> None:
+    """Create the file, readable by owner and group, unless it is there.
+
+    Raises:
+        InputError: its folder is missing, or it cannot be created or written.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"there is no folder {path.parent}: create it, or name another", file=path)
+    try:
+        with suppress(FileExistsError):
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE)
+            try:
+                os.fchmod(descriptor, FILE_MODE)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        raise InputError(f"cannot be created: {error.strerror}", file=path) from error
+    # Asked, not tried: closing a second descriptor of an open database drops this process's locks on it
+    # (sqlite.org/howtocorrupt.html, 2.2).
+    for what in (path, path.parent):
+        if not os.access(what, os.W_OK, effective_ids=True):
+            raise InputError(f"{what} may not be written by this user", file=path)
+
+
+@asynccontextmanager
+async def open_to_write(path: Path) -> AsyncIterator[Database]:
+    """A connection that writes.
+
+    Raises:
+        InputError: the file is not there, may not be written, or is not a database.
+        StoreError: another program has locked it.
+    """
+    agenda: _Agenda = deque()
+    async with _connect(path, "rw", factory=partial(_Flushing, agenda)) as connection:
+        with usable(path):
+            for pragma in _WRITING:
+                await connection.execute_fetchall(pragma)
+            ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
+        if mode != "wal":
+            raise InputError("its file system has no shared memory, which WAL needs: use a local disk", file=path)
+        yield Database(connection, agenda)
+
+
+@asynccontextmanager
+async def open_to_read(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection that cannot write; each query sees all that is committed.
+
+    Raises:
+        InputError: the file is not there, or may not be read.
+        StoreError: another program has locked it.
+    """
+    async with _connect(path, "ro") as connection:
+        yield connection
+
+
+@contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Say plainly why a database cannot be used, in place of SQLite's error."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreError(f"{path}: another program has locked it") from error
+        raise InputError(f"cannot be used as the store: {error}", file=path) from error
+
+
+@asynccontextmanager
+async def _connect(path: Path, mode: str, **options: Any) -> AsyncIterator[aiosqlite.Connection]:
+    # At DEBUG aiosqlite logs every statement with its parameters, and these hold phone numbers.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
+    with usable(path):
+        connection = await aiosqlite.connect(
+            _uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, **options
+        )
+    try:
+        connection.row_factory = sqlite3.Row
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"

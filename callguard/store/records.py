@@ -1,0 +1,180 @@
+"""What goes into the store and what comes out of it. All times are aware datetimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from callguard.core.evidence import Kind
+from callguard.core.model import Answer, Basis, GrantState, Heard, Outcome, Purpose
+
+Direction: TypeAlias = Literal["inbound", "outbound"]
+Files: TypeAlias = Literal["mixed", "two"]
+
+
+@dataclass(frozen=True, slots=True)
+class LegRecord:
+    """A leg as the gate leaves it: what was asked, what was answered, and what follows from it.
+
+    Attributes:
+        leg_id: random or UUIDv7, as `call_id`.
+        channel: Asterisk's Uniqueid. With `linkedid` it names the leg, so PBXs that share a store need a
+            ``systemname`` each in asterisk.conf.
+        number: E.164 with its plus sign; None for a withheld number, which is nobody: such a call stands alone.
+        started_at: when the gate took the leg.
+        saved_at: when this was decided; grants are valid from then.
+        granted: ids of the purposes whose basis stands.
+        recording: whether a recording follows; it needs a granted purpose and a `file`.
+        file: the recording's name without folder and extension; no number in it.
+        early_keys: yeses pressed before the essential part was heard, and dropped.
+    """
+
+    leg_id: str
+    call_id: str
+    channel: str
+    linkedid: str
+    controller: str
+    profile: str
+    language: str
+    direction: Direction
+    number: str | None
+    started_at: datetime
+    saved_at: datetime
+    outcome: Outcome
+    granted: tuple[str, ...]
+    recording: bool
+    file: str | None
+    files: Files
+    answers: tuple[Answer, ...]
+    heard: tuple[Heard, ...]
+    early_keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedLeg:
+    """A leg as the store has it. `subject_id` is random: who it is stands in a row of its own.
+
+    Attributes:
+        withdrawn_at: when the subject withdrew or objected.
+        recording_ended_at: when the recording ended, or was found never to have begun.
+    """
+
+    leg_id: str
+    call_id: str
+    channel: str
+    linkedid: str
+    controller: str
+    subject_id: str
+    profile: str
+    language: str
+    direction: Direction
+    started_at: datetime
+    saved_at: datetime
+    outcome: Outcome
+    granted: tuple[str, ...]
+    recording: bool
+    file: str | None
+    files: Files
+    withdrawn_at: datetime | None
+    recording_ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRecording:
+    """A recording that may still be running, or whose file still stands.
+
+    Attributes:
+        started_at: when its leg was saved: no audio of it is older.
+        purposes: each purpose that was given on the leg, a withdrawn one included; `required` is not remembered.
+        withdrawn_at: when the subject withdrew or objected.
+        ended_at: None while its end is not known.
+    """
+
+    leg_id: str
+    call_id: str
+    channel: str
+    controller: str
+    file: str
+    files: Files
+    started_at: datetime
+    purposes: tuple[Purpose, ...]
+    withdrawn_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFile:
+    """One finished file: its name without folder, its size in bytes, its SHA-256 in hex."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A finished recording."""
+
+    files: tuple[RecordedFile, ...]
+    duration_ms: int
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DueRecording:
+    """A recording whose time to be destroyed has come, and its files' names."""
+
+    leg_id: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecording:
+    """A recording that is kept, or was: of a destroyed one the hash and the times remain.
+
+    Attributes:
+        duration_ms: None where it was destroyed before its length was known.
+    """
+
+    leg_id: str
+    call_id: str
+    controller: str
+    state: Literal["kept", "destroyed"]
+    ended_at: datetime
+    duration_ms: int | None
+    destroy_at: datetime | None
+    destroyed_at: datetime | None
+    reason: str | None
+    files: tuple[RecordedFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One line of a purpose's history on a leg; the last one holds."""
+
+    purpose: str
+    basis: Basis
+    state: GrantState
+    valid_from: datetime
+    valid_until: datetime | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One entry, with the canonical bytes that were written."""
+
+    kind: Kind
+    at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LegDetail:
+    """All that is known of a leg, oldest first."""
+
+    leg: SavedLeg
+    grants: tuple[Grant, ...]
+    evidence: tuple[Evidence, ...]
+    recording: StoredRecording | None

@@ -1,0 +1,118 @@
+"""From a leg's record to the rows that keep it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from uuid import uuid4
+
+from callguard.core.evidence import SALT_BYTES, Kind, Value, entry
+from callguard.core.model import Answer, GrantState, Heard
+from callguard.store.queries import Row
+from callguard.store.records import LegRecord
+from callguard.store.times import to_ms
+from callguard.store.writer import Rows
+
+_E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
+
+
+def leg_rows(record: LegRecord) -> Rows:
+    """The rows of a leg.
+
+    Raises:
+        ValueError: the record contradicts itself, or its number is not E.164. The text names no number.
+    """
+    given = {answer.purpose.id for answer in record.answers if answer.state is GrantState.GIVEN}
+    if not given.issuperset(record.granted):
+        raise ValueError("a purpose is granted that no answer gave")
+    if record.recording and not (record.file and record.granted and given == set(record.granted)):
+        raise ValueError("a recording needs a file, and serves the purposes that were given, one at least")
+    # "anonymous" and the like as a number would make one person of all who withhold theirs.
+    if record.number is not None and not _E164.fullmatch(record.number):
+        raise ValueError("the number is not E.164")
+    started_at, saved_at = to_ms(record.started_at), to_ms(record.saved_at)
+    subject: Row = {"subject_id": str(uuid4()), "controller": record.controller, "number": record.number}
+    leg: Row = {
+        "leg_id": record.leg_id,
+        "call_id": record.call_id,
+        "channel": record.channel,
+        "linkedid": record.linkedid,
+        "profile": record.profile,
+        "language": record.language,
+        "direction": record.direction,
+        "started_at": started_at,
+        "saved_at": saved_at,
+        "outcome": record.outcome.value,
+        "granted": ",".join(record.granted),
+        "recording": int(record.recording),
+        "file": record.file,
+        "files": record.files,
+    }
+    return {
+        "add_subject": (subject,),
+        "add_leg": ({**leg, **subject},),
+        "add_grant": tuple(_grant(record.leg_id, saved_at, answer) for answer in record.answers),
+        "add_evidence": (
+            evidence_row(
+                Kind.GATE,
+                saved_at,
+                leg_id=record.leg_id,
+                call_id=record.call_id,
+                controller=record.controller,
+                profile=record.profile,
+                language=record.language,
+                direction=record.direction,
+                started_at=started_at,
+                heard=tuple(map(_heard, record.heard)),
+                answers=tuple(map(_answer, record.answers)),
+                early_keys=record.early_keys,
+                outcome=record.outcome,
+                granted=record.granted,
+                recording=record.recording,
+            ),
+        ),
+    }
+
+
+def evidence_row(kind: Kind, at: int, *, leg_id: str, call_id: str, controller: str, **fields: Value) -> Row:
+    """A row of evidence, with a salt of its own.
+
+    Raises:
+        ValueError: a field has no canonical form.
+    """
+    salt = secrets.token_bytes(SALT_BYTES)
+    body = entry(kind, at, salt=salt, leg=leg_id, call=call_id, controller=controller, **fields)
+    return {"leg_id": leg_id, "controller": controller, "kind": kind.value, "at": at, "body": body.decode()}
+
+
+def _grant(leg_id: str, at: int, answer: Answer) -> Row:
+    return {
+        "leg_id": leg_id,
+        "purpose": answer.purpose.id,
+        "basis": answer.purpose.basis.value,
+        "state": answer.state.value,
+        "valid_from": at,
+        "reason": answer.reason,
+    }
+
+
+def _answer(answer: Answer) -> Value:
+    return {
+        "purpose": answer.purpose.id,
+        "basis": answer.purpose.basis,
+        "state": answer.state,
+        "key": answer.key,
+        "reason": answer.reason,
+    }
+
+
+def _heard(heard: Heard) -> Value:
+    prompt = heard.prompt
+    return {
+        "prompt": prompt.id,
+        "language": prompt.language,
+        "version": prompt.version,
+        "sha256": prompt.sha256,
+        "length_ms": prompt.length_ms,
+        "heard_ms": heard.heard_ms,
+    }

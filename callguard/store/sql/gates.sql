@@ -1,0 +1,12 @@
+-- name: take_gate(app)^
+-- From here on every process that took this gate before is fenced off.
+INSERT INTO gates (app, epoch) VALUES (:app, 1)
+ON CONFLICT (app) DO UPDATE SET epoch = gates.epoch + 1
+RETURNING epoch;
+
+-- name: gate_epoch(app)$
+SELECT epoch FROM gates WHERE app = :app;
+
+-- name: set_controller(controller, name)!
+INSERT INTO controllers (controller, name) VALUES (:controller, :name)
+ON CONFLICT (controller) DO UPDATE SET name = excluded.name;

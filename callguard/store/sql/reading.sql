@@ -1,0 +1,74 @@
+-- name: leg_of_channel(channel, linkedid)^
+SELECT
+    leg_id, call_id, channel, linkedid, controller, subject_id, profile, language, direction,
+    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at
+FROM legs WHERE channel = :channel AND linkedid = :linkedid;
+
+-- name: legs_of_call(call_id)
+SELECT
+    leg_id, call_id, channel, linkedid, controller, subject_id, profile, language, direction,
+    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at
+FROM legs WHERE call_id = :call_id ORDER BY started_at, leg_id;
+
+-- name: latest_legs(limit)
+SELECT
+    leg_id, call_id, channel, linkedid, controller, subject_id, profile, language, direction,
+    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at
+FROM legs ORDER BY started_at DESC, leg_id DESC LIMIT :limit;
+
+-- name: open_recordings(leg_id)
+-- One row for each purpose given; of all legs where leg_id is NULL.
+SELECT
+    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.saved_at, l.withdrawn_at, l.recording_ended_at,
+    g.purpose, g.basis
+FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
+WHERE l.recording = 1 AND l.recording_ended_at IS NULL
+    AND (CAST(:leg_id AS TEXT) IS NULL OR l.leg_id = :leg_id)
+ORDER BY l.saved_at, l.leg_id, g.grant_id;
+
+-- name: standing_recording(leg_id)
+-- As open_recordings, also where the end is known and the file is kept.
+SELECT
+    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.saved_at, l.withdrawn_at, l.recording_ended_at,
+    g.purpose, g.basis
+FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
+WHERE l.leg_id = :leg_id AND l.recording = 1 AND (
+    l.recording_ended_at IS NULL
+    OR EXISTS (SELECT 1 FROM recordings AS r WHERE r.leg_id = l.leg_id AND r.state = 'kept')
+)
+ORDER BY g.grant_id;
+
+-- name: due_recordings(now)
+SELECT r.leg_id, f.name
+FROM recordings AS r JOIN recording_files AS f ON f.leg_id = r.leg_id
+WHERE r.state = 'kept' AND r.destroy_at IS NOT NULL AND r.destroy_at <= :now
+ORDER BY r.destroy_at, r.leg_id, f.name;
+
+-- name: recordings_of_call(call_id)
+SELECT
+    r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at, r.reason,
+    f.name, f.size, f.sha256
+FROM recordings AS r
+JOIN legs AS l ON l.leg_id = r.leg_id
+LEFT JOIN recording_files AS f ON f.leg_id = r.leg_id
+WHERE l.call_id = :call_id
+ORDER BY r.leg_id, f.name;
+
+-- name: latest_recordings(limit)
+SELECT
+    r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at, r.reason,
+    f.name, f.size, f.sha256
+FROM (SELECT * FROM recordings ORDER BY ended_at DESC, leg_id DESC LIMIT :limit) AS r
+JOIN legs AS l ON l.leg_id = r.leg_id
+LEFT JOIN recording_files AS f ON f.leg_id = r.leg_id
+ORDER BY r.ended_at DESC, r.leg_id DESC, f.name;
+
+-- name: grants_of_call(call_id)
+SELECT g.leg_id, g.purpose, g.basis, g.state, g.valid_from, g.valid_until, g.reason
+FROM grants AS g JOIN legs AS l ON l.leg_id = g.leg_id
+WHERE l.call_id = :call_id ORDER BY g.grant_id;
+
+-- name: evidence_of_call(call_id)
+SELECT e.leg_id, e.kind, e.at, e.body
+FROM evidence AS e JOIN legs AS l ON l.leg_id = e.leg_id
+WHERE l.call_id = :call_id ORDER BY e.evidence_id;

@@ -1,0 +1,1 @@
+"""Asterisk's side: ARI, AMI, and the recordings it makes."""

@@ -1,0 +1,293 @@
+"""A thin ARI client over websockets: one connection carries events and requests.
+
+It keeps ari-py's resource model (`client.channels.get(id).play(…)`), with the operations' own names. An order is sent
+and not waited for; Asterisk carries out a connection's requests one after another, so what is ordered in sequence
+happens in sequence. A refusal comes back to whoever ordered, by the request's id; an answer nobody waits for is stale.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from callguard.errors import Disconnected, Refused
+from callguard.telephony import ari_wire as wire
+
+log = structlog.get_logger()
+
+ANSWER_TIMEOUT_S = 2.0
+CONNECT_TIMEOUT_S = 5.0
+BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.1, 5.0
+# Asterisk's own ping is none; ours finds a half-open connection in twice this.
+PING_EVERY_S = 5.0
+
+OnRefused = Callable[[Refused], None]
+
+
+class Client:
+    """One connection to Asterisk. Iterate over it for events; whoever iterates also feeds the answers."""
+
+    def __init__(self, socket: ClientConnection, app: str) -> None:
+        self.app = app
+        self._socket = socket
+        self._numbers = count(1)
+        self._waiting: dict[int, asyncio.Future[wire.Response] | OnRefused] = {}
+        self.channels = Channels(self)
+        self.playbacks = Playbacks(self)
+        self.applications = Applications(self)
+        self.asterisk = Asterisk(self)
+        self.events = Events(self)
+
+    async def __aiter__(self) -> AsyncIterator[wire.ChannelEvent | wire.CallBroadcast]:
+        """Events until the connection ends, or another takes the application over.
+
+        Raises:
+            Disconnected: always, at the end.
+        """
+        try:
+            async for text in self._socket:
+                try:
+                    message = wire.decode(text)
+                except wire.Malformed as error:
+                    log.warning("ARI message dropped", problem=str(error))
+                    continue
+                if isinstance(message, wire.Response):
+                    self._respond(message)
+                elif isinstance(message, wire.ApplicationReplaced):
+                    raise Disconnected(f"another client took over the application {self.app}")
+                elif message is not None:
+                    yield message
+            raise Disconnected("Asterisk closed the ARI connection")
+        except ConnectionClosed as error:
+            raise Disconnected(f"the ARI connection broke: {error}") from error
+        finally:
+            waiting, self._waiting = self._waiting, {}
+            for waiter in waiting.values():
+                if isinstance(waiter, asyncio.Future) and not waiter.done():
+                    waiter.set_exception(Disconnected("the ARI connection ended before the answer"))
+
+    async def order(
+        self,
+        operation: wire.Operation,
+        path: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        *,
+        on_refused: OnRefused | None = None,
+    ) -> None:
+        """Send a request and do not wait.
+
+        Raises:
+            Disconnected: it could not be sent.
+        """
+        number = next(self._numbers)
+        if on_refused is not None:
+            self._waiting[number] = on_refused
+        await self._send(wire.request(number, operation, path, query))
+
+    async def ask(
+        self,
+        operation: wire.Operation,
+        path: Mapping[str, str],
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> Any:
+        """Send a request and wait for what it returns, decoded.
+
+        Raises:
+            Refused: Asterisk said no.
+            Disconnected: no answer came within `ANSWER_TIMEOUT_S`.
+        """
+        number = next(self._numbers)
+        waiter = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await self._send(wire.request(number, operation, path, query, body))
+                response = await waiter
+        except TimeoutError as error:
+            raise Disconnected(f"no answer to {operation.nickname} within {ANSWER_TIMEOUT_S} s") from error
+        finally:
+            self._waiting.pop(number, None)
+        if response.status >= 400:
+            raise Refused(response.status, response.reason)
+        return orjson.loads(response.body) if response.body else None
+
+    async def close(self) -> None:
+        await self._socket.close()
+
+    async def _send(self, text: str) -> None:
+        try:
+            await self._socket.send(text)
+        except ConnectionClosed as error:
+            raise Disconnected("the ARI connection is gone") from error
+
+    def _respond(self, response: wire.Response) -> None:
+        waiter = self._waiting.pop(response.request, None)
+        if isinstance(waiter, asyncio.Future):
+            if not waiter.done():
+                waiter.set_result(response)
+        elif waiter is not None and response.status >= 400:
+            waiter(Refused(response.status, response.reason))
+
+
+class Channels:
+    """The channels resource."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def get(self, channel_id: str, on_refused: OnRefused | None = None) -> Channel:
+        """A handle on a channel; nothing is asked of Asterisk. Its orders' refusals go to `on_refused`."""
+        return Channel(self._client, channel_id, on_refused)
+
+    async def list(self) -> list[str]:
+        """The ids of all live channels."""
+        return [channel["id"] for channel in await self._client.ask(wire.LIST_CHANNELS, {})]
+
+
+class Channel:
+    """One channel.
+
+    There is no way to set its variables here: after ARI has set one, Asterisk 22 refuses functions that it calls
+    dangerous (DB, SHELL, FILE …) to the channel's own dialplan, an administrator's included.
+    """
+
+    __slots__ = ("_client", "_on_refused", "_path", "id")
+
+    def __init__(self, client: Client, channel_id: str, on_refused: OnRefused | None) -> None:
+        self.id = channel_id
+        self._client = client
+        self._path = {"channelId": channel_id}
+        self._on_refused = on_refused
+
+    async def answer(self) -> None:
+        await self._order(wire.ANSWER)
+
+    async def play(self, media: str, playback_id: str) -> None:
+        """Play one file: an absolute path without extension."""
+        path = {**self._path, "playbackId": playback_id}
+        await self._client.order(wire.PLAY, path, {"media": f"sound:{media}"}, on_refused=self._on_refused)
+
+    async def get_variable(self, variable: str) -> str:
+        """Raises: Refused (no such channel), Disconnected."""
+        answer = await self._client.ask(wire.GET_VARIABLE, self._path, {"variable": variable})
+        return str(answer["value"])
+
+    async def leave(self, extension: str) -> None:
+        """Order the channel back into the dialplan, to the first priority of an extension of its context."""
+        await self._order(wire.CONTINUE, {"extension": extension, "priority": "1"})
+
+    async def leave_and_wait(self, extension: str) -> None:
+        """As `leave`. Raises: Refused (409: the channel is not in Stasis any more), Disconnected."""
+        await self._client.ask(wire.CONTINUE, self._path, {"extension": extension, "priority": "1"})
+
+    async def _order(self, operation: wire.Operation, query: Mapping[str, str] | None = None) -> None:
+        await self._client.order(operation, self._path, query, on_refused=self._on_refused)
+
+
+class Playbacks:
+    """The playbacks resource."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def stop(self, playback_id: str) -> None:
+        """A playback that has just ended is refused, and that is as good as stopped."""
+        await self._client.order(wire.STOP_PLAYBACK, {"playbackId": playback_id})
+
+
+class Events:
+    """The events resource."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def claim(self, channel_id: str) -> None:
+        """Claim a broadcast call for our application. Losing it to another gate (409), or late (404), is no error."""
+        await self._client.order(wire.CLAIM, {}, {"channelId": channel_id, "application": self._client.app})
+
+
+class Asterisk:
+    """The asterisk resource."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def set_global(self, variable: str, value: str) -> None:
+        """Raises: Refused, Disconnected."""
+        await self._client.ask(wire.SET_GLOBAL, {}, {"variable": variable, "value": value})
+
+
+class Applications:
+    """The applications resource."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._path = {"applicationName": client.app}
+
+    async def channel_ids(self) -> list[str]:
+        """The channels that are in our application now."""
+        application = await self._client.ask(wire.GET_APPLICATION, self._path)
+        return [str(channel) for channel in application["channel_ids"]]
+
+    async def filter(self) -> None:
+        """Have Asterisk send only the events that we know."""
+        await self._client.ask(wire.FILTER_EVENTS, self._path, body=wire.event_filter())
+
+
+@asynccontextmanager
+async def connected(url: str, user: str, secret: str, app: str) -> AsyncIterator[Client]:
+    """A connection, registered as `app`.
+
+    Raises:
+        Disconnected: Asterisk does not answer, or does not let us in; the text says which.
+    """
+    credentials = base64.b64encode(f"{user}:{secret}".encode()).decode()
+    target = url.rstrip("/").replace("http", "ws", 1) + f"/ari/events?app={quote(app)}&subscribeAll=false"
+    try:
+        socket = await connect(
+            target,
+            additional_headers={"Authorization": f"Basic {credentials}"},
+            subprotocols=[Subprotocol("ari")],
+            open_timeout=CONNECT_TIMEOUT_S,
+            ping_interval=PING_EVERY_S,
+            ping_timeout=PING_EVERY_S,
+            # Loopback or a LAN: compressing costs more CPU than the bytes it saves.
+            compression=None,
+            max_size=2**20,
+            proxy=None,
+        )
+    except InvalidStatus as error:
+        status = error.response.status_code
+        hint = "check ari_user and its secret" if status == 401 else "is ARI enabled in Asterisk (http.conf, ari.conf)?"
+        raise Disconnected(f"ARI answered {status}: {hint}") from error
+    except (OSError, TimeoutError, WebSocketException) as error:
+        raise Disconnected(f"no ARI at {url}: {error}") from error
+    try:
+        yield Client(socket, app)
+    finally:
+        await socket.close()
+
+
+async def connections(url: str, user: str, secret: str, app: str) -> AsyncIterator[Client]:
+    """Connections, one after another, for as long as the caller iterates; between them an increasing wait."""
+    wait = BACKOFF_FIRST_S
+    while True:
+        try:
+            async with connected(url, user, secret, app) as client:
+                wait = BACKOFF_FIRST_S
+                yield client
+        except Disconnected as error:
+            log.warning("no connection to ARI, trying again", problem=str(error), wait_s=wait)
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, BACKOFF_MOST_S)

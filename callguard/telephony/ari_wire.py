@@ -1,0 +1,246 @@
+"""ARI on the wire: JSON to events and requests to JSON. Pure.
+
+Typed after Asterisk's own resource description (``/usr/share/asterisk/rest-api/*.json``); a test holds every
+operation and every field named here against it. Requests travel over the event WebSocket (RESTRequest and
+RESTResponse, https://docs.asterisk.org/Configuration/Interfaces/Asterisk-REST-Interface-ARI/ARI-REST-over-WebSocket).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the resource description; `path` and `query` are as it names them."""
+
+    resource: str
+    nickname: str
+    method: str
+    path: str
+    query: frozenset[str] = frozenset()
+
+
+ANSWER = Operation("channels", "answer", "POST", "channels/{channelId}/answer")
+CONTINUE = Operation(
+    "channels", "continueInDialplan", "POST", "channels/{channelId}/continue",
+    frozenset({"context", "extension", "priority", "label"}),
+)  # fmt: skip
+GET_VARIABLE = Operation(
+    "channels", "getChannelVar", "GET", "channels/{channelId}/variable", frozenset({"variable"})
+)  # fmt: skip
+LIST_CHANNELS = Operation("channels", "list", "GET", "channels")
+PLAY = Operation(
+    "channels", "playWithId", "POST", "channels/{channelId}/play/{playbackId}", frozenset({"media"})
+)  # fmt: skip
+SET_GLOBAL = Operation(
+    "asterisk", "setGlobalVar", "POST", "asterisk/variable", frozenset({"variable", "value"})
+)  # fmt: skip
+STOP_PLAYBACK = Operation("playbacks", "stop", "DELETE", "playbacks/{playbackId}")
+CLAIM = Operation("events", "claimChannel", "POST", "events/claim", frozenset({"channelId", "application"}))
+GET_APPLICATION = Operation("applications", "get", "GET", "applications/{applicationName}")
+FILTER_EVENTS = Operation("applications", "filter", "PUT", "applications/{applicationName}/eventFilter")
+
+OPERATIONS = (
+    ANSWER, CONTINUE, GET_VARIABLE, LIST_CHANNELS, PLAY, SET_GLOBAL,
+    STOP_PLAYBACK, CLAIM, GET_APPLICATION, FILTER_EVENTS,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class CallBroadcast:
+    """A call that any gate may claim."""
+
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class StasisStart:
+    """A channel is ours. `at` is Asterisk's clock, in milliseconds since the epoch, here and below."""
+
+    channel: str
+    at: int
+    args: tuple[str, ...]
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class StasisEnd:
+    """A channel is no longer ours: it went on, or it ended."""
+
+    channel: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangupRequested:
+    """The person, or Asterisk, is hanging up."""
+
+    channel: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackStarted:
+    channel: str
+    at: int
+    playback: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackFinished:
+    """`failed` is Asterisk's word for it; a playback that was stopped reports no failure."""
+
+    channel: str
+    at: int
+    playback: str
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReceived:
+    """A key has been let go of, `duration_ms` after it went down."""
+
+    channel: str
+    at: int
+    digit: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationReplaced:
+    """Another connection took the application over; this one hears nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a request, found by its id."""
+
+    request: int
+    status: int
+    reason: str
+    body: str
+
+
+ChannelEvent = StasisStart | StasisEnd | HangupRequested | PlaybackStarted | PlaybackFinished | KeyReceived
+Message = ChannelEvent | CallBroadcast | ApplicationReplaced | Response
+
+# The types we know, by Asterisk's names: FILTER_EVENTS has Asterisk send no other, and decoding drops the rest.
+# (To the filter a RESTResponse is an event too: left out, every answer is lost, that of the filter itself first.)
+EVENT_TYPES = (
+    "CallBroadcast", "StasisStart", "StasisEnd", "ChannelHangupRequest", "PlaybackStarted", "PlaybackFinished",
+    "ChannelDtmfReceived", "ApplicationReplaced", "RESTResponse",
+)  # fmt: skip
+
+
+class Malformed(Exception):
+    """A message that is not what the description says; the text names what is wrong, never its content."""
+
+
+def decode(text: str | bytes) -> Message | None:
+    """The message, or None for a type that the gate does not know.
+
+    Raises:
+        Malformed: not JSON, not an object, or a known type with a field missing or of the wrong type.
+    """
+    try:
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"not JSON (column {error.colno})") from error
+    if not isinstance(data, dict):
+        raise Malformed("not a JSON object")
+    kind = data.get("type")
+    try:
+        return _decode(kind, data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Malformed(f"{kind}: {type(error).__name__} {error}") from error
+
+
+def _decode(kind: Any, data: dict[str, Any]) -> Message | None:
+    match kind:
+        case "RESTResponse":
+            return Response(
+                int(data["request_id"]), int(data["status_code"]), data.get("reason_phrase", ""),
+                data.get("message_body", ""),
+            )  # fmt: skip
+        case "PlaybackStarted":
+            playback = data["playback"]
+            return PlaybackStarted(_target(playback), _at(data), _text(playback["id"]))
+        case "PlaybackFinished":
+            playback = data["playback"]
+            failed = playback["state"] != "done"
+            return PlaybackFinished(_target(playback), _at(data), _text(playback["id"]), failed)
+        case "ChannelDtmfReceived":
+            return KeyReceived(_channel(data), _at(data), _text(data["digit"]), int(data["duration_ms"]))
+        case "CallBroadcast":
+            return CallBroadcast(_channel(data))
+        case "StasisStart":
+            args = tuple(_text(arg) for arg in data["args"])
+            return StasisStart(_channel(data), _at(data), args, _text(data["channel"]["caller"]["number"]))
+        case "StasisEnd":
+            return StasisEnd(_channel(data), _at(data))
+        case "ChannelHangupRequest":
+            return HangupRequested(_channel(data), _at(data))
+        case "ApplicationReplaced":
+            return ApplicationReplaced()
+        case _:
+            return None
+
+
+def request(
+    number: int,
+    operation: Operation,
+    path: Mapping[str, str],
+    query: Mapping[str, str] | None = None,
+    body: object = None,
+) -> str:
+    """A request as text. Values in the path are percent-encoded; Asterisk's ids may hold slashes and semicolons."""
+    uri = operation.path
+    for name, value in path.items():
+        uri = uri.replace("{" + name + "}", quote(value, safe=""))
+    message: dict[str, object] = {
+        "type": "RESTRequest",
+        "transaction_id": str(number),
+        "request_id": str(number),
+        "method": operation.method,
+        "uri": uri,
+    }
+    if query:
+        message["query_strings"] = [{"name": name, "value": value} for name, value in query.items()]
+    if body is not None:
+        message["content_type"] = "application/json"
+        message["message_body"] = orjson.dumps(body).decode()
+    return orjson.dumps(message).decode()
+
+
+def event_filter() -> object:
+    """The body for FILTER_EVENTS: one bridged call makes dozens of events that the gate has no use for."""
+    return {"allowed": [{"type": kind} for kind in EVENT_TYPES]}
+
+
+def _channel(data: dict[str, Any]) -> str:
+    return _text(data["channel"]["id"])
+
+
+def _target(playback: dict[str, Any]) -> str:
+    kind, _, channel = _text(playback["target_uri"]).partition(":")
+    if kind != "channel":
+        raise ValueError("target_uri is no channel")
+    return channel
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("expected text")
+    return value
+
+
+def _at(data: dict[str, Any]) -> int:
+    """Milliseconds since the epoch from ARI's ``2026-11-22T01:59:13.451+0000``."""
+    return round(datetime.fromisoformat(data["timestamp"]).timestamp() * 1000)

@@ -1,0 +1,48 @@
+"""Calls that wait in our application and that no process answers for: their gate died or lost its connection.
+
+Asterisk replays no StasisStart to a new connection, but lists the application's channels, and the channels still
+carry what the dialplan set before it handed them over.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from callguard.errors import Refused
+from callguard.telephony.ari import Client
+
+# Set by the dialplan before the claim: DIRECTION:PROFILE:LINKEDID, the same that StasisStart brings as arguments.
+ARGUMENTS = "CG_ARGS"
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A channel in our application. `args` is empty when it was not our dialplan that sent it."""
+
+    channel: str
+    args: tuple[str, ...]
+    caller: str
+    at: int
+
+
+async def find_orphans(client: Client) -> list[Orphan]:
+    """What waits now. A channel that hangs up meanwhile is left out.
+
+    Raises:
+        Disconnected: the connection broke again.
+    """
+    found = []
+    for channel_id in await client.applications.channel_ids():
+        channel = client.channels.get(channel_id)
+        try:
+            caller = await channel.get_variable("CALLERID(num)")
+        except Refused:
+            continue
+        try:
+            arguments = await channel.get_variable(ARGUMENTS)
+        except Refused:  # not set: ARI answers 404
+            arguments = ""
+        args = tuple(arguments.split(":")) if arguments else ()
+        found.append(Orphan(channel_id, args, caller, round(time.time() * 1000)))
+    return found

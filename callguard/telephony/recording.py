@@ -1,0 +1,192 @@
+"""Recordings after Asterisk has made them: measured, hashed, tagged and kept, or destroyed.
+
+Asterisk starts and stops them in the dialplan; what is here runs after the end and can run twice: a file found by a
+new process is treated as if its call had just ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import struct
+import wave
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from callguard import config
+from callguard.core.conversation import surviving
+from callguard.core.model import GrantState
+from callguard.errors import StoreError
+from callguard.store.records import DueRecording, Kept, OpenRecording, RecordedFile
+from callguard.store.store import Store
+
+log = structlog.get_logger()
+
+# What MixMonitor leaves of a call that was never bridged: a RIFF header and no sound.
+HEADER_BYTES = 44
+SWEEP_EVERY_S = 60.0
+
+
+class Recordings:
+    """The recordings of one folder."""
+
+    def __init__(self, settings: config.Recording, store: Store) -> None:
+        self._folder = settings.folder.path_here
+        self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
+        self._store = store
+
+    async def withdrawn(self, leg_id: str, at: datetime) -> None:
+        """The subject has stopped the recording; Asterisk has closed the file."""
+        recording = await self._store.withdraw(leg_id, at, "key")
+        if recording is not None and recording.ended_at is None:
+            await self._end(recording)
+        elif recording is not None and not surviving(recording.purposes, withdrawn=True):
+            await self._store.destroy_by(leg_id, at + self._destroy_after)
+        await self.sweep()
+
+    async def ended(self, leg_id: str) -> None:
+        """The recording of a leg has ended, by hang-up or withdrawal. A leg that has none is no error."""
+        expected = await self._store.expected_recording(leg_id)
+        if expected is not None:
+            await self._end(expected)
+
+    async def reconcile(self, live_channels: Collection[str]) -> None:
+        """End what ended while nobody listened."""
+        for expected in await self._store.expected_recordings():
+            if expected.channel not in live_channels or expected.withdrawn_at is not None:
+                await self._end(expected)
+
+    async def sweep(self) -> None:
+        """Destroy what is due."""
+        for due in await self._store.due(datetime.now(UTC)):
+            await asyncio.to_thread(_remove, self._folder, due)
+            await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
+            log.info("withdrawn recording destroyed", leg=due.leg_id)
+
+    async def keep_sweeping(self) -> None:
+        """Sweep now and every minute, for as long as the service runs."""
+        while True:
+            try:
+                await self.sweep()
+            except (StoreError, OSError) as error:
+                log.error("withdrawn recordings not destroyed yet, trying again", problem=str(error))
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _end(self, recording: OpenRecording) -> None:
+        now = datetime.now(UTC)
+        kept = await asyncio.to_thread(_finish, self._folder, recording, now)
+        if kept is None:
+            await self._store.recording_absent(recording.leg_id, now)
+            return
+        stays = surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
+        destroy_at = None if stays else (recording.withdrawn_at or now) + self._destroy_after
+        await asyncio.to_thread(_write_sidecar, self._folder, recording, kept)
+        await self._store.recording_kept(recording.leg_id, kept, destroy_at)
+        log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)
+
+
+def _finish(folder: Path, recording: OpenRecording, ended_at: datetime) -> Kept | None:
+    """Join, measure and hash what Asterisk left; None when there is no audio."""
+    whole = folder / f"{recording.file}.wav"
+    halves = [folder / f"{recording.file}-{side}.wav" for side in ("in", "out")]
+    if recording.files == "two" and not whole.exists() and all(half.exists() for half in halves):
+        _join(halves[0], halves[1], whole)
+    for half in halves:
+        half.unlink(missing_ok=True)
+    try:
+        size = whole.stat().st_size
+    except FileNotFoundError:
+        return None
+    if size <= HEADER_BYTES:
+        whole.unlink()
+        return None
+    duration_ms = _mend(whole, size)
+    digest = hashlib.sha256()
+    with whole.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return Kept((RecordedFile(whole.name, size, digest.hexdigest()),), duration_ms, ended_at)
+
+
+def _mend(file: Path, size: int) -> int:
+    """The length in ms; writes the sizes into the header where Asterisk died before it could (RIFF/WAVE, PCM)."""
+    with file.open("r+b") as audio:
+        header = audio.read(HEADER_BYTES)
+        rate: int
+        frame_bytes: int
+        rate, frame_bytes = struct.unpack_from("<I4xH", header, 24)
+        if header[:4] != b"RIFF" or not rate or not frame_bytes:
+            raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
+        if struct.unpack_from("<I", header, 40) == (0,):
+            audio.seek(4)
+            audio.write(struct.pack("<I", size - 8))
+            audio.seek(40)
+            audio.write(struct.pack("<I", size - HEADER_BYTES))
+    return round((size - HEADER_BYTES) * 1000 / (rate * frame_bytes))
+
+
+def _join(left: Path, right: Path, to: Path) -> None:
+    """Two mono files to one stereo file, the caller on the left; the shorter is filled with silence."""
+    sides = []
+    for side in (left, right):
+        with wave.open(str(side), "rb") as audio:
+            rate = audio.getframerate()
+            sides.append(np.frombuffer(audio.readframes(audio.getnframes()), dtype="<i2"))
+    both = np.zeros((max(map(len, sides)), 2), dtype="<i2")
+    for n, samples in enumerate(sides):
+        both[: len(samples), n] = samples
+    if not len(both):
+        return
+    part = to.with_suffix(".part")
+    with wave.open(str(part), "wb") as audio:
+        audio.setnchannels(2)
+        audio.setsampwidth(2)
+        audio.setframerate(rate)
+        audio.writeframes(both.tobytes())
+    _settle(part, to)
+
+
+def _write_sidecar(folder: Path, recording: OpenRecording, kept: Kept) -> None:
+    """What the file may be used for, beside the file: ids and facts, no number and no name."""
+    withdrawn = recording.withdrawn_at is not None
+    facts = {
+        "call": recording.call_id,
+        "leg": recording.leg_id,
+        "controller": recording.controller,
+        "purposes": [
+            {
+                "purpose": purpose.id,
+                "basis": purpose.basis,
+                "state": GrantState.GIVEN if purpose in surviving((purpose,), withdrawn=withdrawn)
+                else GrantState.WITHDRAWN,
+            }
+            for purpose in recording.purposes
+        ],
+        "started_at": recording.started_at.isoformat(),
+        "ended_at": kept.ended_at.isoformat(),
+        "duration_ms": kept.duration_ms,
+        "files": [{"name": file.name, "bytes": file.size, "sha256": file.sha256} for file in kept.files],
+    }  # fmt: skip
+    part = folder / f"{recording.file}.json.part"
+    part.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _settle(part, folder / f"{recording.file}.json")
+
+
+def _settle(part: Path, to: Path) -> None:
+    """Whole or not at all, also after a power cut; for the group that shares the folder."""
+    part.chmod(0o660)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(to)
+
+
+def _remove(folder: Path, due: DueRecording) -> None:
+    for name in due.files:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).with_suffix(".json").unlink(missing_ok=True)

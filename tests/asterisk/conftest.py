@@ -1,0 +1,210 @@
+"""A real Asterisk, a real callguard, SIPp callers and an agent: started once, with short prompts so that tests are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import wave
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from callguard.demo.agent import Agent, AgentCall
+from callguard.demo.gate import Gate
+from callguard.demo.pbx import Pbx
+from callguard.demo.rtp import Key, Segment, Silence, Tone
+from callguard.demo.scenarios import Times
+from callguard.demo.shipped import shipped
+from callguard.demo.sipp import CallResult, call
+from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE, tones_in
+from callguard.demo.tree import Tree
+from callguard.speech.plan import plan
+from callguard.store.reader import Reader
+from callguard.store.records import LegDetail
+
+# All prompts of these tests sound like this, so that a prompt in a recording would be heard there.
+PROMPT_HZ = 1277
+LENGTHS_MS = {"essential": 1_600, "question-1": 1_000, "again-1": 800, "goodbye": 600}
+DETAILS_MS = 600
+WAIT_S = 2.0
+PATIENCE_S = 15.0
+
+SITE = """\
+[from-outside]
+; asks twice on the same leg; the second time is silent
+exten => 3000,1,Gosub(callguard-inbound,s,1(service))
+ same => n,Set(DB(test/first)=${CALLGUARD_STATE}/${CALLGUARD_CALL})
+ same => n,Gosub(callguard-inbound,s,1(service))
+ same => n,Set(DB(test/second)=${CALLGUARD_STATE}/${CALLGUARD_CALL})
+ same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+; the administrator's own limit on calls
+exten => 3001,1,Set(TIMEOUT(absolute)=100)
+ same => n,Gosub(callguard-inbound,s,1(service))
+ same => n,Set(DB(test/limit)=${TIMEOUT(absolute)})
+ same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+exten => h,1,Set(DB(test/hangup)=seen)
+; a number dialled that is an emergency number
+exten => 112,1,Gosub(callguard-inbound,s,1(service))
+ same => n,Set(DB(test/emergency)=${CALLGUARD_STATE}.)
+ same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the agent's phone was told."""
+
+    state: str
+    purposes: str
+    call: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a test needs, and words for it."""
+
+    pbx: Pbx
+    gate: Gate
+    agent: Agent
+
+    @property
+    def times(self) -> Times:
+        return Times.of(self.gate.config)
+
+    @property
+    def folder(self) -> Path:
+        return self.gate.recordings.path_here
+
+    async def call(self, *timeline: Segment, extension: str = "1000", **more: Any) -> CallResult:
+        async with asyncio.timeout(90):
+            return await call(self.pbx, extension, timeline, **more)
+
+    async def agent_call(self, after: int) -> AgentCall:
+        """The agent's next call, when there were `after` before."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.agent.called(after + 1)
+
+    @staticmethod
+    def told(reached: AgentCall) -> Told:
+        header = str(reached.header("X-Callguard-Consent"))
+        parts = re.fullmatch(r'(\w+); purposes="([^"]*)"; call=(.*)', header)
+        assert parts is not None, header
+        return Told(parts[1], parts[2], parts[3], reached.from_name)
+
+    async def leg(self, call_id: str) -> LegDetail:
+        async with Reader.reading(self.gate.store) as store:
+            (leg,) = await store.call(call_id)
+            return leg
+
+    async def settled(self, call_id: str) -> LegDetail:
+        """The leg, once its recording has come to an end."""
+        async with Reader.reading(self.gate.store) as store, asyncio.timeout(PATIENCE_S):
+            while True:
+                (leg,) = await store.call(call_id)
+                if leg.leg.recording_ended_at is not None:
+                    return leg
+                await asyncio.sleep(0.05)
+
+    async def destroyed(self, call_id: str) -> LegDetail:
+        async with Reader.reading(self.gate.store) as store, asyncio.timeout(PATIENCE_S):
+            while True:
+                (leg,) = await store.call(call_id)
+                if leg.recording is not None and leg.recording.state == "destroyed":
+                    return leg
+                await asyncio.sleep(0.05)
+
+    async def latest(self) -> LegDetail:
+        async with Reader.reading(self.gate.store) as store:
+            (latest,) = await store.calls(1)
+            (leg,) = await store.call(latest.call_id)
+            return leg
+
+    async def legs(self) -> int:
+        async with Reader.reading(self.gate.store) as store:
+            return len(await store.calls(10_000))
+
+    def files(self) -> set[str]:
+        return {file.name for file in self.folder.iterdir()}
+
+    def tones(self, leg: LegDetail) -> set[int]:
+        assert leg.recording is not None
+        found = tones_in(self.folder / leg.recording.files[0].name, [*TONES, PROMPT_HZ])
+        return {int(tone.hz) for tone in found}
+
+    def sidecar(self, leg: LegDetail) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads((self.folder / f"{leg.leg.leg_id}.json").read_text(encoding="utf-8"))
+        return read
+
+    async def note(self, key: str) -> str:
+        """What a test's dialplan wrote to AstDB."""
+        answer = await self.pbx.cli(f"database get test {key}")
+        return answer.partition("Value: ")[2].strip()
+
+
+TONES = (CALLER_BEFORE, CALLER_AFTER_YES, CALLER_AFTER_STOP, AGENT)
+
+
+def says_yes(times: Times, talks_ms: int = 2_000) -> tuple[Segment, ...]:
+    return (Tone(CALLER_BEFORE, times.essential + 400), Key("1"), Tone(CALLER_AFTER_YES, talks_ms))
+
+
+def presses(times: Times, key: str, talks_ms: int = 1_500) -> tuple[Segment, ...]:
+    return (Tone(CALLER_BEFORE, times.essential + 400), Key(key), Tone(CALLER_BEFORE, talks_ms))
+
+
+def stop_keys() -> tuple[Segment, ...]:
+    return (Key("*"), Silence(100), Key("9"))
+
+
+@pytest.fixture(scope="session")
+def short_texts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The shipped texts, with studio files in the place of speech."""
+    folder = tmp_path_factory.mktemp("texts")
+    for file in shipped("prompts").glob("*.toml"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    yield folder
+
+
+def record_studio_files(gate: Gate, folder: Path) -> None:
+    for take in plan(gate.config):
+        part = take.piece.id.partition("/")[2]
+        ms = LENGTHS_MS.get(part, DETAILS_MS)
+        file = folder / f"{take.name}.wav"
+        file.parent.mkdir(exist_ok=True)
+        samples = np.sin(2 * np.pi * PROMPT_HZ * np.arange(16 * ms) / 16_000) * 8_000
+        with wave.open(str(file), "wb") as audio:
+            audio.setnchannels(1)
+            audio.setsampwidth(2)
+            audio.setframerate(16_000)
+            audio.writeframes(samples.astype("<i2").tobytes())
+
+
+@pytest.fixture(scope="session")
+async def pbx(tree: Tree) -> AsyncIterator[Pbx]:
+    async with Pbx(tree) as running:
+        site = running.path / "etc" / "site.conf"
+        site.write_text(SITE, encoding="utf-8")
+        site.chmod(0o644)
+        await running.cli("dialplan reload")
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def agent(pbx: Pbx) -> AsyncIterator[Agent]:
+    async with Agent(pbx.agent_port) as phone:
+        yield phone
+
+
+@pytest.fixture
+async def world(pbx: Pbx, agent: Agent, short_texts: Path) -> AsyncIterator[World]:
+    """callguard with a store of its own on the shared PBX."""
+    gate = Gate(pbx, texts=short_texts, answer_wait_s=WAIT_S)
+    record_studio_files(gate, short_texts)
+    async with gate:
+        yield World(pbx, gate, agent)

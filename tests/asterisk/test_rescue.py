@@ -1,0 +1,171 @@
+"""callguard absent, hung, killed, stopped and started again: every caller gets through, and nothing is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from callguard.core.model import GrantState
+from callguard.demo.agent import AgentCall
+from callguard.demo.rtp import Key, Tone
+from callguard.demo.sipp import CallResult
+from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE
+from tests.asterisk.conftest import World, says_yes, stop_keys
+
+LEASE_MARGIN_MS = 3_000
+
+
+async def served(world: World, calls: int, calling: asyncio.Task[CallResult]) -> tuple[float, AgentCall]:
+    """Seconds from the caller's INVITE to the agent's, and the agent's call, which was told of no consent."""
+    reached = await world.agent_call(calls)
+    result = await calling
+    told = world.told(reached)
+    assert (told.state, told.purposes, told.call) == ("error", "", "")
+    return reached.invited - result.invited, reached
+
+
+async def test_absent_is_at_once(world: World) -> None:
+    calls, files = len(world.agent.calls), world.files()
+    await world.gate.stop()
+    after, _ = await served(world, calls, asyncio.create_task(world.call(Tone(CALLER_BEFORE, 800))))
+    assert after < 0.5
+    assert world.files() == files
+
+
+async def test_killed_is_absent_at_once(world: World) -> None:
+    calls = len(world.agent.calls)
+    await world.gate.kill()
+    after, _ = await served(world, calls, asyncio.create_task(world.call(Tone(CALLER_BEFORE, 800))))
+    assert after < 0.5
+
+
+async def test_hung_before_the_claim_is_passed_in_two_seconds(world: World) -> None:
+    calls, legs = len(world.agent.calls), await world.legs()
+    world.gate.signal(signal.SIGSTOP)
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, 800)))
+    after, _ = await served(world, calls, calling)
+    assert 1.9 < after < 2.6
+    world.gate.signal(signal.SIGCONT)
+    # what it wakes up to is not its own: the next call is the first that it takes
+    calls = len(world.agent.calls)
+    await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 800))
+    assert world.told(await world.agent_call(calls)).state == "refused"
+    assert await world.legs() == legs + 1
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+async def test_dead_or_hung_in_the_notice_is_passed_when_the_lease_ends(world: World, how: str) -> None:
+    calls, files, times = len(world.agent.calls), world.files(), world.times
+    lasts = times.essential + LEASE_MARGIN_MS
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, lasts + 1_500)))
+    await asyncio.sleep(0.8)
+    if how == "killed":
+        await world.gate.kill()
+    else:
+        world.gate.signal(signal.SIGSTOP)
+    after, _ = await served(world, calls, calling)
+    assert lasts - 300 < after * 1000 < lasts + 500
+    assert world.files() == files
+
+
+async def test_who_was_stopped_acts_on_nothing_it_had_before(world: World) -> None:
+    """The yes was pressed while it stood still, and waits in its socket when it goes on: the call has gone on too."""
+    calls, files, times = len(world.agent.calls), world.files(), world.times
+    talks = LEASE_MARGIN_MS + 3_000
+    calling = asyncio.create_task(world.call(*says_yes(times, talks_ms=talks)))
+    await asyncio.sleep((times.essential + 200) / 1000)  # the question is being asked
+    world.gate.signal(signal.SIGSTOP)
+    reached = await world.agent_call(calls)
+    world.gate.signal(signal.SIGCONT)
+    await calling
+    assert world.told(reached).state == "error"
+    assert world.files() == files
+    # a later call shows that it has worked off what it woke up with
+    calls = len(world.agent.calls)
+    await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 800))
+    await world.agent_call(calls)
+    assert {grant.state for grant in (await world.latest()).grants} == {GrantState.REFUSED}
+    assert not await given(world)
+
+
+async def given(world: World) -> list[str]:
+    """Legs whose outcome is given."""
+    from callguard.store.reader import Reader
+
+    async with Reader.reading(world.gate.store) as store:
+        return [leg.leg_id for leg in await store.calls(100) if leg.granted]
+
+
+async def test_a_call_that_its_gate_left_is_asked_anew_by_the_next(world: World) -> None:
+    calls, times = len(world.agent.calls), world.times
+    calling = asyncio.create_task(
+        world.call(Tone(CALLER_BEFORE, times.essential + 4_000), Key("1"), Tone(CALLER_AFTER_YES, 2_000))
+    )
+    await asyncio.sleep(0.8)
+    await world.gate.kill()
+    await world.gate.start()
+    # within 2 s of being up the call is asked anew: 1 after its second notice counts
+    await calling
+    told = world.told(await world.agent_call(calls))
+    assert told.state == "given"
+    assert world.tones(await world.settled(told.call)) == {CALLER_AFTER_YES, AGENT}
+    assert "asked anew" in world.gate.log()
+
+
+async def test_withdrawal_with_callguard_dead_stops_at_once_and_is_recorded_later(world: World) -> None:
+    calls, times = len(world.agent.calls), world.times
+    calling = asyncio.create_task(world.call(*says_yes(times), *stop_keys(), Tone(CALLER_AFTER_STOP, 2_000)))
+    reached = await world.agent_call(calls)
+    await reached.up()
+    await world.gate.kill()
+    await calling
+    told = world.told(reached)
+    leg = await world.leg(told.call)
+    from callguard.demo.tones import tones_in
+
+    found = {int(tone.hz) for tone in tones_in(world.folder / f"{leg.leg.leg_id}.wav")}
+    assert found == {CALLER_AFTER_YES, AGENT}
+    await world.gate.start()
+    leg = await world.destroyed(told.call)
+    assert [grant.state for grant in leg.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN]
+    assert "0 results" in await world.pbx.cli("database show callguard_withdrawn")
+
+
+async def test_a_recording_that_ended_unseen_is_tagged_by_the_next_process(world: World) -> None:
+    calls = len(world.agent.calls)
+    calling = asyncio.create_task(world.call(*says_yes(world.times)))
+    reached = await world.agent_call(calls)
+    await reached.up()
+    await world.gate.kill()
+    await calling
+    await world.gate.start()
+    leg = await world.settled(world.told(reached).call)
+    assert world.tones(leg) == {CALLER_AFTER_YES, AGENT}
+    assert world.sidecar(leg)["leg"] == leg.leg.leg_id
+
+
+async def test_without_broadcast_the_plain_way_serves(world: World) -> None:
+    """Asterisk before 20.17, 22.7 and 23.1 has no StasisBroadcast."""
+    calls = len(world.agent.calls)
+    await world.pbx.cli("module unload app_stasis_broadcast.so")
+    try:
+        await world.call(*says_yes(world.times))
+        assert world.told(await world.agent_call(calls)).state == "given"
+    finally:
+        await world.pbx.cli("module load app_stasis_broadcast.so")
+
+
+async def test_asterisk_restarted_is_served_again(world: World) -> None:
+    await world.pbx.kill()
+    await world.pbx.start()
+    ready = world.gate.log().count("serving")
+    async with asyncio.timeout(15):
+        while world.gate.log().count("serving") == ready:
+            await asyncio.sleep(0.05)
+    calls = len(world.agent.calls)
+    await world.call(*says_yes(world.times))
+    told = world.told(await world.agent_call(calls))
+    assert told.state == "given"
+    assert world.tones(await world.settled(told.call)) == {CALLER_AFTER_YES, AGENT}

@@ -1,0 +1,223 @@
+"""A leg over a peer that misbehaves: whatever Asterisk or the store does, the outcome is closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from callguard.core.profile import Flow
+from callguard.errors import Disconnected, StoreError
+from callguard.leg import Leg, Subject
+from callguard.store.records import LegRecord
+from callguard.store.store import Store
+from callguard.telephony import ari
+from callguard.telephony import ari_wire as wire
+from tests.core.flows import FLOWS
+from tests.telephony.fake_asterisk import CHANNEL, FakeAsterisk, fake_asterisk
+
+LEG, CALL = "0192f0c1-0000-7000-8000-000000000001", "0192f0c1-0000-7000-8000-000000000002"
+RECORDED = f"done-given-yes-1-{LEG}"
+
+
+def closed(outcome: str) -> str:
+    return f"done-{outcome}-no-0-{LEG}"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeAsterisk]:
+    async with fake_asterisk() as peer:
+        yield peer
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with Store.open(tmp_path / "store.db", gate="callguard", controllers={"acme": "Acme"}) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def leg_of(fake: FakeAsterisk, store: Store, flow: Flow = FLOWS["consent"]) -> AsyncIterator[Leg]:
+    """A leg that hears what the peer says to its channel, as the service would feed it."""
+    async with ari.connected(fake.url, "callguard", "secret", "callguard") as client:
+        subject = Subject(LEG, CALL, CHANNEL, "pbx-1.0", "acme", None, fake.clock_ms, "mixed")
+        leg = Leg(client, store, flow, subject)
+
+        async def pump() -> None:
+            async for event in client:
+                if not isinstance(event, wire.CallBroadcast) and event.channel == CHANNEL:
+                    leg.hear(event)
+
+        pumping = asyncio.create_task(pump())
+        try:
+            yield leg
+        finally:
+            pumping.cancel()
+            with pytest.raises((asyncio.CancelledError, Disconnected)):
+                await pumping
+
+
+async def test_a_yes_is_committed_before_it_is_told(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"] = "1"
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == RECORDED
+    committed = await store.outcome(CHANNEL, "pbx-1.0")
+    assert committed is not None
+    assert committed.recording
+    uris = [uri for _, uri, _ in fake.orders]
+    assert uris[0].endswith("/answer")
+    assert uris[-1].endswith("/continue")
+    # the playback that the key interrupts is stopped, or `continue` would wait for its end
+    assert fake.orders[-2][0] == "DELETE"
+
+
+async def test_a_yes_before_the_essential_part_ended_is_dropped(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-essential"] = "1"
+    async with leg_of(fake, store, FLOWS["informed"]) as leg:
+        await leg.run()
+    detail = (await store.call(CALL))[0]
+    assert b'"early_keys":1' in detail.evidence[0].body
+
+
+async def test_a_key_that_was_down_before_the_question_is_dropped(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"] = "1"
+    fake.key_ms = 500  # let go of 10 ms into the question
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == closed("unknown")
+    asked = [query["media"].rpartition("/")[2] for _, uri, query in fake.orders if "/play/" in uri]
+    assert asked == ["p-essential", "p-question-1", "p-question-1", "p-again-1"]
+
+
+async def playing(fake: FakeAsterisk, part: str, times: int = 1) -> None:
+    async with asyncio.timeout(5), fake.ordered:
+        await fake.ordered.wait_for(
+            lambda: sum(str(query.get("media", "")).endswith(part) for _, _, query in fake.orders) >= times
+        )
+
+
+@pytest.mark.parametrize("status", [404, 409, 412])
+async def test_a_channel_that_is_gone_ends_the_leg_without_orders(
+    fake: FakeAsterisk, store: Store, status: int
+) -> None:
+    fake.refuse["/play/"] = status
+    async with leg_of(fake, store) as leg:
+        async with asyncio.timeout(5):
+            await leg.run()
+    assert fake.result() is None
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+async def test_a_prompt_that_asterisk_refuses_closes(fake: FakeAsterisk, store: Store, status: int) -> None:
+    fake.refuse["/play/"] = status
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == closed("error")
+
+
+async def test_a_prompt_cut_short_is_not_heard(fake: FakeAsterisk, store: Store) -> None:
+    fake.lengths["p-essential"] = 40  # Asterisk says done, but too soon
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == closed("error")
+
+
+async def test_a_prompt_that_never_ends_closes(
+    fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callguard.leg.PLAYBACK_MARGIN_MS", -2_900)
+    fake.endless = True
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == closed("error")
+
+
+async def test_a_message_that_is_no_json_or_of_another_channel_changes_nothing(
+    fake: FakeAsterisk, store: Store
+) -> None:
+    fake.keys["p-question-1"] = "1"
+    async with leg_of(fake, store) as leg:
+        await fake.connected.wait()
+        await fake.say("{not json")
+        await fake.say('{"type": "ChannelDtmfReceived", "channel": null}')
+        await fake.tell("ChannelDtmfReceived", channel={"id": "other"}, digit="2", duration_ms=20)
+        await leg.run()
+    assert fake.result() == RECORDED
+
+
+async def test_a_store_that_fails_closes(fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(record: LegRecord) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(store, "save", fails)
+    fake.keys["p-question-1"] = "1"
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == closed("error")
+
+
+async def test_an_error_of_our_own_closes(fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks(record: LegRecord) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(store, "save", breaks)
+    fake.keys["p-question-1"] = "1"
+    async with leg_of(fake, store, FLOWS["consent"]) as leg:
+        await leg.run()
+    assert fake.result() == closed("error")
+
+
+async def test_after_the_lease_nothing_is_saved_as_given_and_nothing_is_ordered(
+    fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a process that was stopped and goes on: what it wakes up with is not its own any more."""
+    fake.keys["p-question-1"] = "1"
+    async with leg_of(fake, store) as leg:
+        monkeypatch.setattr(leg, "_lease_is_over", lambda: True)
+        await leg.run()
+    assert fake.result() is None
+    committed = await store.outcome(CHANNEL, "pbx-1.0")
+    assert committed is not None
+    assert (committed.outcome, committed.granted, committed.recording) == ("error", (), False)
+
+
+async def test_a_hang_up_is_saved_and_not_answered(fake: FakeAsterisk, store: Store) -> None:
+    fake.endless = True
+    async with leg_of(fake, store) as leg:
+        running = asyncio.create_task(leg.run())
+        await playing(fake, "p-essential")
+        await fake.tell("ChannelHangupRequest", channel={"id": CHANNEL})
+        await fake.tell("StasisEnd", channel={"id": CHANNEL})
+        await running
+    assert fake.result() is None
+    detail = (await store.call(CALL))[0]
+    assert detail.grants[0].reason == "hangup"
+
+
+async def test_a_connection_that_breaks_leaves_the_leg_to_its_lease(fake: FakeAsterisk, store: Store) -> None:
+    fake.endless = True
+    async with leg_of(fake, store) as leg:
+        running = asyncio.create_task(leg.run())
+        await playing(fake, "p-essential")
+        assert fake.connection is not None
+        fake.connection.transport.abort()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert await store.outcome(CHANNEL, "pbx-1.0") is None
+
+
+async def test_a_committed_outcome_is_delivered_by_the_next_process(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"] = "1"
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    fake.orders.clear()
+    async with leg_of(fake, store) as again:
+        await again.resume()
+    assert fake.result() == RECORDED
+    assert not any("/play/" in uri for _, uri, _ in fake.orders)
+    assert sum(method == "DELETE" for method, _, _ in fake.orders) == 2
