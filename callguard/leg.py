@@ -117,11 +117,13 @@ class Leg:
             if committed is not None:
                 self._subject = replace(self._subject, leg_id=committed.leg_id, call_id=committed.call_id)
                 self._recording = committed.recording
+                self._log.info("delivering what another process committed", call=committed.call_id)
                 await self._release(Release(committed.outcome, committed.granted))
                 return
         except (Disconnected, StoreError) as error:
             self._log.warning("leg left to its lease", problem=str(error))
             return
+        self._log.info("asking anew: another process left this call")
         await self.run()
 
     async def _stop_prompts(self) -> None:

@@ -1,0 +1,24 @@
+# Everything from a clean clone. Only .venv here and callguard's folder in the user's cache are written to.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint clean
+BIN := .venv/bin
+
+help: ## list what there is
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: .venv/.ready ## real calls through a private Asterisk and callguard; ARGS="--json FILE --keep"
+	@$(BIN)/callguard demo $(ARGS)
+
+test: .venv/.ready ## all tests, those on a real Asterisk included; ARGS="-k name"
+	@$(BIN)/pytest $(ARGS)
+
+lint: .venv/.ready ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+clean: ## remove .venv and what tools left here; the private Asterisk stays in the cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+
+.venv/.ready: pyproject.toml requirements-dev.txt tools/setup
+	@tools/setup

@@ -1,0 +1,1 @@
+"""A private Asterisk and real SIP callers, for demo and tests."""

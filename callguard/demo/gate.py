@@ -1,0 +1,177 @@
+"""callguard itself on a private Asterisk, as a process of its own: to be killed, stopped and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from callguard import config
+from callguard.demo.pbx import Pbx
+from callguard.errors import SetupError
+from callguard.speech.build import build
+
+READY_LIMIT_S = 20.0
+STOP_LIMIT_S = 40.0
+READY = "serving"
+
+CONFIGURATION = """\
+[asterisk]
+ari_url = "{ari_url}"
+ari_secret_file = "{here}/ari.secret"
+ami_port = {ami_port}
+ami_secret_file = "{here}/ami.secret"
+
+[recording]
+files = "{files}"
+destroy_withdrawn_after_s = {destroy_after}
+
+[recording.folder]
+path_here = "{recordings.path_here}"
+path_in_asterisk = "{recordings.path_in_asterisk}"
+
+[prompts]
+{texts}
+[prompts.folder]
+path_here = "{prompts.path_here}"
+path_in_asterisk = "{prompts.path_in_asterisk}"
+
+[store]
+path = "{here}/callguard.db"
+
+[controllers.acme]
+name = "Acme Energy"
+address = "1 Main Street, Springfield"
+contact = "privacy at acme dot example"
+retention = {{ en = "ninety days", es = "noventa días" }}
+more_at = "acme dot example slash privacy"
+
+[profiles.service]
+controller = "acme"
+languages = ["en", "es"]
+answer_wait_s = {answer_wait}
+[[profiles.service.purposes]]
+id = "recording.quality"
+basis = "consent"
+
+[profiles.contract]
+controller = "acme"
+languages = ["en", "es"]
+answer_wait_s = {answer_wait}
+[[profiles.contract.purposes]]
+id = "recording.contract"
+basis = "contract"
+required = true
+"""
+
+
+class Gate:
+    """`callguard run` for a private Asterisk, as an async context manager. Its folder goes with it.
+
+    Attributes:
+        folder: configuration, secrets, store and log.
+    """
+
+    def __init__(
+        self,
+        pbx: Pbx,
+        *,
+        files: str = "mixed",
+        destroy_after_s: int = 0,
+        answer_wait_s: float = 5.0,
+        texts: Path | None = None,
+    ) -> None:
+        self.pbx = pbx
+        self.recordings = pbx.folder("recordings")
+        self._temporary = tempfile.TemporaryDirectory(prefix="callguard-gate-")
+        self.folder = Path(self._temporary.name)
+        for name, value in (("ari", pbx.secrets.ari), ("ami", pbx.secrets.ami)):
+            file = self.folder / f"{name}.secret"
+            file.touch(0o600)
+            file.write_text(value, encoding="utf-8")
+        (self.folder / "callguard.toml").write_text(
+            CONFIGURATION.format(
+                ari_url=pbx.ari_url, ami_port=pbx.ami_port, here=self.folder, files=files,
+                destroy_after=destroy_after_s, answer_wait=answer_wait_s,
+                texts=f'texts = "{texts}"' if texts else "", recordings=self.recordings, prompts=pbx.folder("prompts"),
+            ),
+            encoding="utf-8",
+        )  # fmt: skip
+        self.config = config.load(self.folder / "callguard.toml")
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def store(self) -> Path:
+        return self.config.store.path
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(encoding="utf-8")
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.to_thread(build, self.config)
+            await self.start()
+        except BaseException:
+            await self.kill()
+            self._temporary.cleanup()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.stop()
+        finally:
+            self._temporary.cleanup()
+
+    async def start(self) -> None:
+        """Start callguard and wait until it serves.
+
+        Raises:
+            SetupError: it ended, or does not serve in time; the text has its last words.
+        """
+        already = self.log().count(READY) if (self.folder / "log").exists() else 0
+        with (self.folder / "log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "callguard", "run", "--config", str(self.folder / "callguard.toml"),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )  # fmt: skip
+        try:
+            async with asyncio.timeout(READY_LIMIT_S):
+                while self._process.returncode is None and self.log().count(READY) <= already:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            pass
+        if self._process.returncode is not None or self.log().count(READY) <= already:
+            last = " / ".join(self.log().splitlines()[-3:])
+            await self.kill()
+            raise SetupError(f"callguard does not serve: {last or 'its log is empty'}")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal: SIGKILL, SIGSTOP, SIGCONT …"""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def kill(self) -> None:
+        """End it by SIGKILL, as a crash would."""
+        self.signal(signal.SIGKILL)
+        if self._process is not None:
+            await self._process.wait()
+
+    async def stop(self) -> None:
+        """End it in good order."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        if self._process is not None:
+            try:
+                async with asyncio.timeout(STOP_LIMIT_S):
+                    await self._process.wait()
+            except TimeoutError:
+                await self.kill()

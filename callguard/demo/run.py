@@ -1,0 +1,209 @@
+"""The demo: real callers on a real Asterisk, one table of what happened, and whether it is as it should be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import wave
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from callguard.demo.agent import Agent, AgentCall
+from callguard.demo.gate import Gate
+from callguard.demo.pbx import Pbx
+from callguard.demo.scenarios import SCENARIOS, Scenario, Times
+from callguard.demo.sipp import call
+from callguard.demo.tones import (
+    AGENT,
+    CALLER_AFTER_NO,
+    CALLER_AFTER_STOP,
+    CALLER_AFTER_YES,
+    CALLER_BEFORE,
+    tones_in,
+)
+from callguard.demo.tree import find
+from callguard.store.reader import Reader
+
+NAMES = {
+    CALLER_BEFORE: "before the answer",
+    CALLER_AFTER_NO: "after no",
+    CALLER_AFTER_YES: "after yes",
+    CALLER_AFTER_STOP: "after *9",
+    AGENT: "agent",
+}
+HEADER = "X-Callguard-Consent"
+# Withdrawn recordings are destroyed at once by default; the demo lets one lie, so that its tones can be looked for.
+WITHDRAWN_LIES_S = 3_600
+SETTLE_LIMIT_S = 10.0
+# Somewhere within the notice: late enough that it plays, early enough that it is not over.
+KILL_AFTER_MS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        recording_ms: length of the recording, or None for no file.
+        tones: what was found in it.
+        first_sound_ms: from the caller's INVITE to the first sound that was heard.
+        wrong: what is not as it should be; empty for a good row.
+    """
+
+    name: str
+    pressed: str
+    outcome: str
+    granted: str
+    recording_ms: int | None
+    tones: tuple[str, ...]
+    first_sound_ms: int | None
+    wrong: tuple[str, ...]
+
+
+async def run_demo(*, json_file: Path | None, keep: bool) -> bool:
+    """Run all scenarios and print the table; true when every row is as it should be.
+
+    Raises:
+        SetupError: this machine lacks something; the text says what to do.
+    """
+    progress = Console(stderr=True)
+    with progress.status("Finding an Asterisk (the first time, a private one is made: about a minute) …"):
+        tree = await asyncio.to_thread(find)
+    with progress.status("Starting Asterisk and callguard …") as status:
+        async with (
+            Pbx(tree, keep=True) as pbx,
+            Agent(pbx.agent_port) as agent,
+            Gate(pbx, destroy_after_s=WITHDRAWN_LIES_S) as gate,
+        ):
+            status.update("Calling, all at once …")
+            ordinary = [scenario for scenario in SCENARIOS if not scenario.kill]
+            rows = list(await asyncio.gather(*(_play(scenario, number, pbx, gate, agent)
+                                               for number, scenario in enumerate(ordinary))))  # fmt: skip
+            status.update("Calling, and killing callguard in the notice …")
+            for number, scenario in enumerate((s for s in SCENARIOS if s.kill), len(ordinary)):
+                rows.append(await _play(scenario, number, pbx, gate, agent))
+            status.stop()
+            _show(rows)
+            if json_file is not None:
+                json_file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+            print(f"Recordings: {gate.recordings.path_here}")
+            print(f"Prompts:    {pbx.folder('prompts').path_here}")
+            if keep:
+                await gate.start()
+                await _keep(pbx)
+    return not any(row.wrong for row in rows)
+
+
+async def _play(scenario: Scenario, number: int, pbx: Pbx, gate: Gate, agent: Agent) -> Row:
+    times = Times.of(gate.config, scenario.profile)
+    caller = f"+3460000{number:04}"
+    before = set(gate.recordings.path_here.iterdir())
+    calling = asyncio.create_task(
+        call(pbx, scenario.extension, scenario.timeline(times), from_name="Caller", from_number=caller)
+    )
+    if scenario.kill:
+        await asyncio.sleep(KILL_AFTER_MS / 1000)
+        await gate.kill()
+    result = await calling
+    reached = next((one for one in agent.calls if caller in str(one.header("From"))), None)
+    shown = _shown(reached)
+    file = await _recording(gate, shown.get("call", ""), expected=scenario.tones is not None)
+    if scenario.kill:
+        file = next(iter(set(gate.recordings.path_here.iterdir()) - before), None)
+    found = tones_in(file) if file else ()
+    first = result.first_sound_s
+    row = Row(
+        name=scenario.name,
+        pressed=scenario.pressed,
+        outcome=shown.get("state", "not reached"),
+        granted=shown.get("purposes", ""),
+        recording_ms=_length_ms(file),
+        tones=tuple(dict.fromkeys(NAMES.get(int(tone.hz), str(tone.hz)) for tone in found)),
+        first_sound_ms=None if first is None else round(first * 1000),
+        wrong=(),
+    )
+    return _judged(row, scenario, {int(tone.hz) for tone in found})
+
+
+def _judged(row: Row, scenario: Scenario, found: set[int]) -> Row:
+    wrong = []
+    if row.outcome != (scenario.outcome or "not reached"):
+        wrong.append(f"outcome should be {scenario.outcome or 'not reached'}")
+    if row.granted != scenario.granted:
+        wrong.append(f"granted should be {scenario.granted or 'nothing'}")
+    if (row.recording_ms is not None) != (scenario.tones is not None):
+        wrong.append("there should be a recording" if scenario.tones else "there should be no recording")
+    elif scenario.tones is not None and found != scenario.tones:
+        wrong.append("tones should be " + ", ".join(NAMES[hz] for hz in sorted(scenario.tones)))
+    if row.first_sound_ms is None:
+        wrong.append("nothing was heard")
+    return Row(**{**asdict(row), "tones": row.tones, "wrong": tuple(wrong)})
+
+
+def _shown(reached: AgentCall | None) -> dict[str, str]:
+    """What the agent's phone was told."""
+    header = None if reached is None else reached.header(HEADER)
+    if header is None:
+        return {}
+    parts = re.fullmatch(r'(?P<state>\w+); purposes="(?P<purposes>[^"]*)"; call=(?P<call>.*)', header)
+    return {"state": f"unreadable: {header}"} if parts is None else parts.groupdict()
+
+
+async def _recording(gate: Gate, call_id: str, *, expected: bool) -> Path | None:
+    """The call's file, once callguard has finished with it."""
+    async with Reader.reading(gate.store) as store:
+        try:
+            async with asyncio.timeout(SETTLE_LIMIT_S):
+                while True:
+                    legs = await store.call(call_id)
+                    if not legs or not legs[0].leg.recording:
+                        return None
+                    if legs[0].recording is not None and legs[0].recording.files:
+                        return gate.recordings.path_here / legs[0].recording.files[0].name
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return None
+
+
+def _length_ms(file: Path | None) -> int | None:
+    if file is None:
+        return None
+    with wave.open(str(file), "rb") as audio:
+        return round(audio.getnframes() * 1000 / audio.getframerate())
+
+
+def _show(rows: Sequence[Row]) -> None:
+    table = Table(title="What happened")
+    for heading in ("the caller …", "pressed", "agent was told", "granted", "recording", "tones in it", "first sound"):
+        table.add_column(heading)
+    table.add_column("")
+    for row in rows:
+        table.add_row(
+            row.name,
+            row.pressed or "-",
+            row.outcome,
+            row.granted or "-",
+            "none" if row.recording_ms is None else f"{row.recording_ms / 1000:.1f} s",
+            ", ".join(row.tones) or "-",
+            "-" if row.first_sound_ms is None else f"{row.first_sound_ms} ms",
+            "; ".join(row.wrong) if row.wrong else "as it should be",
+            style="red" if row.wrong else None,
+        )
+    Console().print(table)
+
+
+async def _keep(pbx: Pbx) -> None:
+    """Leave everything up for a softphone until Ctrl-C."""
+    print(f"SIP account: softphone, password {pbx.secrets.sip}, server 127.0.0.1:{pbx.sip_port} (UDP)")
+    print("Extensions:  1000 asks for consent, 1001 informs, 2000 is a queue. The agent answers by itself.")
+    print("Ctrl-C ends it.")
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    await ended.wait()

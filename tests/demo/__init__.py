@@ -1,0 +1,1 @@
+"""The workshop: private Asterisk, callers, agent, tone checker."""
