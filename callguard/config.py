@@ -191,7 +191,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A name that is not known is mostly a known one mistyped, so it explains a missing one.
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         where = tuple(part for part in first["loc"] if part != "[key]")
         raise InputError(
             _plain(first["msg"]), file=path, line=_line_of(text, where), field=".".join(map(str, where))

@@ -66,7 +66,7 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ('"consent"', '"consnt"', "callguard.toml:27: profiles.service.purposes.0.basis: "),
-        ("more_at", "more_art", "callguard.toml:14: controllers.acme.more_at: Field required"),
+        ("more_at", "more_art", "callguard.toml:19: controllers.acme.more_art: there is no such"),
         ('controller = "acme"', 'controller = "acmo"', "there is no controller 'acmo'"),
         ("[store]", "[store", "callguard.toml:11: not TOML"),
         ('ari_url = "http', 'ari_url = "ftp', "callguard.toml:2: asterisk.ari_url: "),

@@ -1,0 +1,57 @@
+"""Dependencies point down only: cli, demo -> service -> leg -> telephony, store, speech -> core -> nothing."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import callguard
+
+ROOT = Path(callguard.__file__).parent
+SHARED = {"errors", "config", "numbers"}
+# What each part may import of callguard, besides itself.
+MAY: dict[str, set[str]] = {
+    "core": set(),
+    "errors": set(),
+    "numbers": set(),
+    "config": {"core", "errors"},
+    "store": {"core", "errors"},
+    "speech": {"core", *SHARED},
+    "telephony": {"core", "store", *SHARED},
+    "leg": {"core", "store", "telephony", *SHARED},
+    "service": {"core", "store", "telephony", "speech", "leg", *SHARED},
+    "demo": {"core", "store", "telephony", "speech", "leg", "service", *SHARED},
+    "cli": {"core", "store", "telephony", "speech", "leg", "service", "demo", *SHARED},
+}
+FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}
+MODULES = [path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in MAY]
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def part(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_down(path: Path) -> None:
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("callguard.")} & MAY.keys()
+    assert used - {part(path)} <= MAY[part(path)]
+
+
+@pytest.mark.parametrize("path", list(ROOT.glob("core/*.py")), ids=lambda path: path.name)
+def test_the_core_is_pure(path: Path) -> None:
+    outside = {name.split(".")[0] for name in imported(path)} - {"callguard", "__future__"}
+    assert outside <= set(sys.stdlib_module_names)
+    assert not outside & FORBIDDEN_IN_CORE
