@@ -11,7 +11,7 @@ from pathlib import Path
 
 from callguard.config import Config
 from callguard.errors import InputError, SetupError
-from callguard.speech.catalogue import FILE, AudioFile, Built, Catalogue, Entry
+from callguard.speech.catalogue import FILE, PLAYED, AudioFile, Built, Catalogue, Entry
 from callguard.speech.plan import Take, plan
 from callguard.speech.render import Rendering, render
 
@@ -23,7 +23,7 @@ def build(config: Config, progress: Callable[[int, int], None] | None = None) ->
     """Bring the prompts' folder up to date; what is as it should be is left alone.
 
     Each file is replaced at once, the catalogue last: whoever is interrupted leaves a folder that `Catalogue.load`
-    refuses and the next build mends. A service that runs has the old hashes: restart it.
+    refuses and the next build mends. A service that runs plays what it has loaded until it is started again.
 
     Args:
         config: names the folder, the texts and what is needed.
@@ -41,7 +41,7 @@ def build(config: Config, progress: Callable[[int, int], None] | None = None) ->
     report = progress or (lambda done, of: None)
     report(len(ready), len(takes))
     try:
-        for place in (folder, *sorted({(folder / take.name).parent for take in takes})):
+        for place in (folder, folder / PLAYED, *sorted({(folder / take.name).parent for take in takes})):
             _open_folder(place)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             for take, rendering in zip(due, pool.map(render, due), strict=True):
@@ -66,9 +66,7 @@ def _built_before(folder: Path) -> Built:
 
 
 def _keep(take: Take, rendering: Rendering, folder: Path) -> Entry:
-    for extension, data in rendering.files.items():
-        _write(folder / f"{take.name}.{extension}", data)
-    return Entry(
+    entry = Entry(
         id=take.piece.id,
         language=take.piece.language,
         version=take.piece.version,
@@ -78,6 +76,10 @@ def _keep(take: Take, rendering: Rendering, folder: Path) -> Entry:
         length_ms=rendering.length_ms,
         files={extension: AudioFile.of(data) for extension, data in rendering.files.items()},
     )
+    for extension, data in rendering.files.items():
+        _write(folder / f"{take.name}.{extension}", data)
+        _write(folder / f"{entry.played}.{extension}", data)
+    return entry
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -13,10 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from callguard.config import Config
 from callguard.core.model import Prompt
 from callguard.errors import InputError
-from callguard.speech.plan import Take, file_stem, plan
+from callguard.speech.plan import Take, plan
 from callguard.speech.sound import RATES, Format
 
 FILE = "catalogue.json"
+# What is played has its hash for a name and is never overwritten: a build under a running service cannot make the
+# service's evidence name what was not heard.
+PLAYED = "played"
 BUILD = "run `callguard prompts build`"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}/[a-z0-9_-]+$")]
@@ -51,6 +54,11 @@ class Entry(_Model):
     fingerprint: str
     length_ms: Annotated[int, Field(gt=0)]
     files: Annotated[dict[Format, AudioFile], Field(min_length=len(RATES))]
+
+    @property
+    def played(self) -> str:
+        """Path below the prompts' folder, without extension, under which this very sound is played."""
+        return f"{PLAYED}/{self.files['wav'].sha256}"
 
 
 class Built(_Model):
@@ -90,13 +98,14 @@ class Built(_Model):
                 f"was built in another way (voice, studio file or release): {BUILD}", file=folder / take.name
             )
         for extension, expected in entry.files.items():
-            file = folder / f"{take.name}.{extension}"
-            try:
-                data = file.read_bytes()
-            except OSError as error:
-                return InputError(f"cannot be read ({error.strerror}): {BUILD}", file=file)
-            if not expected.is_of(data):
-                return InputError(f"is not the file that was built: {BUILD}", file=file)
+            for name in (take.name, entry.played):
+                file = folder / f"{name}.{extension}"
+                try:
+                    data = file.read_bytes()
+                except OSError as error:
+                    return InputError(f"cannot be read ({error.strerror}): {BUILD}", file=file)
+                if not expected.is_of(data):
+                    return InputError(f"is not the file that was built: {BUILD}", file=file)
         return None
 
 
@@ -149,7 +158,7 @@ class Catalogue:
             id=entry.id,
             language=entry.language,
             version=entry.version,
-            media=str(self.folder / entry.language / file_stem(entry.id)),
+            media=str(self.folder / entry.played),
             length_ms=entry.length_ms,
             sha256={extension: file.sha256 for extension, file in entry.files.items()},
         )

@@ -13,6 +13,7 @@ from callguard.core.model import GrantState, Outcome
 from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Segment, Tone
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE
+from callguard.speech.catalogue import Catalogue
 from callguard.store.records import LegDetail
 from tests.asterisk.conftest import WAIT_S, World, presses, says_yes, stop_keys
 
@@ -182,8 +183,8 @@ async def test_a_profile_that_does_not_exist_is_served_unrecorded(world: World) 
 
 async def test_a_prompt_that_is_gone_is_served_unrecorded(world: World) -> None:
     calls, files, times = len(world.agent.calls), world.files(), world.times
-    folder = world.pbx.folder("prompts").path_here / "en"
-    gone = list(folder.glob("service-question-1*"))
+    question = Catalogue.load(world.gate.config).entry("service", "en", "question-1")
+    gone = list(world.pbx.folder("prompts").path_here.glob(f"{question.played}.*"))
     for file in gone:
         file.rename(file.with_suffix(file.suffix + ".gone"))
     try:

@@ -12,7 +12,7 @@ import pytest
 
 from callguard.config import Config
 from callguard.speech.build import build
-from callguard.speech.catalogue import Catalogue
+from callguard.speech.catalogue import PLAYED, Catalogue
 from callguard.speech.texts import default_folder
 
 ACME = {
@@ -79,13 +79,13 @@ class Site:
         file.write_text(before.replace(old, new), encoding="utf-8")
 
     def build(self) -> set[str]:
-        """Build again; the files that were written, as paths below the prompts' folder."""
+        """Build again; the files that were written, as paths below the prompts' folder, those to be played left out."""
 
         def seen() -> dict[str, tuple[int, int]]:
             return {
                 str(path.relative_to(self.prompts)): (path.stat().st_ino, path.stat().st_mtime_ns)
                 for path in self.prompts.rglob("*")
-                if path.is_file()
+                if path.is_file() and path.parent.name != PLAYED
             }
 
         before = seen()

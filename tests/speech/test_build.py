@@ -36,7 +36,7 @@ def recorded(seconds: float = 2, rate: int = 44_100, channels: int = 2) -> bytes
 
 def test_both_formats_of_every_prompt(built: Site) -> None:
     for extension, rate in sound.RATES.items():
-        files = sorted(built.prompts.rglob(f"*.{extension}"))
+        files = sorted(built.prompts.glob(f"e[ns]/*.{extension}"))
         assert len(files) == len(built.catalogue.entries)
         for file in files:
             with wave.open(str(file)) as opened:
@@ -114,6 +114,15 @@ def test_missing_and_altered_files_are_mended(site: Site) -> None:
         "en/service-essential.wav16",
         "es/orders-goodbye.wav",
     }
+
+
+def test_what_a_running_service_plays_outlives_a_build(site: Site) -> None:
+    before = site.catalogue.prompt("service", "en", "essential")
+    site.edit("en", "the service is the same", "we serve you alike")
+    site.build()
+    assert site.catalogue.prompt("service", "en", "essential").media != before.media
+    old = Path(f"{before.media}.wav").read_bytes()
+    assert hashlib.sha256(old).hexdigest() == before.sha256["wav"]
 
 
 def test_a_damaged_catalogue_is_built_anew(site: Site) -> None:

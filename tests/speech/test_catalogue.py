@@ -32,7 +32,7 @@ def test_a_prompt_is_what_asterisk_plays(built: Site) -> None:
         id="service/again-1",
         language="es",
         version="1",
-        media=str(stem),
+        media=str(built.prompts / "played" / hashlib.sha256(data["wav"]).hexdigest()),
         length_ms=(len(data["wav"]) - 44) // 16,
         sha256={extension: hashlib.sha256(content).hexdigest() for extension, content in data.items()},
     )
@@ -41,7 +41,7 @@ def test_a_prompt_is_what_asterisk_plays(built: Site) -> None:
 def test_media_is_the_path_that_asterisk_sees(built: Site) -> None:
     config = configure(built.folder, texts=built.texts, in_asterisk=Path("/var/lib/asterisk/callguard"))
     prompt = Catalogue.load(config).prompt("service", "en", "essential")
-    assert prompt.media == "/var/lib/asterisk/callguard/en/service-essential"
+    assert prompt.media == f"/var/lib/asterisk/callguard/played/{prompt.sha256['wav']}"
 
 
 def test_details_come_in_order(built: Site) -> None:
