@@ -72,7 +72,10 @@ def _build(root: Path, console: Console) -> None:
     for left in root.parent.glob(f"{root.name}.part-*"):
         shutil.rmtree(left)
     log = root.with_name(f"{root.name}.log")
-    console.print(Text(f"Building a private Asterisk in {root} (about 500 MB, a minute); nothing else is touched."))
+    console.print(
+        Text(f"Building a private Asterisk in {root} (about 500 MB, a minute); nothing else is touched."),
+        soft_wrap=True,
+    )
     part = Path(tempfile.mkdtemp(prefix=f"{root.name}.part-", dir=root.parent))
     environment = {"PATH": SYSTEM_PATH, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "HOME": "/root"}
     environment |= {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}

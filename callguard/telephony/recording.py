@@ -57,10 +57,15 @@ class Recordings:
             await self._end(expected)
 
     async def reconcile(self, live_channels: Collection[str]) -> None:
-        """End what ended while nobody listened."""
+        """End what ended while nobody listened, and name the files that no consent is known for."""
+        running = set()
         for expected in await self._store.expected_recordings():
             if expected.channel not in live_channels or expected.withdrawn_at is not None:
                 await self._end(expected)
+            else:
+                running.add(expected.file)
+        for name in await asyncio.to_thread(_untagged, self._folder, running):
+            log.error("no consent is known for this recording: set it aside and find out who made it", file=name)
 
     async def sweep(self) -> None:
         """Destroy what is due."""
@@ -89,6 +94,12 @@ class Recordings:
         await asyncio.to_thread(_write_sidecar, self._folder, recording, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
         log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)
+
+
+def _untagged(folder: Path, running: Collection[str]) -> list[str]:
+    """Recordings without a sidecar that are not being made just now."""
+    stems = {file.stem.removesuffix("-in").removesuffix("-out") for file in folder.glob("*.wav")}
+    return sorted(stem for stem in stems - set(running) if not (folder / f"{stem}.json").exists())
 
 
 def _finish(folder: Path, recording: OpenRecording, ended_at: datetime) -> Kept | None:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from callguard.demo.tree import Kind, Tree, installed, parse_version, recent_enough
+from callguard.demo import image, private_root
+from callguard.demo import tree as trees
+from callguard.demo.tree import Kind, Tree, find, installed, parse_version, recent_enough
+from callguard.errors import SetupError
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,63 @@ def test_installed_asks_the_program_on_path(tmp_path: Path, monkeypatch: pytest.
     program.write_text("#!/bin/sh\nexec /bin/echo Asterisk 22.5.2\n")
     program.chmod(0o755)
     assert installed() == (22, 5)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that has an old Asterisk and a container engine, with its folders under `tmp_path`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(trees, "SYSTEM_CACHE", tmp_path / "system")
+    monkeypatch.setattr(trees, "MODULES", (f"{tmp_path.relative_to('/')}/*/modules",))
+    monkeypatch.setattr(trees, "DATA", (f"{tmp_path.relative_to('/')}/data",))
+    monkeypatch.setattr(trees, "installed", lambda: (16, 28))
+    monkeypatch.setattr(image, "engine_answers", lambda: True)
+    monkeypatch.setattr(image, "build", (tmp_path / "built").touch)
+    return tmp_path
+
+
+def test_a_recent_asterisk_on_path_comes_first(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "installed", lambda: (22, 4))
+    with pytest.raises(SetupError, match=r"chan_pjsip\.so is in none of .*: install its modules"):
+        find()
+    (machine / "lib" / "modules").mkdir(parents=True)
+    (machine / "lib" / "modules" / "chan_pjsip.so").touch()
+    (machine / "data" / "rest-api").mkdir(parents=True)
+    tree = find()
+    assert (tree.kind, tree.root) == (Kind.PATH, Path("/"))
+    assert (tree.modules, tree.data) == (machine / "lib" / "modules", machine / "data")
+    assert tree.instances.is_dir()
+    assert (tree.user is None) == (os.geteuid() != 0)
+    assert not (machine / "built").exists()
+
+
+def test_then_a_container(machine: Path) -> None:
+    tree = find()
+    assert (tree.kind, tree.root, tree.modules) == (Kind.DOCKER, Path("/"), image.MODULES)
+    assert (machine / "built").exists()
+    assert tree.instances.is_relative_to(machine / "cache")
+
+
+def test_then_a_private_root(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = machine / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\nasterisk:x:107:108::/:/bin/sh\n")
+    (root / "modules").mkdir()
+    (root / "modules" / "chan_pjsip.so").touch()
+    (root / "data" / "rest-api").mkdir(parents=True)
+    monkeypatch.setattr(trees, "MODULES", ("modules",))
+    monkeypatch.setattr(trees, "DATA", ("data",))
+    monkeypatch.setattr(image, "engine_answers", lambda: False)
+    monkeypatch.setattr(private_root, "ready", lambda cache: root)
+    tree = find()
+    assert (tree.kind, tree.root, tree.user) == (Kind.ROOT, root, (107, 108))
+    assert (tree.modules, tree.data) == (Path("/modules"), Path("/data"))
+    assert tree.instances.is_relative_to(root)
+
+
+def test_nobody_else_may_enter_the_cache(machine: Path) -> None:
+    assert trees.cache().stat().st_mode & 0o077 == 0
+    assert trees.cache() == machine / "cache" / "callguard"
 
 
 def _tree(kind: Kind, root: str, user: tuple[int, int] | None) -> Tree:
