@@ -8,7 +8,7 @@ import re
 import signal
 import wave
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -128,10 +128,11 @@ async def _play(scenario: Scenario, number: int, pbx: Pbx, gate: Gate, agent: Ag
         first_sound_ms=None if first is None else round(first * 1000),
         wrong=(),
     )
-    return _judged(row, scenario, {int(tone.hz) for tone in found})
+    return judged(row, scenario, {int(tone.hz) for tone in found})
 
 
-def _judged(row: Row, scenario: Scenario, found: set[int]) -> Row:
+def judged(row: Row, scenario: Scenario, found: set[int]) -> Row:
+    """The row with what is wrong with it; `found` are the tones in its recording, in Hz."""
     wrong = []
     if row.outcome != (scenario.outcome or "not reached"):
         wrong.append(f"outcome should be {scenario.outcome or 'not reached'}")
@@ -143,7 +144,7 @@ def _judged(row: Row, scenario: Scenario, found: set[int]) -> Row:
         wrong.append("tones should be " + ", ".join(NAMES[hz] for hz in sorted(scenario.tones)))
     if row.first_sound_ms is None:
         wrong.append("nothing was heard")
-    return Row(**{**asdict(row), "tones": row.tones, "wrong": tuple(wrong)})
+    return replace(row, wrong=tuple(wrong))
 
 
 def _shown(reached: AgentCall | None) -> dict[str, str]:
