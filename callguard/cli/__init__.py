@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from callguard import __version__, config
+from callguard import __version__, config, logs
 from callguard.errors import CallguardError, InputError
 
 app = typer.Typer(
@@ -62,6 +62,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     for name in ("ari", "ami"):
         config.secret(settings, name)
     flows = compile_flows(settings, Catalogue.load(settings))
+    logs.configure()
     # What is made here is for callguard and Asterisk's group, not for everyone.
     os.umask(0o007)
 
@@ -84,8 +85,9 @@ def demo(
 ) -> None:
     """Start a private Asterisk, make real SIP calls through it, and show what happened."""
     from callguard.demo.run import run_demo
+    from callguard.demo.tree import find
 
-    if not asyncio.run(run_demo(json_file=json_file, keep=keep)):
+    if not asyncio.run(run_demo(find(), json_file=json_file, keep=keep)):
         raise typer.Exit(EXIT_FAILED)
 
 

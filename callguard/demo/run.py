@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import signal
 import wave
 from collections.abc import Sequence
@@ -27,7 +28,8 @@ from callguard.demo.tones import (
     CALLER_BEFORE,
     tones_in,
 )
-from callguard.demo.tree import find
+from callguard.demo.tree import Tree, cache
+from callguard.speech.catalogue import PLAYED
 from callguard.store.reader import Reader
 
 NAMES = {
@@ -66,18 +68,15 @@ class Row:
     wrong: tuple[str, ...]
 
 
-async def run_demo(*, json_file: Path | None, keep: bool) -> bool:
-    """Run all scenarios and print the table; true when every row is as it should be.
+async def run_demo(tree: Tree, *, json_file: Path | None, keep: bool) -> bool:
+    """Run all scenarios on an Asterisk and print the table; true when every row is as it should be.
 
     Raises:
         SetupError: this machine lacks something; the text says what to do.
     """
-    progress = Console(stderr=True)
-    with progress.status("Finding an Asterisk (the first time, a private one is made: about a minute) …"):
-        tree = await asyncio.to_thread(find)
-    with progress.status("Starting Asterisk and callguard …") as status:
+    with Console(stderr=True).status("Starting Asterisk and callguard …") as status:
         async with (
-            Pbx(tree, keep=True) as pbx,
+            Pbx(tree) as pbx,
             Agent(pbx.agent_port) as agent,
             Gate(pbx, destroy_after_s=WITHDRAWN_LIES_S) as gate,
         ):
@@ -92,12 +91,20 @@ async def run_demo(*, json_file: Path | None, keep: bool) -> bool:
             _show(rows)
             if json_file is not None:
                 json_file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
-            print(f"Recordings: {gate.recordings.path_here}")
-            print(f"Prompts:    {pbx.folder('prompts').path_here}")
+            for name, of in (("recordings", gate.recordings), ("prompts", pbx.folder("prompts"))):
+                print(f"{name.capitalize()}: {_for_listening(name, of.path_here)}")
             if keep:
                 await gate.start()
                 await _keep(pbx)
     return not any(row.wrong for row in rows)
+
+
+def _for_listening(name: str, folder: Path) -> Path:
+    """A copy of a folder that outlives the private Asterisk, until the next demo."""
+    to = cache() / "demo" / name
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns(PLAYED))
+    return to
 
 
 async def _play(scenario: Scenario, number: int, pbx: Pbx, gate: Gate, agent: Agent) -> Row:
