@@ -109,6 +109,7 @@ class Service:
         told = {
             "CALLGUARD_FOLDER": str(self._config.recording.folder.in_asterisk),
             "CALLGUARD_FILES": self._config.recording.files,
+            "CALLGUARD_MANAGER": self._config.asterisk.ami_user,
         }
         for name, flow in self._flows.items():
             told[f"CALLGUARD_LEASE_{name}"] = f"{first_lease_ms(flow) / 1000:.1f}"
