@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -187,10 +188,9 @@ def _length_ms(file: Path | None) -> int | None:
 
 
 def _show(rows: Sequence[Row]) -> None:
-    table = Table(title="What happened")
-    for heading in ("the caller …", "pressed", "agent was told", "granted", "recording", "tones in it", "first sound"):
-        table.add_column(heading)
-    table.add_column("")
+    table = Table(title="What happened", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("the caller …", "keys", "agent told", "granted", "recorded", "tones in it", "1st sound", ""):
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(
             row.name,
@@ -200,10 +200,13 @@ def _show(rows: Sequence[Row]) -> None:
             "none" if row.recording_ms is None else f"{row.recording_ms / 1000:.1f} s",
             ", ".join(row.tones) or "-",
             "-" if row.first_sound_ms is None else f"{row.first_sound_ms} ms",
-            "; ".join(row.wrong) if row.wrong else "as it should be",
+            "; ".join(row.wrong) if row.wrong else "ok",
             style="red" if row.wrong else None,
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    wrong = sum(bool(row.wrong) for row in rows)
+    console.print(f"{wrong} of {len(rows)} are not as they should be." if wrong else "All as it should be.")
 
 
 async def _keep(pbx: Pbx) -> None:
