@@ -124,7 +124,9 @@ class Service:
                     if not self._stopping.is_set():
                         await client.events.claim(event.channel)
                 case wire.StasisStart() if event.channel not in self._legs:
-                    self._take(client, group, Orphan(event.channel, event.args, event.caller, event.at), fresh=True)
+                    # One that is back from a turn too late to be waited for is as good as an orphan.
+                    fresh = "again" not in event.args
+                    self._take(client, group, Orphan(event.channel, event.args, event.caller, event.at), fresh=fresh)
                 case _:
                     leg = self._legs.get(event.channel)
                     if leg is not None:
@@ -134,7 +136,7 @@ class Service:
         """Answer for a channel from now on."""
         if found.channel in self._legs:
             return
-        profile = found.args[1] if len(found.args) == 3 and found.args[0] == "inbound" else ""
+        profile = found.args[1] if len(found.args) >= 3 and found.args[0] == "inbound" else ""
         flow = self._flows.get(profile)
         if flow is None:
             log.error("a call names no profile of the configuration and goes on unrecorded", profile=profile[:40])
