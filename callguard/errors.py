@@ -43,6 +43,10 @@ class Disconnected(TelephonyError):
     """The connection ended before an answer came."""
 
 
+class Replaced(Disconnected):
+    """Another process uses our application's name; whoever answers to this by taking it back starves every caller."""
+
+
 class Refused(TelephonyError):
     """Asterisk refused a request; `status` is ARI's status code (0 for AMI)."""
 

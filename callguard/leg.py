@@ -208,7 +208,7 @@ class Leg:
                     if ended is not None:
                         return ended
         except TimeoutError:
-            self._log.error("a prompt could not be played: run `callguard prompts build`, see Asterisk's log")
+            self._log.error("a prompt could not be played: may Asterisk read it? Its log says why")
             return listening.answered(Cause.FAILED)
 
     def _ends(self, event: wire.ChannelEvent | Refused, listening: _Listening) -> Event | None:

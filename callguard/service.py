@@ -11,7 +11,7 @@ import uuid_utils
 from callguard.config import Config, secret
 from callguard.core.model import Purpose
 from callguard.core.profile import Flow, compile_profile
-from callguard.errors import Disconnected, Refused, StoreError, TelephonyError
+from callguard.errors import Disconnected, Refused, Replaced, StoreError, TelephonyError
 from callguard.leg import Leg, Subject, first_lease_ms
 from callguard.numbers import to_e164
 from callguard.speech.catalogue import Catalogue
@@ -56,6 +56,7 @@ class Service:
         self._recordings = Recordings(config.recording, store)
         self._legs: dict[str, Leg] = {}
         self._presence: asyncio.Task[None] | None = None
+        self._replaced: Replaced | None = None
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
 
@@ -63,7 +64,11 @@ class Service:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Serve until told to stop; calls that are asking then may finish, `STOP_WITHIN_S` at most."""
+        """Serve until told to stop; calls that are asking then may finish, `STOP_WITHIN_S` at most.
+
+        Raises:
+            Replaced: another process has taken over. This one touches nothing any more.
+        """
         settings = self._config.asterisk
         async with asyncio.TaskGroup() as group:
             sweeper = group.create_task(self._recordings.keep_sweeping())
@@ -80,16 +85,23 @@ class Service:
                 log.warning("stopping with calls still in the gate: their lease takes them on", calls=len(self._legs))
             sweeper.cancel()
             serving.cancel()
+        if self._replaced is not None:
+            raise self._replaced
 
     async def _keep_serving(self, url: str, user: str) -> None:
         app = self._config.asterisk.app
         async for client in ari.connections(url, user, secret(self._config, "ari"), app):
             try:
                 await self._serve(client)
+            except* Replaced as errors:
+                self._replaced = Replaced(str(errors.exceptions[0]))
+                self._stopping.set()
             except* (Disconnected, Refused) as errors:
                 log.warning("ARI lost; calls go on unrecorded until it is back", problem=str(errors.exceptions[0]))
             finally:
                 self._legs.clear()
+            if self._replaced is not None:
+                return
 
     async def _serve(self, client: ari.Client) -> None:
         """One connection's life. When it breaks, every leg on it is left to its lease, or to the next connection."""
@@ -97,12 +109,14 @@ class Service:
             group.create_task(self._pump(client, group))
             await client.applications.filter()
             await self._tell_dialplan(client)
+            await self._warn_of_no_diversion(client)
             for orphan in await find_orphans(client):
                 self._take(client, group, orphan)
             self._presence = group.create_task(self._keep_present(client))
             while True:
                 await asyncio.sleep(TELL_EVERY_S)
                 await self._tell_dialplan(client)
+                await self._finish_recordings(client)
 
     async def _tell_dialplan(self, client: ari.Client) -> None:
         """What the dialplan has to know beforehand, in globals; again and again, as a reload may clear them."""
@@ -116,6 +130,22 @@ class Service:
             told[f"CALLGUARD_PURPOSES_{name}"] = ",".join(purpose.id for purpose in flow.purposes)
         for variable, value in told.items():
             await client.asterisk.set_global(variable, value)
+
+    async def _warn_of_no_diversion(self, client: ari.Client) -> None:
+        for name, flow in self._flows.items():
+            variable = f"CALLGUARD_DIVERT_{name}"
+            if flow.may_not_go_unrecorded and not await client.asterisk.get_global(variable):
+                log.error(
+                    "who objects has nowhere to go and reaches the agent: set it in [globals] of extensions.conf",
+                    missing=variable,
+                )
+
+    async def _finish_recordings(self, client: ari.Client) -> None:
+        """What could not be finished when its call ended, or ended unheard of."""
+        try:
+            await self._recordings.reconcile(await client.channels.list())
+        except (StoreError, OSError) as error:
+            log.error("a recording is not finished yet, trying again", problem=str(error))
 
     async def _pump(self, client: ari.Client, group: asyncio.TaskGroup) -> None:
         async for event in client:
@@ -173,23 +203,30 @@ class Service:
                     settings.ami_host, settings.ami_port, settings.ami_user, secret(self._config, "ami")
                 ) as session:
                     await self._withdraw_marked(session)
-                    await self._recordings.reconcile(await client.channels.list())
+                    await self._finish_recordings(client)
                     log.info("serving", app=client.app)
                     async for notice in session:
-                        if notice.told is ami.Told.WITHDRAWN:
-                            await self._recordings.withdrawn(notice.leg_id, notice.at or datetime.now(UTC))
-                            await session.forget(notice.leg_id)
-                        else:
-                            await self._recordings.ended(notice.leg_id)
-            except (TelephonyError, StoreError, OSError) as error:
+                        await self._heed(session, notice)
+            except TelephonyError as error:
                 log.warning("no manager session: calls go on unrecorded until there is one", problem=str(error))
             await asyncio.sleep(AMI_RETRY_S)
+
+    async def _heed(self, session: ami.Session, notice: ami.Notice) -> None:
+        """What fails now is tried again: an ended recording is still expected, a withdrawal's mark still there."""
+        try:
+            if notice.told is ami.Told.ENDED:
+                await self._recordings.ended(notice.leg_id)
+                return
+            await self._recordings.withdrawn(notice.leg_id, notice.at or datetime.now(UTC))
+            if notice.marked:
+                await session.forget(notice.leg_id)
+        except (StoreError, OSError) as error:
+            log.error("a recording is not finished yet, trying again", leg=notice.leg_id, problem=str(error))
 
     async def _withdraw_marked(self, session: ami.Session) -> None:
         """Record the withdrawals that nobody has heard of; a mark goes only when the store has it."""
         for mark in await session.marks():
-            await self._recordings.withdrawn(mark.leg_id, mark.at)
-            await session.forget(mark.leg_id)
+            await self._heed(session, ami.Notice(ami.Told.WITHDRAWN, mark.leg_id, mark.at, marked=True))
 
 
 async def _turn_away(client: ari.Client, channel_id: str) -> None:

@@ -68,3 +68,9 @@ def test_prompts_that_are_not_built_are_one_line(written: Path) -> None:
 
 def test_the_version(written: Path) -> None:
     assert callguard("--version").stdout.startswith("callguard 0.")
+
+
+def test_a_demo_whose_results_have_no_place_does_not_begin() -> None:
+    done = callguard("demo", "--json", "/nowhere/at/all.json")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "/nowhere/at/all.json: --json: " in done.stderr

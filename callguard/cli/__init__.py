@@ -61,6 +61,11 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     settings = config.load(path)
     for name in ("ari", "ami"):
         config.secret(settings, name)
+    recordings = settings.recording.folder.path_here
+    if not recordings.is_dir() or not os.access(recordings, os.R_OK | os.W_OK | os.X_OK):
+        raise InputError(
+            "there is no such folder, or it cannot be written to", file=recordings, field="recording.folder"
+        )
     flows = compile_flows(settings, Catalogue.load(settings))
     logs.configure()
     # What is made here is for callguard and Asterisk's group, not for everyone.
@@ -87,6 +92,8 @@ def demo(
     from callguard.demo.run import run_demo
     from callguard.demo.tree import find
 
+    if json_file is not None and not os.access(json_file.absolute().parent, os.W_OK):
+        raise InputError("there is no such folder, or it cannot be written to", file=json_file, field="--json")
     if not asyncio.run(run_demo(find(), json_file=json_file, keep=keep)):
         raise typer.Exit(EXIT_FAILED)
 

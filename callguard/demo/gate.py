@@ -126,7 +126,8 @@ class Gate:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self.stop()
+            # Nobody waits for the calls of a demo that was broken off.
+            await (self.stop() if kind is None else self.kill())
         finally:
             self._temporary.cleanup()
 
@@ -158,6 +159,10 @@ class Gate:
         """Send a signal: SIGKILL, SIGSTOP, SIGCONT …"""
         if self._process is not None and self._process.returncode is None:
             self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        return 0 if self._process is None else await self._process.wait()
 
     async def kill(self) -> None:
         """End it by SIGKILL, as a crash would."""

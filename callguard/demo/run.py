@@ -53,7 +53,8 @@ class Row:
     """One line of the table.
 
     Attributes:
-        recording_ms: length of the recording, or None for no file.
+        file: name of the recording, empty for none.
+        recording_ms: its length.
         tones: what was found in it.
         first_sound_ms: from the caller's INVITE to the first sound that was heard.
         wrong: what is not as it should be; empty for a good row.
@@ -63,6 +64,7 @@ class Row:
     pressed: str
     outcome: str
     granted: str
+    file: str
     recording_ms: int | None
     tones: tuple[str, ...]
     first_sound_ms: int | None
@@ -93,7 +95,8 @@ async def run_demo(tree: Tree, *, json_file: Path | None, keep: bool) -> bool:
             if json_file is not None:
                 json_file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
             for name, of in (("recordings", gate.recordings), ("prompts", pbx.folder("prompts"))):
-                print(f"{name.capitalize()}: {_for_listening(name, of.path_here)}")
+                print(f"{name.capitalize()}: {_for_listening(name, of.path_here)}", flush=True)
+            print("(A withdrawn recording is destroyed at once; the demo keeps it, to let you hear where it ends.)")
             if keep:
                 await gate.start()
                 await _keep(pbx)
@@ -131,6 +134,7 @@ async def _play(scenario: Scenario, number: int, pbx: Pbx, gate: Gate, agent: Ag
         pressed=scenario.pressed,
         outcome=shown.get("state", "not reached"),
         granted=shown.get("purposes", ""),
+        file=file.name if file else "",
         recording_ms=_length_ms(file),
         tones=tuple(dict.fromkeys(NAMES.get(int(tone.hz), str(tone.hz)) for tone in found)),
         first_sound_ms=None if first is None else round(first * 1000),
@@ -211,9 +215,9 @@ def _show(rows: Sequence[Row]) -> None:
 
 async def _keep(pbx: Pbx) -> None:
     """Leave everything up for a softphone until Ctrl-C."""
-    print(f"SIP account: softphone, password {pbx.secrets.sip}, server 127.0.0.1:{pbx.sip_port} (UDP)")
-    print("Extensions:  1000 asks for consent, 1001 informs, 2000 is a queue. The agent answers by itself.")
-    print("Ctrl-C ends it.")
+    print(f"SIP account: softphone, password {pbx.secrets.sip}, server 127.0.0.1:{pbx.sip_port} (UDP)", flush=True)
+    print("Extensions:  1000 asks for consent, 1001 informs, 2000 is a queue. The agent answers by itself.", flush=True)
+    print("Ctrl-C ends it.", flush=True)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)

@@ -68,6 +68,8 @@ def speak(text: str, voice: Voice, texts: Path) -> bytes:
                 encoding="utf-8",
                 errors="replace",
                 timeout=SPEAK_WAIT_S,
+                # espeak-ng opens a sound server that it does not need, and that writes to these.
+                env={**os.environ, **dict.fromkeys(("HOME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"), folder)},
             )
         except subprocess.TimeoutExpired as error:
             raise SetupError(f"espeak-ng did not finish a text within {SPEAK_WAIT_S} s") from error

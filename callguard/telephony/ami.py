@@ -47,11 +47,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One user event of ours; `at` for a withdrawal, by Asterisk's clock."""
+    """One user event of ours; `at` for a withdrawal, by Asterisk's clock; `marked` when a mark says the same."""
 
     told: Told
     leg_id: str
     at: datetime | None
+    marked: bool
 
 
 class Session:
@@ -155,7 +156,7 @@ def _take(manager: _Manager, event: Any) -> None:
     except ValueError:
         return
     if _is_id(leg_id):
-        manager.notices.put_nowait(Notice(told, leg_id, _time(str(event.at))))
+        manager.notices.put_nowait(Notice(told, leg_id, _time(str(event.at)), str(event.mark) == "yes"))
     else:
         log.warning("user event without a leg dropped", told=told)
 

@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from callguard.errors import Disconnected, Refused
+from callguard.errors import Disconnected, Refused, Replaced
 from callguard.telephony import ari_wire as wire
 
 log = structlog.get_logger()
@@ -65,7 +65,7 @@ class Client:
                 if isinstance(message, wire.Response):
                     self._respond(message)
                 elif isinstance(message, wire.ApplicationReplaced):
-                    raise Disconnected(f"another client took over the application {self.app}")
+                    raise Replaced(f"another callguard has taken over the application {self.app}: one may run for each")
                 elif message is not None:
                     yield message
             raise Disconnected("Asterisk closed the ARI connection")
@@ -226,6 +226,14 @@ class Asterisk:
     async def set_global(self, variable: str, value: str) -> None:
         """Raises: Refused, Disconnected."""
         await self._client.ask(wire.SET_GLOBAL, {}, {"variable": variable, "value": value})
+
+    async def get_global(self, variable: str) -> str:
+        """Empty for one that is not set. Raises: Disconnected."""
+        try:
+            answer = await self._client.ask(wire.GET_GLOBAL, {}, {"variable": variable})
+        except Refused:
+            return ""
+        return str(answer["value"])
 
 
 class Applications:

@@ -60,10 +60,14 @@ class Recordings:
         """End what ended while nobody listened, and name the files that no consent is known for."""
         running = set()
         for expected in await self._store.expected_recordings():
-            if expected.channel not in live_channels or expected.withdrawn_at is not None:
-                await self._end(expected)
-            else:
+            if expected.channel in live_channels and expected.withdrawn_at is None:
                 running.add(expected.file)
+                continue
+            try:
+                await self._end(expected)
+            except OSError as error:
+                running.add(expected.file)
+                log.error("a recording is not finished yet, trying again", leg=expected.leg_id, problem=str(error))
         for name in await asyncio.to_thread(_untagged, self._folder, running):
             log.error("no consent is known for this recording: set it aside and find out who made it", file=name)
 
@@ -88,6 +92,11 @@ class Recordings:
         kept = await asyncio.to_thread(_finish, self._folder, recording, now)
         if kept is None:
             await self._store.recording_absent(recording.leg_id, now)
+            log.warning(
+                "no audio of a call that was to be recorded: never answered, or see Asterisk's log whether it may "
+                "write to the folder",
+                leg=recording.leg_id,
+            )
             return
         stays = surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
         destroy_at = None if stays else (recording.withdrawn_at or now) + self._destroy_after
@@ -127,14 +136,15 @@ def _finish(folder: Path, recording: OpenRecording, ended_at: datetime) -> Kept 
 
 def _mend(file: Path, size: int) -> int:
     """The length in ms; writes the sizes into the header where Asterisk died before it could (RIFF/WAVE, PCM)."""
-    with file.open("r+b") as audio:
+    with file.open("rb") as audio:
         header = audio.read(HEADER_BYTES)
-        rate: int
-        frame_bytes: int
-        rate, frame_bytes = struct.unpack_from("<I4xH", header, 24)
-        if header[:4] != b"RIFF" or not rate or not frame_bytes:
-            raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
-        if struct.unpack_from("<I", header, 40) == (0,):
+    rate: int
+    frame_bytes: int
+    rate, frame_bytes = struct.unpack_from("<I4xH", header, 24)
+    if header[:4] != b"RIFF" or not rate or not frame_bytes:
+        raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
+    if struct.unpack_from("<I", header, 40) == (0,):
+        with file.open("r+b") as audio:
             audio.seek(4)
             audio.write(struct.pack("<I", size - 8))
             audio.seek(40)

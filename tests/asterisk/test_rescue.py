@@ -10,11 +10,12 @@ import pytest
 
 from callguard.core.model import GrantState
 from callguard.demo.agent import AgentCall
+from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Tone
 from callguard.demo.sipp import CallResult
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE, tones, tones_in
 from callguard.store.reader import Reader
-from tests.asterisk.conftest import PROMPT_HZ, World, says_yes, stop_keys
+from tests.asterisk.conftest import PROMPT_HZ, WAIT_S, World, says_yes, stop_keys
 
 LEASE_MARGIN_MS = 3_000
 
@@ -156,6 +157,25 @@ async def test_a_recording_that_nobody_knows_of_is_named(world: World) -> None:
         stranger.unlink()
     assert "no consent is known for this recording" in world.gate.log()
     assert stranger.stem in world.gate.log()
+
+
+async def test_a_second_callguard_takes_over_and_the_first_ends(world: World) -> None:
+    """As when someone types `callguard run` while the service runs: callers must not be torn between the two."""
+    second = Gate(world.pbx, texts=world.gate.config.prompts.texts, answer_wait_s=WAIT_S)
+    calls, times = len(world.agent.calls), world.times
+    calling = asyncio.create_task(
+        world.call(Tone(CALLER_BEFORE, times.essential + 4_000), Key("1"), Tone(CALLER_AFTER_YES, 2_000))
+    )
+    await asyncio.sleep(0.8)
+    async with second:
+        async with asyncio.timeout(10):
+            assert await world.gate.ended() == 1
+        await calling
+        there = World(world.pbx, second, world.agent)
+        told = there.told(await there.agent_call(calls))
+        assert told.state == "given"
+        assert there.tones(await there.settled(told.call)) == {CALLER_AFTER_YES, AGENT}
+    assert "callguard: another callguard has taken over the application callguard" in world.gate.log()
 
 
 async def test_without_broadcast_the_plain_way_serves(world: World) -> None:

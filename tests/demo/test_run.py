@@ -17,7 +17,7 @@ AGREES, REFUSES = BY_NAME["agrees"], BY_NAME["refuses"]
 def good(scenario: Scenario) -> Row:
     return Row(
         name=scenario.name, pressed=scenario.pressed, outcome=scenario.outcome or "not reached",
-        granted=scenario.granted, recording_ms=None if scenario.tones is None else 2_500,
+        granted=scenario.granted, file="", recording_ms=None if scenario.tones is None else 2_500,
         tones=tuple(NAMES[hz] for hz in scenario.tones or ()), first_sound_ms=300, wrong=(),
     )  # fmt: skip
 

@@ -1,0 +1,98 @@
+"""What Asterisk leaves behind, and what becomes of it."""
+
+from __future__ import annotations
+
+import wave
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from callguard.config import Folder, Recording
+from callguard.core.model import Answer, Basis, GrantState, Outcome, Purpose
+from callguard.store import Store
+from callguard.store.records import Files, LegRecord
+from callguard.telephony.recording import Recordings
+
+QUALITY = Purpose("recording.quality", Basis.CONSENT)
+NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+FIRST, SECOND = "0192f0c1-0000-7000-8000-000000000001", "0192f0c1-0000-7000-8000-000000000002"
+
+
+def audio(path: Path, ms: int = 1_000, value: int = 1) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8_000)
+        file.writeframes(value.to_bytes(2, "little") * (8 * ms))
+
+
+def given(leg_id: str, files: Files = "mixed") -> LegRecord:
+    return LegRecord(
+        leg_id=leg_id, call_id=leg_id, channel=f"c-{leg_id}", linkedid="l", controller="acme", profile="service",
+        language="en", direction="inbound", number=None, started_at=NOW, saved_at=NOW, outcome=Outcome.GIVEN,
+        granted=(QUALITY.id,), recording=True, file=leg_id, files=files,
+        answers=(Answer(QUALITY, GrantState.GIVEN, "1", "key"),), heard=(), early_keys=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("files", ["mixed", "two"])
+async def test_a_recording_is_measured_tagged_and_kept(tmp_path: Path, files: Files) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST, files))
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        if files == "mixed":
+            audio(tmp_path / f"{FIRST}.wav")
+        else:
+            audio(tmp_path / f"{FIRST}-in.wav", ms=1_000, value=1)
+            audio(tmp_path / f"{FIRST}-out.wav", ms=700, value=2)
+        await recordings.ended(FIRST)
+        await recordings.ended(FIRST)
+        (leg,) = await store.call(FIRST)
+        assert leg.recording is not None
+        assert leg.recording.duration_ms == 1_000
+        assert {path.suffix for path in tmp_path.glob(f"{FIRST}*")} == {".wav", ".json"}
+        with wave.open(str(tmp_path / f"{FIRST}.wav")) as file:
+            assert file.getnchannels() == (1 if files == "mixed" else 2)
+            if files == "two":
+                frames = file.readframes(file.getnframes())
+                assert (frames[:4], frames[-4:]) == (b"\1\0\2\0", b"\1\0\0\0")
+
+
+async def test_a_header_that_asterisk_could_not_finish_is_mended(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        audio(file := tmp_path / f"{FIRST}.wav")
+        data = bytearray(file.read_bytes())
+        data[4:8] = data[40:44] = bytes(4)
+        file.write_bytes(data)
+        await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).ended(FIRST)
+        with wave.open(str(file)) as read:
+            assert read.getnframes() == 8_000
+
+
+async def test_one_bad_file_does_not_keep_the_others_from_being_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        await store.save(given(SECOND))
+        (tmp_path / f"{FIRST}.wav").write_bytes(b"no sound" * 100)
+        audio(tmp_path / f"{SECOND}.wav")
+        await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).reconcile([])
+        assert [one.leg_id for one in await store.recordings(9)] == [SECOND]
+        assert [one.leg_id for one in await store.expected_recordings()] == [FIRST]
+    assert "is no recording of Asterisk's" in capsys.readouterr().out
+
+
+async def test_withdrawn_consent_destroys_also_what_was_kept_already(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        audio(tmp_path / f"{FIRST}.wav")
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        await recordings.ended(FIRST)
+        await recordings.withdrawn(FIRST, NOW)
+        assert not list(tmp_path.glob(f"{FIRST}*"))
+        (leg,) = await store.call(FIRST)
+        assert leg.recording is not None
+        assert leg.recording.state == "destroyed"
