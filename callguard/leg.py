@@ -17,7 +17,7 @@ from callguard.core import gate
 from callguard.core.commands import Ask, Command, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
 from callguard.core.keys import Match, match
-from callguard.core.model import Heard, Prompt
+from callguard.core.model import Heard, Meaning, Outcome, Prompt
 from callguard.core.profile import Flow
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Fenced, Store
@@ -36,6 +36,7 @@ TURN_MS = 1_000
 PLAYBACK_MARGIN_MS = 1_000
 # The two keys of *9 belong together when the second follows within this.
 BETWEEN_KEYS_MS = 2_000
+REFUSING = frozenset(keys for keys, meaning in gate.KEYS.items() if meaning is Meaning.REFUSE)
 GONE = frozenset({404, 409, 412})
 
 
@@ -279,6 +280,14 @@ class Leg:
     async def _release(self, release: Release) -> Event:
         if self._lease_is_over():
             return Lost()
+        if release.granted and self._refused_meanwhile():
+            # The yes is committed, and the no came before anything followed from it.
+            self._recording = False
+            release = Release(Outcome.REFUSED)
+            try:
+                await self._store.withdraw(self._subject.leg_id, datetime.now(UTC), "key")
+            except StoreError as error:
+                self._log.error("a no after a yes is heeded, but not saved", problem=str(error))
         which = sum(1 << n for n, purpose in enumerate(self._flow.purposes) if purpose.id in release.granted)
         recording = "yes" if self._recording else "no"
         try:
@@ -286,6 +295,15 @@ class Leg:
         except Refused:
             return Lost()
         return Released()
+
+    def _refused_meanwhile(self) -> bool:
+        """Whether a no was pressed while the yes was being saved."""
+        listening = _Listening(REFUSING, self._at)
+        while not self._inbox.empty():
+            event = self._inbox.get_nowait()
+            if isinstance(event, wire.KeyReceived) and listening.press(event):
+                return True
+        return False
 
     # The lease
 
@@ -356,8 +374,11 @@ class _Listening:
         self._pressed += key.digit
         self._last_up = key.at
         found = match(self._pressed, self._wanted)
-        if found is Match.INVALID:
-            self._drop()
+        while found is Match.INVALID:
+            # A stray key before it must not cost a no its effect; it may cost a yes.
+            self._dropped += 1
+            self._pressed = self._pressed[1:]
+            found = match(self._pressed, self._wanted & gate.PROTECTING) if self._pressed else Match.INCOMPLETE
         return found is Match.COMPLETE
 
     def answered(self, cause: Cause) -> Answered:

@@ -218,7 +218,7 @@ class Service:
                 await self._recordings.ended(notice.leg_id)
                 return
             await self._recordings.withdrawn(notice.leg_id, notice.at or datetime.now(UTC))
-            if notice.marked:
+            if notice.marked and await self._recordings.knows(notice.leg_id):
                 await session.forget(notice.leg_id)
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", leg=notice.leg_id, problem=str(error))

@@ -41,6 +41,10 @@ class Recordings:
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store
 
+    async def knows(self, leg_id: str) -> bool:
+        """Whether it is a leg of this store. (Another callguard on the PBX may have one of its own.)"""
+        return bool(await self._store.call(leg_id))
+
     async def withdrawn(self, leg_id: str, at: datetime) -> None:
         """The subject has stopped the recording; Asterisk has closed the file."""
         recording = await self._store.withdraw(leg_id, at, "key")
@@ -89,7 +93,10 @@ class Recordings:
 
     async def _end(self, recording: OpenRecording) -> None:
         now = datetime.now(UTC)
-        kept = await asyncio.to_thread(_finish, self._folder, recording, now)
+        try:
+            kept = await asyncio.to_thread(_finish, self._folder, recording, now)
+        except (wave.Error, EOFError, struct.error) as error:
+            raise OSError(f"{recording.file}: what Asterisk left is no whole recording: {error}") from error
         if kept is None:
             await self._store.recording_absent(recording.leg_id, now)
             log.warning(
@@ -100,7 +107,8 @@ class Recordings:
             return
         stays = surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
         destroy_at = None if stays else (recording.withdrawn_at or now) + self._destroy_after
-        await asyncio.to_thread(_write_sidecar, self._folder, recording, kept)
+        if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
+            await asyncio.to_thread(_write_sidecar, self._folder, recording, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
         log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)
 

@@ -149,6 +149,26 @@ async def test_a_message_that_is_no_json_or_of_another_channel_changes_nothing(
     assert fake.result() == RECORDED
 
 
+@pytest.mark.parametrize("keys", ["12", "1*9", "1**9"])
+async def test_a_no_right_after_the_yes_is_a_no(fake: FakeAsterisk, store: Store, keys: str) -> None:
+    fake.keys["p-question-1"] = keys
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == closed("refused")
+    detail = (await store.call(CALL))[0]
+    assert [str(grant.state) for grant in detail.grants] == ["given", "withdrawn"]
+
+
+@pytest.mark.parametrize(("keys", "outcome"), [("*2", "refused"), ("**9", "refused"), ("*1", "unknown")])
+async def test_a_stray_star_costs_a_yes_its_effect_and_never_a_no(
+    fake: FakeAsterisk, store: Store, keys: str, outcome: str
+) -> None:
+    fake.keys["p-question-1"] = keys
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == closed(outcome)
+
+
 async def test_a_store_that_fails_closes(fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fails(record: LegRecord) -> None:
         raise StoreError("the disk is full")

@@ -85,6 +85,15 @@ async def test_one_bad_file_does_not_keep_the_others_from_being_finished(
     assert "is no recording of Asterisk's" in capsys.readouterr().out
 
 
+async def test_halves_that_are_no_recording_do_not_end_the_service(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST, "two"))
+        for side in ("in", "out"):
+            (tmp_path / f"{FIRST}-{side}.wav").write_bytes(b"")
+        await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).reconcile([])
+        assert [one.leg_id for one in await store.expected_recordings()] == [FIRST]
+
+
 async def test_withdrawn_consent_destroys_also_what_was_kept_already(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
         await store.save(given(FIRST))
