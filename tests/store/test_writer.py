@@ -50,7 +50,7 @@ def saved(database: Connection) -> set[str]:
     legs = {leg_id for (leg_id,) in database.execute("SELECT leg_id FROM legs")}
     assert legs == {leg_id for (leg_id,) in database.execute(whole)}
     for table in ("grants", "evidence"):
-        assert legs == {leg_id for (leg_id,) in database.execute(f"SELECT leg_id FROM {table}")}  # noqa: S608
+        assert legs == {leg_id for (leg_id,) in database.execute(f"SELECT leg_id FROM {table}")}
     return legs
 
 
