@@ -14,7 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from callguard.core.model import Basis
 from callguard.errors import InputError
@@ -28,6 +37,12 @@ Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 Spoken = Line | dict[Language, Line]
+
+
+def _http_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
+        raise ValueError("an address such as http://127.0.0.1:8088 is needed")
+    return text
 
 
 class _Model(BaseModel):
@@ -111,7 +126,7 @@ class Profile(_Model):
 class Asterisk(_Model):
     """Where Asterisk answers."""
 
-    ari_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")] = "http://127.0.0.1:8088"
+    ari_url: Annotated[str, AfterValidator(_http_url)] = "http://127.0.0.1:8088"
     ari_user: Line = "callguard"
     ari_secret: SecretStr | None = Field(default=None, exclude=True)
     ari_secret_file: Path | None = None
@@ -120,7 +135,7 @@ class Asterisk(_Model):
     ami_user: Line = "callguard"
     ami_secret: SecretStr | None = Field(default=None, exclude=True)
     ami_secret_file: Path | None = None
-    app: Annotated[str, StringConstraints(pattern=r"^callguard[a-z0-9-]{0,30}$")] = "callguard"
+    app: Annotated[str, StringConstraints(pattern=r"^callguard[a-z0-9-]{0,12}$")] = "callguard"
 
 
 class Recording(_Model):
@@ -194,9 +209,11 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         # A name that is not known is mostly a known one mistyped, so it explains a missing one.
         first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         where = tuple(part for part in first["loc"] if part != "[key]")
-        raise InputError(
-            _plain(first["msg"]), file=path, line=_line_of(text, where), field=".".join(map(str, where))
-        ) from error
+        message = _plain(first["msg"])
+        variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
+        if variable in environment:
+            raise InputError(message, field=variable) from error
+        raise InputError(message, file=path, line=_line_of(text, where), field=".".join(map(str, where))) from error
     return config
 
 

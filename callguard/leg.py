@@ -8,6 +8,7 @@ hung or was stopped wakes up to find that its calls are no longer its own.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -16,7 +17,7 @@ import structlog
 from callguard.core import gate
 from callguard.core.commands import Ask, Command, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
-from callguard.core.keys import Match, match
+from callguard.core.keys import Keypad
 from callguard.core.model import Heard, Meaning, Outcome, Prompt
 from callguard.core.profile import Flow
 from callguard.errors import Disconnected, Refused, StoreError
@@ -34,8 +35,8 @@ CLAIM_MS = 2_000
 TURN_MS = 1_000
 # Asterisk reports a playback's end within one packet; a second more, and it is stuck.
 PLAYBACK_MARGIN_MS = 1_000
-# The two keys of *9 belong together when the second follows within this.
-BETWEEN_KEYS_MS = 2_000
+# A process that dies again and again must not ask the same caller again and again.
+MAX_TAKEOVERS = 1
 REFUSING = frozenset(keys for keys, meaning in gate.KEYS.items() if meaning is Meaning.REFUSE)
 GONE = frozenset({404, 409, 412})
 
@@ -48,6 +49,7 @@ class Subject:
         number: E.164, or None for nobody in particular.
         at: Asterisk's clock when the channel became ours, milliseconds since the epoch.
         files: how Asterisk records it.
+        taken: how often a process has taken the leg over from one that left it.
     """
 
     leg_id: str
@@ -58,6 +60,7 @@ class Subject:
     number: str | None
     at: int
     files: Files
+    taken: int = 0
 
 
 def first_lease_ms(flow: Flow) -> int:
@@ -66,9 +69,15 @@ def first_lease_ms(flow: Flow) -> int:
 
 
 class Leg:
-    """Walks one channel through a flow. Feed it the channel's events with `hear`; `run` ends when the gate does."""
+    """Walks one channel through a flow. Feed it the channel's events with `hear`; `run` ends when the gate does.
 
-    def __init__(self, client: Client, store: Store, flow: Flow, subject: Subject) -> None:
+    Args:
+        recorded: told of the leg before it is given back to be recorded.
+    """
+
+    def __init__(
+        self, client: Client, store: Store, flow: Flow, subject: Subject, recorded: Callable[[Subject], None]
+    ) -> None:
         self._app = client.app
         self._channel = client.channels.get(subject.channel, self._refused)
         self._playbacks = client.playbacks
@@ -84,6 +93,7 @@ class Leg:
         self._plays = 0
         self._hanging_up = False
         self._recording = False
+        self._recorded = recorded
 
     def hear(self, event: wire.ChannelEvent) -> None:
         self._inbox.put_nowait(event)
@@ -117,10 +127,18 @@ class Leg:
             committed = await self._store.outcome(self._subject.channel, self._subject.linkedid)
             if committed is not None:
                 self._subject = replace(self._subject, leg_id=committed.leg_id, call_id=committed.call_id)
-                self._recording = committed.recording
                 self._log.info("delivering what another process committed", call=committed.call_id)
+                if committed.withdrawn_at is not None:
+                    await self._release(Release(Outcome.REFUSED))
+                    return
+                self._recording = committed.recording and committed.recording_ended_at is None
                 await self._release(Release(committed.outcome, committed.granted))
                 return
+            if self._subject.taken >= MAX_TAKEOVERS:
+                self._log.error("a call that was left twice is not asked again and goes on unrecorded")
+                await self._release(Release(gate.closed(self._flow)))
+                return
+            self._subject = replace(self._subject, taken=self._subject.taken + 1)
         except (Disconnected, StoreError) as error:
             self._log.warning("leg left to its lease", problem=str(error))
             return
@@ -278,32 +296,46 @@ class Leg:
         return Saved()
 
     async def _release(self, release: Release) -> Event:
-        if self._lease_is_over():
-            return Lost()
-        if release.granted and self._refused_meanwhile():
+        if self._recording and self._refused_meanwhile():
             # The yes is committed, and the no came before anything followed from it.
-            self._recording = False
             release = Release(Outcome.REFUSED)
-            try:
-                await self._store.withdraw(self._subject.leg_id, datetime.now(UTC), "key")
-            except StoreError as error:
-                self._log.error("a no after a yes is heeded, but not saved", problem=str(error))
+            await self._not_recorded(refused=True)
+        if self._lease_is_over():
+            await self._not_recorded()
+            return Lost()
         which = sum(1 << n for n, purpose in enumerate(self._flow.purposes) if purpose.id in release.granted)
-        recording = "yes" if self._recording else "no"
+        recording = "no"
+        if self._recording:
+            recording = "yes"
+            self._recorded(self._subject)
+        leg_id = self._subject.leg_id
         try:
-            await self._channel.leave_and_wait(f"done-{release.outcome}-{recording}-{which}-{self._subject.leg_id}")
+            await self._channel.leave_and_wait(f"done-{release.outcome}-{recording}-{which}-{leg_id}-{self._app}")
         except Refused:
+            await self._not_recorded()
             return Lost()
         return Released()
 
     def _refused_meanwhile(self) -> bool:
-        """Whether a no was pressed while the yes was being saved."""
-        listening = _Listening(REFUSING, self._at)
+        """Whether a no was pressed, or begun, while the yes was being saved."""
+        keypad = Keypad(REFUSING, REFUSING)
         while not self._inbox.empty():
             event = self._inbox.get_nowait()
-            if isinstance(event, wire.KeyReceived) and listening.press(event):
+            if isinstance(event, wire.KeyReceived) and keypad.press(event.digit, event.at):
                 return True
-        return False
+        return bool(keypad.pressed)
+
+    async def _not_recorded(self, *, refused: bool = False) -> None:
+        """The recording that was committed will not be: nobody need wait for its file."""
+        if not self._recording:
+            return
+        self._recording = False
+        try:
+            if refused:
+                await self._store.withdraw(self._subject.leg_id, datetime.now(UTC), "key")
+            await self._store.recording_absent(self._subject.leg_id, datetime.now(UTC))
+        except StoreError as error:
+            self._log.error("a leg goes on unrecorded, and that is not saved yet", problem=str(error))
 
     # The lease
 
@@ -313,7 +345,7 @@ class Leg:
         if self._lease_is_over():
             return Lost()
         ends = self._loop.time() + ms / 1000
-        await self._channel.leave(f"lease-{ms}-{self._app}")
+        await self._channel.leave(f"lease-{ms}-{self._subject.taken}-{self._app}")
         answer: Event | None = None
         try:
             async with asyncio.timeout(TURN_MS / 1000):
@@ -343,12 +375,8 @@ class _Listening:
     """What one Ask has heard so far: keys of the subject, and how much of each prompt the subject heard."""
 
     def __init__(self, wanted: frozenset[str], began: int) -> None:
-        self._wanted = wanted
+        self._keypad = Keypad(wanted, gate.PROTECTING)
         self._began = began
-        self._pressed = ""
-        self._first_down = 0
-        self._last_up = 0
-        self._dropped = 0
         self._heard: list[Heard] = []
         self._playing: Prompt | None = None
         self._playing_since: int | None = None
@@ -367,24 +395,9 @@ class _Listening:
 
     def press(self, key: wire.KeyReceived) -> bool:
         """Take one key in; true when a wanted sequence is complete."""
-        if self._pressed and key.at - self._last_up > BETWEEN_KEYS_MS:
-            self._drop()
-        if not self._pressed:
-            self._first_down = key.at - key.duration_ms
-        self._pressed += key.digit
-        self._last_up = key.at
-        found = match(self._pressed, self._wanted)
-        while found is Match.INVALID:
-            # A stray key before it must not cost a no its effect; it may cost a yes.
-            self._dropped += 1
-            self._pressed = self._pressed[1:]
-            found = match(self._pressed, self._wanted & gate.PROTECTING) if self._pressed else Match.INCOMPLETE
-        return found is Match.COMPLETE
+        return self._keypad.press(key.digit, key.at, key.duration_ms)
 
     def answered(self, cause: Cause) -> Answered:
-        keys = self._pressed if cause is Cause.KEY else ""
-        return Answered(cause, keys, self._first_down - self._began, tuple(self._heard), self._dropped)
-
-    def _drop(self) -> None:
-        self._dropped += len(self._pressed)
-        self._pressed = ""
+        keys = self._keypad.pressed if cause is Cause.KEY else ""
+        began_ms = self._keypad.first_down - self._began
+        return Answered(cause, keys, began_ms, tuple(self._heard), self._keypad.dropped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime
 
 import structlog
@@ -20,11 +21,14 @@ from callguard.telephony import ami, ari
 from callguard.telephony import ari_wire as wire
 from callguard.telephony.orphans import Orphan, find_orphans
 from callguard.telephony.recording import Recordings
+from callguard.telephony.withdrawal import Withdrawals
 
 log = structlog.get_logger()
 
 AMI_RETRY_S = 1.0
 TELL_EVERY_S = 15.0
+# Between leaving the gate and MixMonitor lie a few ms of dialplan.
+STOP_TRIES, STOP_AGAIN_S = 3, 0.05
 # How long calls may go on asking when the service is told to stop.
 STOP_WITHIN_S = 30.0
 
@@ -54,7 +58,9 @@ class Service:
         self._flows = flows
         self._store = store
         self._recordings = Recordings(config.recording, store)
+        self._withdrawals = Withdrawals()
         self._legs: dict[str, Leg] = {}
+        self._walks: dict[str, asyncio.Task[None]] = {}
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
         self._stopping = asyncio.Event()
@@ -120,14 +126,19 @@ class Service:
 
     async def _tell_dialplan(self, client: ari.Client) -> None:
         """What the dialplan has to know beforehand, in globals; again and again, as a reload may clear them."""
+        app = client.app
         told = {
-            "CALLGUARD_FOLDER": str(self._config.recording.folder.in_asterisk),
-            "CALLGUARD_FILES": self._config.recording.files,
+            f"CALLGUARD_FOLDER_{app}": str(self._config.recording.folder.in_asterisk),
+            f"CALLGUARD_FILES_{app}": self._config.recording.files,
             "CALLGUARD_MANAGER": self._config.asterisk.ami_user,
         }
+        alone = await client.applications.others() == []
         for name, flow in self._flows.items():
-            told[f"CALLGUARD_LEASE_{name}"] = f"{first_lease_ms(flow) / 1000:.1f}"
-            told[f"CALLGUARD_PURPOSES_{name}"] = ",".join(purpose.id for purpose in flow.purposes)
+            lease = f"CALLGUARD_LEASE_{name}"
+            first_s = first_lease_ms(flow) / 1000
+            # Who will claim a call is not known when its first lease begins: it lasts for the longer notice.
+            told[lease] = f"{first_s if alone else max(first_s, _seconds(await client.asterisk.get_global(lease))):.1f}"
+            told[f"CALLGUARD_PURPOSES_{app}_{name}"] = ",".join(purpose.id for purpose in flow.purposes)
         for variable, value in told.items():
             await client.asterisk.set_global(variable, value)
 
@@ -143,7 +154,9 @@ class Service:
     async def _finish_recordings(self, client: ari.Client) -> None:
         """What could not be finished when its call ended, or ended unheard of."""
         try:
-            await self._recordings.reconcile(await client.channels.list())
+            live = await client.channels.list()
+            self._withdrawals.keep_only(live)
+            await self._recordings.reconcile(live)
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", problem=str(error))
 
@@ -157,6 +170,9 @@ class Service:
                     # One that is back from a turn too late to be waited for is as good as an orphan.
                     fresh = "again" not in event.args
                     self._take(client, group, Orphan(event.channel, event.args, event.caller, event.at), fresh=fresh)
+                case wire.StasisStart() if "again" not in event.args:
+                    # Somebody has sent the caller out of the gate and into it again (AMI Redirect).
+                    group.create_task(self._take_again(client, group, event))
                 case _:
                     leg = self._legs.get(event.channel)
                     if leg is not None:
@@ -184,13 +200,23 @@ class Service:
             number=to_e164(found.caller, settings.region),
             at=found.at,
             files=self._config.recording.files,
+            taken=found.taken,
         )
-        leg = self._legs[found.channel] = Leg(client, self._store, flow, subject)
-        task = group.create_task(leg.run() if fresh else leg.resume())
+        leg = self._legs[found.channel] = Leg(client, self._store, flow, subject, self._follow)
+        task = self._walks[found.channel] = group.create_task(leg.run() if fresh else leg.resume())
         task.add_done_callback(lambda _: self._left(found.channel))
+
+    async def _take_again(self, client: ari.Client, group: asyncio.TaskGroup, start: wire.StasisStart) -> None:
+        """Tell the leg that its channel came back what it has come to, as soon as it has."""
+        await asyncio.wait({self._walks[start.channel]})
+        self._take(client, group, Orphan(start.channel, start.args, start.caller, start.at))
+
+    def _follow(self, subject: Subject) -> None:
+        self._withdrawals.follow(subject.channel, subject.leg_id)
 
     def _left(self, channel: str) -> None:
         self._legs.pop(channel, None)
+        self._walks.pop(channel, None)
         if not self._legs:
             self._idle.set()
 
@@ -202,11 +228,16 @@ class Service:
                 async with ami.connected(
                     settings.ami_host, settings.ami_port, settings.ami_user, secret(self._config, "ami")
                 ) as session:
+                    for expected in await self._store.expected_recordings():
+                        self._withdrawals.follow(expected.channel, expected.leg_id)
                     await self._withdraw_marked(session)
                     await self._finish_recordings(client)
                     log.info("serving", app=client.app)
-                    async for notice in session:
-                        await self._heed(session, notice)
+                    async for told in session:
+                        if isinstance(told, ami.KeyPressed):
+                            await self._heed_key(session, told)
+                        else:
+                            await self._heed(session, told)
             except TelephonyError as error:
                 log.warning("no manager session: calls go on unrecorded until there is one", problem=str(error))
             await asyncio.sleep(AMI_RETRY_S)
@@ -223,10 +254,26 @@ class Service:
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", leg=notice.leg_id, problem=str(error))
 
+    async def _heed_key(self, session: ami.Session, key: ami.KeyPressed) -> None:
+        leg_id = self._withdrawals.pressed(key)
+        if leg_id is None:
+            return
+        for _ in range(STOP_TRIES):
+            try:
+                await session.stop_recording(key.name)
+                break
+            except Refused:  # the dialplan has stopped it already, or is just about to start it
+                await asyncio.sleep(STOP_AGAIN_S)
+        await self._heed(session, ami.Notice(ami.Told.WITHDRAWN, leg_id, datetime.now(UTC), marked=False))
+
     async def _withdraw_marked(self, session: ami.Session) -> None:
         """Record the withdrawals that nobody has heard of; a mark goes only when the store has it."""
         for mark in await session.marks():
             await self._heed(session, ami.Notice(ami.Told.WITHDRAWN, mark.leg_id, mark.at, marked=True))
+
+
+def _seconds(text: str) -> float:
+    return float(text) if re.fullmatch(r"\d{1,4}(\.\d)?", text) else 0.0
 
 
 async def _turn_away(client: ari.Client, channel_id: str) -> None:

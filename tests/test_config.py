@@ -92,6 +92,13 @@ def test_a_bad_one_is_refused_in_one_line(tmp_path: Path, old: str, new: str, sa
     assert str(tmp_path / "callguard.toml") in line
 
 
+@pytest.mark.parametrize(("name", "value"), [("AMI_PORT", "many"), ("AMI_PROT", "5038"), ("ARI_URL", "localhost")])
+def test_a_bad_variable_is_named_and_not_the_file(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(InputError) as refused:
+        load(tmp_path, GOOD, {f"CALLGUARD_ASTERISK__{name}": value})
+    assert str(refused.value).startswith(f"CALLGUARD_ASTERISK__{name}: ")
+
+
 def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere\.toml: cannot be read"):
         config.load(tmp_path / "nowhere.toml", {})

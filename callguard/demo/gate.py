@@ -23,6 +23,7 @@ READY = "serving"
 CONFIGURATION = """\
 [asterisk]
 ari_url = "{ari_url}"
+app = "{app}"
 ari_secret_file = "{here}/ari.secret"
 ami_port = {ami_port}
 ami_secret_file = "{here}/ami.secret"
@@ -85,9 +86,10 @@ class Gate:
         destroy_after_s: int = 0,
         answer_wait_s: float = 5.0,
         texts: Path | None = None,
+        app: str = "callguard",
     ) -> None:
         self.pbx = pbx
-        self.recordings = pbx.folder("recordings")
+        self.recordings = pbx.folder("recordings" if app == "callguard" else f"recordings-{app}")
         self._temporary = tempfile.TemporaryDirectory(prefix="callguard-gate-")
         self.folder = Path(self._temporary.name)
         for name, value in (("ari", pbx.secrets.ari), ("ami", pbx.secrets.ami)):
@@ -96,7 +98,7 @@ class Gate:
             file.write_text(value, encoding="utf-8")
         (self.folder / "callguard.toml").write_text(
             CONFIGURATION.format(
-                ari_url=pbx.ari_url, ami_port=pbx.ami_port, here=self.folder, files=files,
+                ari_url=pbx.ari_url, app=app, ami_port=pbx.ami_port, here=self.folder, files=files,
                 destroy_after=destroy_after_s, answer_wait=answer_wait_s,
                 texts=f'texts = "{texts}"' if texts else "", recordings=self.recordings, prompts=pbx.folder("prompts"),
             ),

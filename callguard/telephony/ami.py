@@ -1,4 +1,4 @@
-"""The manager interface, through panoramisk: what the dialplan tells after the gate, and that we are here.
+"""The manager interface, through panoramisk: what happens after the gate, and that we are here.
 
 The dialplan asks whether a session of our account is open (AMI_CLIENT) before it waits for a claim, so a session is
 held exactly while calls can be taken. Known faults of panoramisk 1.4 are kept out here: it reports no failed login,
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 ANSWER_TIMEOUT_S = 3.0
 # Where the dialplan leaves its marks in Asterisk's own database.
 WITHDRAWN_FAMILY = "callguard_withdrawn"
+# Where it keeps the id of a channel's recording.
+MIXMONITOR = "CG_MIXMONITOR"
 
 
 class Told(StrEnum):
@@ -55,13 +57,27 @@ class Notice:
     marked: bool
 
 
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """A key that somebody on a channel has pressed, bridged or not.
+
+    Attributes:
+        channel: Uniqueid.
+        name: the channel's name, by which AMI knows it.
+    """
+
+    channel: str
+    name: str
+    digit: str
+
+
 class Session:
-    """A session that is logged in. Iterate over it for what the dialplan tells."""
+    """A session that is logged in. Iterate over it for what the dialplan tells and what is pressed."""
 
     def __init__(self, manager: _Manager) -> None:
         self._manager = manager
 
-    async def __aiter__(self) -> AsyncIterator[Notice]:
+    async def __aiter__(self) -> AsyncIterator[Notice | KeyPressed]:
         """Raises: Disconnected, when the session is over."""
         while (notice := await self._manager.notices.get()) is not None:
             yield notice
@@ -87,6 +103,19 @@ class Session:
         with suppress(Refused):
             await self._send({"Action": "DBDel", "Family": WITHDRAWN_FAMILY, "Key": leg_id})
 
+    async def stop_recording(self, name: str) -> None:
+        """Stop the recording that the dialplan has started on a channel.
+
+        Raises:
+            Refused: there is no such channel, or nothing of ours is recorded there.
+        """
+        if any(character in name for character in "\r\n"):
+            raise ValueError("not the name of a channel")
+        answer = (await self._send({"Action": "Getvar", "Channel": name, "Variable": MIXMONITOR}))[0]
+        if not answer.value:
+            raise Refused(404, "nothing of ours is recorded there")
+        await self._send({"Action": "StopMixMonitor", "Channel": name, "MixMonitorID": str(answer.value)})
+
     async def _send(self, action: dict[str, str]) -> list[Any]:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -109,6 +138,7 @@ async def connected(host: str, port: int, user: str, secret: str) -> AsyncIterat
     manager = _Manager(host=host, port=port, username=user, secret=secret, log=_quiet())
 
     manager.register_event("UserEvent", _take)
+    manager.register_event("DTMFEnd", _take_key)
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await manager.connect()
@@ -131,7 +161,7 @@ class _Manager(Manager):  # type: ignore[misc]  # panoramisk is untyped
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
-        self.notices: asyncio.Queue[Notice | None] = asyncio.Queue()
+        self.notices: asyncio.Queue[Notice | KeyPressed | None] = asyncio.Queue()
         self.logged_in = asyncio.Event()
 
     def connection_made(self, future: asyncio.Future[Any]) -> None:
@@ -159,6 +189,10 @@ def _take(manager: _Manager, event: Any) -> None:
         manager.notices.put_nowait(Notice(told, leg_id, _time(str(event.at)), str(event.mark) == "yes"))
     else:
         log.warning("user event without a leg dropped", told=told)
+
+
+def _take_key(manager: _Manager, event: Any) -> None:
+    manager.notices.put_nowait(KeyPressed(str(event.uniqueid), str(event.channel), str(event.digit)))
 
 
 def _is_id(text: str) -> bool:

@@ -248,6 +248,12 @@ class Applications:
         application = await self._client.ask(wire.GET_APPLICATION, self._path)
         return [str(channel) for channel in application["channel_ids"]]
 
+    async def others(self) -> list[str]:
+        """The other gates that are connected."""
+        applications = await self._client.ask(wire.LIST_APPLICATIONS, {})
+        names = (str(application["name"]) for application in applications)
+        return [name for name in names if name.startswith("callguard") and name != self._client.app]
+
     async def filter(self) -> None:
         """Have Asterisk send only the events that we know."""
         await self._client.ask(wire.FILTER_EVENTS, self._path, body=wire.event_filter())

@@ -45,12 +45,13 @@ SET_GLOBAL = Operation(
 GET_GLOBAL = Operation("asterisk", "getGlobalVar", "GET", "asterisk/variable", frozenset({"variable"}))
 STOP_PLAYBACK = Operation("playbacks", "stop", "DELETE", "playbacks/{playbackId}")
 CLAIM = Operation("events", "claimChannel", "POST", "events/claim", frozenset({"channelId", "application"}))
+LIST_APPLICATIONS = Operation("applications", "list", "GET", "applications")
 GET_APPLICATION = Operation("applications", "get", "GET", "applications/{applicationName}")
 FILTER_EVENTS = Operation("applications", "filter", "PUT", "applications/{applicationName}/eventFilter")
 
 OPERATIONS = (
     ANSWER, CONTINUE, GET_VARIABLE, LIST_CHANNELS, PLAY, SET_GLOBAL, GET_GLOBAL,
-    STOP_PLAYBACK, CLAIM, GET_APPLICATION, FILTER_EVENTS,
+    STOP_PLAYBACK, CLAIM, LIST_APPLICATIONS, GET_APPLICATION, FILTER_EVENTS,
 )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from callguard.errors import Refused
 from callguard.telephony.ari import Client
 
-# Set by the dialplan before the claim: DIRECTION:PROFILE:LINKEDID, the same that StasisStart brings as arguments.
+# Set by the dialplan before it hands a channel over, the same that StasisStart brings as arguments:
+# DIRECTION:PROFILE:LINKEDID, and after a lease's renewal :again:TAKEOVERS.
 ARGUMENTS = "CG_ARGS"
 
 
@@ -24,6 +25,11 @@ class Orphan:
     args: tuple[str, ...]
     caller: str
     at: int
+
+    @property
+    def taken(self) -> int:
+        """How often a process has taken the call over from one that left it."""
+        return int(self.args[4]) if len(self.args) > 4 and self.args[4].isdecimal() else 0
 
 
 async def find_orphans(client: Client) -> list[Orphan]:

@@ -93,10 +93,7 @@ class Recordings:
 
     async def _end(self, recording: OpenRecording) -> None:
         now = datetime.now(UTC)
-        try:
-            kept = await asyncio.to_thread(_finish, self._folder, recording, now)
-        except (wave.Error, EOFError, struct.error) as error:
-            raise OSError(f"{recording.file}: what Asterisk left is no whole recording: {error}") from error
+        kept = await asyncio.to_thread(_finish, self._folder, recording, now)
         if kept is None:
             await self._store.recording_absent(recording.leg_id, now)
             log.warning(
@@ -123,9 +120,9 @@ def _finish(folder: Path, recording: OpenRecording, ended_at: datetime) -> Kept 
     """Join, measure and hash what Asterisk left; None when there is no audio."""
     whole = folder / f"{recording.file}.wav"
     halves = [folder / f"{recording.file}-{side}.wav" for side in ("in", "out")]
-    if recording.files == "two" and not whole.exists() and all(half.exists() for half in halves):
+    if recording.files == "two" and not whole.exists():
         _join(halves[0], halves[1], whole)
-    for half in halves:
+    for half in halves:  # joined by now, or without audio
         half.unlink(missing_ok=True)
     try:
         size = whole.stat().st_size
@@ -134,44 +131,55 @@ def _finish(folder: Path, recording: OpenRecording, ended_at: datetime) -> Kept 
     if size <= HEADER_BYTES:
         whole.unlink()
         return None
-    duration_ms = _mend(whole, size)
+    rate, frame_bytes = _format(whole)
+    _mend(whole, size)
     digest = hashlib.sha256()
     with whole.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
+    duration_ms = round((size - HEADER_BYTES) * 1000 / (rate * frame_bytes))
     return Kept((RecordedFile(whole.name, size, digest.hexdigest()),), duration_ms, ended_at)
 
 
-def _mend(file: Path, size: int) -> int:
-    """The length in ms; writes the sizes into the header where Asterisk died before it could (RIFF/WAVE, PCM)."""
+def _format(file: Path) -> tuple[int, int]:
+    """Rate in Hz and bytes of a frame (RIFF/WAVE, PCM)."""
     with file.open("rb") as audio:
         header = audio.read(HEADER_BYTES)
-    rate: int
-    frame_bytes: int
-    rate, frame_bytes = struct.unpack_from("<I4xH", header, 24)
-    if header[:4] != b"RIFF" or not rate or not frame_bytes:
+    if len(header) < HEADER_BYTES or header[:4] != b"RIFF":
         raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
-    if struct.unpack_from("<I", header, 40) == (0,):
-        with file.open("r+b") as audio:
-            audio.seek(4)
-            audio.write(struct.pack("<I", size - 8))
-            audio.seek(40)
-            audio.write(struct.pack("<I", size - HEADER_BYTES))
-    return round((size - HEADER_BYTES) * 1000 / (rate * frame_bytes))
+    rate, frame_bytes = struct.unpack_from("<I4xH", header, 24)
+    if not rate or not frame_bytes:
+        raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
+    return rate, frame_bytes
+
+
+def _mend(file: Path, size: int) -> None:
+    """Write the sizes into the header where Asterisk died before it could."""
+    with file.open("r+b") as audio:
+        audio.seek(40)
+        if audio.read(4) != bytes(4):
+            return
+        audio.seek(4)
+        audio.write(struct.pack("<I", size - 8))
+        audio.seek(40)
+        audio.write(struct.pack("<I", size - HEADER_BYTES))
 
 
 def _join(left: Path, right: Path, to: Path) -> None:
-    """Two mono files to one stereo file, the caller on the left; the shorter is filled with silence."""
-    sides = []
-    for side in (left, right):
-        with wave.open(str(side), "rb") as audio:
-            rate = audio.getframerate()
-            sides.append(np.frombuffer(audio.readframes(audio.getnframes()), dtype="<i2"))
-    both = np.zeros((max(map(len, sides)), 2), dtype="<i2")
-    for n, samples in enumerate(sides):
-        both[: len(samples), n] = samples
-    if not len(both):
+    """Two mono files to one stereo file, the caller on the left; what is shorter or missing is filled with silence.
+
+    Read by their size and not by their header, which is empty where Asterisk died. Nothing is written where there is
+    no audio.
+    """
+    sides = [side for side in (left, right) if side.exists() and side.stat().st_size > HEADER_BYTES]
+    if not sides:
         return
+    both = np.zeros((max((side.stat().st_size - HEADER_BYTES) // 2 for side in sides), 2), dtype="<i2")
+    for side in sides:
+        rate, _ = _format(side)
+        data = side.read_bytes()[HEADER_BYTES:]
+        samples = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2")[: len(both)]
+        both[: len(samples), 0 if side == left else 1] = samples
     part = to.with_suffix(".part")
     with wave.open(str(part), "wb") as audio:
         audio.setnchannels(2)

@@ -47,6 +47,10 @@ exten => 3001,1,Set(TIMEOUT(absolute)=100)
  same => n,Gosub(callguard-inbound,s,1(service))
  same => n,Set(DB(test/limit)=${TIMEOUT(absolute)})
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+; waits a second before the agent is called
+exten => 3002,1,Gosub(callguard-inbound,s,1(service))
+ same => n,Wait(1)
+ same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
 exten => h,1,Set(DB(test/hangup)=seen)
 ; a number dialled that is an emergency number
 exten => 112,1,Gosub(callguard-inbound,s,1(service))
@@ -140,6 +144,20 @@ class World:
     def sidecar(self, leg: LegDetail) -> dict[str, Any]:
         read: dict[str, Any] = json.loads((self.folder / f"{leg.leg.leg_id}.json").read_text(encoding="utf-8"))
         return read
+
+    async def manager(self, **action: str) -> None:
+        """Send one manager action, as an administrator's own program would."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.pbx.ami_port)
+        login = {"Action": "Login", "Username": "callguard", "Secret": self.pbx.secrets.ami, "Events": "off"}
+        try:
+            for one in (login, action):
+                writer.write("".join(f"{name}: {value}\r\n" for name, value in one.items()).encode() + b"\r\n")
+                async with asyncio.timeout(PATIENCE_S):
+                    answer = await reader.readuntil(b"\r\n\r\n")
+                assert b"Response: Success" in answer, answer
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
     async def note(self, key: str) -> str:
         """What a test's dialplan wrote to AstDB."""

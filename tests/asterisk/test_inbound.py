@@ -11,7 +11,7 @@ import pytest
 
 from callguard.core.model import GrantState, Outcome
 from callguard.demo.gate import Gate
-from callguard.demo.rtp import Key, Segment, Tone
+from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE
 from callguard.speech.catalogue import Catalogue
 from callguard.store.records import LegDetail
@@ -206,6 +206,46 @@ async def test_withdrawal_stops_at_the_key_and_destroys(world: World) -> None:
     assert not [name for name in world.files() if name.startswith(leg.leg.leg_id)]
     assert [grant.state for grant in leg.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN]
     assert "0 results" in await world.pbx.cli("database show callguard_withdrawn")
+
+
+@pytest.mark.parametrize("extension", ["1000", "2000"])
+@pytest.mark.parametrize("keys", ["*9", "**9"])
+async def test_withdrawal_while_the_agent_rings_leaves_no_audio(world: World, extension: str, keys: str) -> None:
+    """A feature of Asterisk works in a bridge only; in Dial and in the queue AMI tells the keys."""
+    world.agent.answer_after_ms = 3_000
+    try:
+        calls, files = len(world.agent.calls), world.files()
+        press = [segment for key in keys for segment in (Key(key), Silence(100))]
+        timeline = (*says_yes(world.times, talks_ms=700), *press, Tone(CALLER_AFTER_STOP, 4_500))
+        await world.call(*timeline, extension=extension)
+        told = world.told(await world.agent_call(calls))
+    finally:
+        world.agent.answer_after_ms = 300
+    leg = await world.settled(told.call)
+    assert [grant.state for grant in leg.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN]
+    assert world.files() == files
+    assert leg.recording is None
+    assert "0 results" in await world.pbx.cli("database show callguard_withdrawn")
+
+
+async def test_who_withdraws_in_the_queue_is_shown_so_to_the_agent(world: World) -> None:
+    calls = len(world.agent.calls)
+    timeline = (*says_yes(world.times, talks_ms=300), *stop_keys(), Tone(CALLER_AFTER_STOP, 2_500))
+    await world.call(*timeline, extension="3002", from_name="Ana")
+    told = world.told(await world.agent_call(calls))
+    assert (told.state, told.purposes, told.name) == ("refused", "", "[NO REC] Ana")
+    assert (await world.settled(told.call)).recording is None
+
+
+async def test_a_caller_sent_out_of_the_gate_and_into_it_again_is_served_at_once(world: World) -> None:
+    calls, times = len(world.agent.calls), world.times
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, times.essential + 2_000)))
+    await asyncio.sleep(0.8)
+    channel = (await world.pbx.cli("core show channels concise")).partition("!")[0]
+    await world.manager(Action="Redirect", Channel=channel, Context="from-outside", Exten="1000", Priority="1")
+    result, reached = await calling, await world.agent_call(calls)
+    assert world.told(reached).state == "error"
+    assert reached.invited - result.invited < 1.6
 
 
 async def test_a_call_that_nobody_answers_leaves_no_file_and_no_row(world: World) -> None:

@@ -134,6 +134,59 @@ async def test_withdrawal_with_callguard_dead_stops_at_once_and_is_recorded_late
     assert "0 results" in await world.pbx.cli("database show callguard_withdrawn")
 
 
+async def test_withdrawal_in_ringing_with_callguard_dead_counts_when_the_call_ends(world: World) -> None:
+    calls, times = len(world.agent.calls), world.times
+    world.agent.answer_after_ms = 2_500
+    try:
+        calling = asyncio.create_task(
+            world.call(*says_yes(times, talks_ms=1_200), *stop_keys(), Tone(CALLER_AFTER_STOP, 3_000))
+        )
+        reached = await world.agent_call(calls)
+        await world.gate.kill()
+        await calling
+    finally:
+        world.agent.answer_after_ms = 300
+    await world.gate.start()
+    leg = await world.destroyed(world.told(reached).call)
+    assert [grant.state for grant in leg.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN]
+    assert not [name for name in world.files() if name.startswith(leg.leg.leg_id)]
+
+
+async def test_a_caller_is_asked_anew_once_and_no_more(world: World) -> None:
+    """A callguard that crashes again and again, started again each time, must not hold a caller."""
+    calls, times = len(world.agent.calls), world.times
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, times.essential + 6_000)))
+    await asyncio.sleep(0.8)
+    for _ in range(2):
+        await world.gate.kill()
+        await world.gate.start()
+        await asyncio.sleep(0.5)
+    reached = await world.agent_call(calls)
+    result = await calling
+    assert world.told(reached).state == "error"
+    assert reached.invited - result.invited < (times.essential + 5_000) / 1000
+    assert "left twice" in world.gate.log()
+
+
+async def test_two_callguards_keep_to_their_own_folders(world: World) -> None:
+    """Each is told apart by its application: what one has committed is recorded into its own folder."""
+    second = Gate(
+        world.pbx, texts=world.gate.config.prompts.texts, answer_wait_s=WAIT_S, app="callguard-b", files="two"
+    )
+    times = world.times
+    async with second:
+        there = World(world.pbx, second, world.agent)
+        for served, stopped in ((world, there), (there, world)):
+            stopped.gate.signal(signal.SIGSTOP)
+            calls = len(world.agent.calls)
+            await served.call(*says_yes(times))
+            told = served.told(await served.agent_call(calls))
+            stopped.gate.signal(signal.SIGCONT)
+            leg = await served.settled(told.call)
+            assert served.tones(leg) == {CALLER_AFTER_YES, AGENT}
+            assert leg.leg.files == served.gate.config.recording.files
+
+
 async def test_a_recording_that_ended_unseen_is_tagged_by_the_next_process(world: World) -> None:
     calls = len(world.agent.calls)
     calling = asyncio.create_task(world.call(*says_yes(world.times)))

@@ -21,7 +21,7 @@ class FakeAsterisk:
 
     Attributes:
         orders: every request as (method, uri, query), in order.
-        refuse: uri suffix -> status to answer with.
+        refuse: part of a uri, or of the extension to continue at -> status to answer with.
         endless: playbacks start and never end.
         keys: media suffix -> digits that are pressed when it is first played.
         key_ms: how long each key is held; it is let go of 10 ms into the playback.
@@ -77,7 +77,8 @@ class FakeAsterisk:
         async with self.ordered:
             self.orders.append((request["method"], uri, query))
             self.ordered.notify_all()
-        status = next((status for suffix, status in self.refuse.items() if suffix in uri), 204)
+        what = f"{uri} {query.get('extension')}"
+        status = next((status for part, status in self.refuse.items() if part in what), 204)
         await self.tell("RESTResponse", request_id=request["request_id"], status_code=status, reason_phrase="", uri=uri)
         if status >= 400:
             return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,11 @@ from tests.core.flows import FLOWS
 from tests.telephony.fake_asterisk import CHANNEL, FakeAsterisk, fake_asterisk
 
 LEG, CALL = "0192f0c1-0000-7000-8000-000000000001", "0192f0c1-0000-7000-8000-000000000002"
-RECORDED = f"done-given-yes-1-{LEG}"
+RECORDED = f"done-given-yes-1-{LEG}-callguard"
 
 
 def closed(outcome: str) -> str:
-    return f"done-{outcome}-no-0-{LEG}"
+    return f"done-{outcome}-no-0-{LEG}-callguard"
 
 
 @pytest.fixture
@@ -40,11 +42,17 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def leg_of(fake: FakeAsterisk, store: Store, flow: Flow = FLOWS["consent"]) -> AsyncIterator[Leg]:
+async def leg_of(
+    fake: FakeAsterisk,
+    store: Store,
+    flow: Flow = FLOWS["consent"],
+    taken: int = 0,
+    recorded: Callable[[Subject], None] | None = None,
+) -> AsyncIterator[Leg]:
     """A leg that hears what the peer says to its channel, as the service would feed it."""
     async with ari.connected(fake.url, "callguard", "secret", "callguard") as client:
         subject = Subject(LEG, CALL, CHANNEL, "pbx-1.0", "acme", None, fake.clock_ms, "mixed")
-        leg = Leg(client, store, flow, subject)
+        leg = Leg(client, store, flow, replace(subject, taken=taken), recorded or (lambda _: None))
 
         async def pump() -> None:
             async for event in client:
@@ -241,3 +249,46 @@ async def test_a_committed_outcome_is_delivered_by_the_next_process(fake: FakeAs
     assert fake.result() == RECORDED
     assert not any("/play/" in uri for _, uri, _ in fake.orders)
     assert sum(method == "DELETE" for method, _, _ in fake.orders) == 2
+
+
+async def test_a_no_that_was_saved_is_not_undone_by_the_next_process(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"] = "1"
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    await store.withdraw(LEG, datetime.now(UTC), "key")
+    async with leg_of(fake, store) as again:
+        await again.resume()
+    assert fake.result() == closed("refused")
+
+
+async def test_a_call_that_was_left_twice_is_not_asked_a_third_time(fake: FakeAsterisk, store: Store) -> None:
+    async with leg_of(fake, store, taken=1) as leg:
+        await leg.resume()
+    assert fake.result() == closed("error")
+    assert not any("/play/" in uri for _, uri, _ in fake.orders)
+
+
+async def test_the_next_process_counts_itself_on_the_channel(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"] = "1"
+    async with leg_of(fake, store) as leg:
+        await leg.resume()
+    leases = [query["extension"] for _, uri, query in fake.orders if query.get("extension", "").startswith("lease")]
+    assert leases
+    assert {lease.split("-", 2)[2] for lease in leases} == {"1-callguard"}
+    assert fake.result() == RECORDED
+
+
+async def test_who_follows_the_recorded_is_told_before_the_call_leaves(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"] = "1"
+    left_when_told = []
+    async with leg_of(fake, store, recorded=lambda _: left_when_told.append(fake.result())) as leg:
+        await leg.run()
+    assert left_when_told == [None]
+
+
+async def test_a_call_taken_elsewhere_after_the_commit_is_expected_no_more(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"] = "1"
+    fake.refuse["done"] = 409
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert not await store.expected_recordings()

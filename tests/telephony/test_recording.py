@@ -85,13 +85,29 @@ async def test_one_bad_file_does_not_keep_the_others_from_being_finished(
     assert "is no recording of Asterisk's" in capsys.readouterr().out
 
 
-async def test_halves_that_are_no_recording_do_not_end_the_service(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [b"", b"no sound" * 100])
+async def test_halves_that_are_no_recording_do_not_end_the_service(tmp_path: Path, left: bytes) -> None:
     async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
         await store.save(given(FIRST, "two"))
         for side in ("in", "out"):
-            (tmp_path / f"{FIRST}-{side}.wav").write_bytes(b"")
+            (tmp_path / f"{FIRST}-{side}.wav").write_bytes(left)
         await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).reconcile([])
-        assert [one.leg_id for one in await store.expected_recordings()] == [FIRST]
+        assert bool(await store.expected_recordings()) == bool(left)
+        assert len(list(tmp_path.glob("*.wav"))) == (2 if left else 0)
+
+
+async def test_a_half_without_its_counterpart_and_without_sizes_is_kept(tmp_path: Path) -> None:
+    """As a full disk or an Asterisk that was killed leaves it."""
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST, "two"))
+        audio(half := tmp_path / f"{FIRST}-in.wav")
+        data = bytearray(half.read_bytes())
+        data[4:8] = data[40:44] = bytes(4)
+        half.write_bytes(data + b"\0")
+        await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).ended(FIRST)
+        with wave.open(str(tmp_path / f"{FIRST}.wav")) as read:
+            assert (read.getnchannels(), read.getnframes()) == (2, 8_000)
+            assert read.readframes(1) == b"\1\0\0\0"
 
 
 async def test_withdrawn_consent_destroys_also_what_was_kept_already(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""`*9` before the recorded call is bridged: while the agent's phone rings, or in the queue.
+
+A feature of Asterisk works only in a bridge. Before it, AMI tells each key that is pressed, and the recording, which
+waits for the bridge, is stopped from here. (The dialplan keeps those keys too, and counts them when the call ends.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from callguard.core.keys import Keypad
+from callguard.telephony.ami import KeyPressed
+
+STOP = ("*9",)
+
+
+class Withdrawals:
+    """The recorded legs, and what has been pressed on each since the gate."""
+
+    def __init__(self) -> None:
+        self._followed: dict[str, tuple[str, Keypad]] = {}
+        self._loop = asyncio.get_running_loop()
+
+    def follow(self, channel: str, leg_id: str) -> None:
+        """From now on; called before the leg leaves the gate."""
+        if channel not in self._followed:
+            self._followed[channel] = leg_id, Keypad(STOP, STOP)
+
+    def keep_only(self, live_channels: Collection[str]) -> None:
+        """Forget the legs whose channels are gone."""
+        for channel in self._followed.keys() - live_channels:
+            del self._followed[channel]
+
+    def pressed(self, key: KeyPressed) -> str | None:
+        """The leg that this key has withdrawn, or None."""
+        leg_id, keypad = self._followed.get(key.channel, ("", None))
+        if keypad is None or not keypad.press(key.digit, round(self._loop.time() * 1000)):
+            return None
+        return leg_id
