@@ -103,14 +103,40 @@ class PurposeSetting(_Model):
 
 
 class Profile(_Model):
-    """A named call flow."""
+    """A named call flow.
+
+    Attributes:
+        calls: what its calls are for; an opt-out from marketing never blocks service.
+        campaign: the campaign that outbound calls belong to.
+        callee: who speaks first to the person called: the gate, or the agent (then the person's key in the call
+            starts the recording). Marketing is `agent_first`, as a recorded message before a person speaks needs a
+            consent of its own there (Directive 2002/58/EC Art. 13(1)).
+        gate_required: a callee whose gate fails after the answer hears a goodbye and is not put through.
+        region: of numbers in national format.
+    """
 
     controller: Name
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=9)]
-    purposes: Annotated[tuple[PurposeSetting, ...], Field(min_length=1, max_length=1)]
+    purposes: Annotated[tuple[PurposeSetting, ...], Field(min_length=1, max_length=2)]
+    calls: Literal["service", "marketing"] = "service"
+    campaign: Name | None = None
+    callee: Literal["gate_first", "agent_first"] | None = None
+    gate_required: bool = False
     on_refusal: Literal["continue"] = "continue"
     region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
     answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0
+
+    @property
+    def agent_first(self) -> bool:
+        return (self.callee or ("agent_first" if self.calls == "marketing" else "gate_first")) == "agent_first"
+
+    @model_validator(mode="after")
+    def _purposes_are_asked_one_by_one(self) -> Self:
+        if len({purpose.id for purpose in self.purposes}) < len(self.purposes):
+            raise ValueError("purposes: each is named once")
+        if len(self.purposes) > 1 and any(purpose.basis is not Basis.CONSENT for purpose in self.purposes):
+            raise ValueError("purposes: two of them both rest on consent; one on another basis stands alone")
+        return self
 
     @model_validator(mode="before")
     @classmethod
