@@ -136,6 +136,8 @@ class Profile(_Model):
             raise ValueError("purposes: each is named once")
         if len(self.purposes) > 1 and any(purpose.basis is not Basis.CONSENT for purpose in self.purposes):
             raise ValueError("purposes: two of them both rest on consent; one on another basis stands alone")
+        if self.agent_first and (len(self.purposes) > 1 or self.purposes[0].basis is not Basis.CONSENT):
+            raise ValueError("callee: agent_first (marketing's default) is for one purpose that rests on consent")
         return self
 
     @model_validator(mode="before")
@@ -156,6 +158,8 @@ class Asterisk(_Model):
     ari_user: Line = "callguard"
     ari_secret: SecretStr | None = Field(default=None, exclude=True)
     ari_secret_file: Path | None = None
+    agi_host: Line = "127.0.0.1"
+    agi_port: Annotated[int, Field(ge=1, le=65535)] | None = None
     ami_host: Line = "127.0.0.1"
     ami_port: Annotated[int, Field(ge=1, le=65535)] = 5038
     ami_user: Line = "callguard"

@@ -1,44 +1,33 @@
-"""One leg: ARI's events to the gate's events, the gate's commands to ARI and the store.
-
-The leg holds a *lease*: the channel's absolute timeout, renewed with each prompt by a turn through the dialplan. When
-it ends, the dialplan takes the call on, so nothing that was decided under a lease is acted on after it: a process that
-hung or was stopped wakes up to find that its calls are no longer its own.
-"""
+"""One leg: the gate's commands to a door and the store, and what they answer back to the gate."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
+import uuid_utils
 
+from callguard.config import Config
 from callguard.core import gate
-from callguard.core.commands import Ask, Command, Release, Save, StartRecording
-from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
-from callguard.core.keys import Keypad
-from callguard.core.model import Heard, Meaning, Outcome, Prompt
+from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
+from callguard.core.decide import Scope
+from callguard.core.events import Event, Lost, Released, Saved, SaveFailed
+from callguard.core.model import Outcome, Party
 from callguard.core.profile import Flow
 from callguard.errors import Disconnected, Refused, StoreError
+from callguard.numbers import to_e164
 from callguard.store import Fenced, Store
-from callguard.store.records import Files, LegRecord
-from callguard.telephony import ari_wire as wire
-from callguard.telephony.ari import Client
+from callguard.store.records import Direction, Files, LegRecord, OptOutSource
+from callguard.telephony.door import Door
 
 log = structlog.get_logger()
 
-LEASE_MARGIN_MS = 3_000
-# The dialplan may have waited this long for the claim when the first lease began.
-CLAIM_MS = 2_000
-# A turn through the dialplan takes a few ms; who is not back by then has gone elsewhere.
-TURN_MS = 1_000
-# Asterisk reports a playback's end within one packet; a second more, and it is stuck.
-PLAYBACK_MARGIN_MS = 1_000
 # A process that dies again and again must not ask the same caller again and again.
 MAX_TAKEOVERS = 1
-REFUSING = frozenset(keys for keys, meaning in gate.KEYS.items() if meaning is Meaning.REFUSE)
-GONE = frozenset({404, 409, 412})
+# Rule 4: how long a no follows a number.
+NO_HOLDS = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +36,7 @@ class Subject:
 
     Attributes:
         number: E.164, or None for nobody in particular.
+        region: of a number that is typed in national format.
         at: Asterisk's clock when the channel became ours, milliseconds since the epoch.
         files: how Asterisk records it.
         taken: how often a process has taken the leg over from one that left it.
@@ -57,52 +47,61 @@ class Subject:
     channel: str
     linkedid: str
     controller: str
+    direction: Direction
     number: str | None
+    region: str | None
     at: int
     files: Files
     taken: int = 0
 
 
-def first_lease_ms(flow: Flow) -> int:
-    """How long the dialplan lends a call at first: for the notice's essential part."""
-    return flow.essential(flow.languages[0]).length_ms + LEASE_MARGIN_MS
+def subject_of(
+    config: Config, profile: str, channel: str, linkedid: str, number: str, at: int, *, callee: bool, taken: int = 0
+) -> Subject:
+    """The subject of a new leg; `number` as the network, or whoever dialled, wrote it."""
+    settings = config.profiles[profile]
+    # The first leg's id is the call's.
+    call_id = str(uuid_utils.uuid7())
+    return Subject(
+        leg_id=call_id,
+        call_id=call_id,
+        channel=channel,
+        linkedid=linkedid,
+        controller=settings.controller,
+        direction="outbound" if callee else "inbound",
+        number=to_e164(number, settings.region),
+        region=settings.region,
+        at=at,
+        files=config.recording.files,
+        taken=taken,
+    )
 
 
 class Leg:
-    """Walks one channel through a flow. Feed it the channel's events with `hear`; `run` ends when the gate does.
+    """Walks one channel through a flow; `run` ends when the gate does.
 
     Args:
         recorded: told of the leg before it is given back to be recorded.
     """
 
     def __init__(
-        self, client: Client, store: Store, flow: Flow, subject: Subject, recorded: Callable[[Subject], None]
+        self, door: Door, store: Store, flow: Flow, subject: Subject, recorded: Callable[[Subject], None]
     ) -> None:
-        self._app = client.app
-        self._channel = client.channels.get(subject.channel, self._refused)
-        self._playbacks = client.playbacks
+        self._door = door
         self._store = store
         self._flow = flow
         self._subject = subject
-        self._inbox: asyncio.Queue[wire.ChannelEvent | Refused] = asyncio.Queue()
-        self._loop = asyncio.get_running_loop()
-        self._log = log.bind(call=subject.call_id, leg=subject.leg_id)
-        # The dialplan's first lease is for the first prompt.
-        self._lease_ends = self._loop.time() + (first_lease_ms(flow) - CLAIM_MS) / 1000
-        self._at = subject.at
-        self._plays = 0
-        self._hanging_up = False
+        self._party = Party(known=subject.number is not None, callee=subject.direction == "outbound")
         self._recording = False
         self._recorded = recorded
-
-    def hear(self, event: wire.ChannelEvent) -> None:
-        self._inbox.put_nowait(event)
+        self._log = log.bind(call=subject.call_id, leg=subject.leg_id)
 
     async def run(self) -> None:
         """From answer to release. Any error ends in the closed outcome; cancellation leaves the call to its lease."""
         try:
-            await self._channel.answer()
-            state, commands = gate.start(self._flow)
+            self._party = replace(self._party, refused=await self._refused_before())
+            await self._door.open()
+            state, commands = gate.start(self._flow, self._party)
             while commands:
                 state, commands = gate.step(self._flow, state, await self._do(commands))
         except Disconnected as error:
@@ -111,19 +110,10 @@ class Leg:
             self._log.exception("leg failed, call goes on unrecorded")
             await self._close()
 
-    async def _close(self) -> None:
-        self._recording = False
-        try:
-            await self._stop_prompts()
-            await self._release(Release(gate.closed(self._flow)))
-        except Disconnected as error:
-            self._log.warning("leg left to its lease", problem=str(error))
-
     async def resume(self) -> None:
         """Take over a leg that another process left: deliver what that one committed, or ask from the start."""
         try:
-            await self._stop_prompts()
-            self._plays = 1  # so that the first prompt is not taken for the one that the first lease is for
+            await self._door.quiet()
             committed = await self._store.outcome(self._subject.channel, self._subject.linkedid)
             if committed is not None:
                 self._subject = replace(self._subject, leg_id=committed.leg_id, call_id=committed.call_id)
@@ -136,25 +126,43 @@ class Leg:
                 return
             if self._subject.taken >= MAX_TAKEOVERS:
                 self._log.error("a call that was left twice is not asked again and goes on unrecorded")
-                await self._release(Release(gate.closed(self._flow)))
+                await self._release(Release(gate.closed(self._flow, self._party)))
                 return
-            self._subject = replace(self._subject, taken=self._subject.taken + 1)
         except (Disconnected, StoreError) as error:
             self._log.warning("leg left to its lease", problem=str(error))
             return
         self._log.info("asking anew: another process left this call")
         await self.run()
 
-    async def _stop_prompts(self) -> None:
-        for number in (0, 1):
-            await self._playbacks.stop(self._playback(number))
+    async def _refused_before(self) -> frozenset[str]:
+        """Rule 4: the purposes whose no is remembered, for this notice; another notice asks anew."""
+        if self._subject.number is None:
+            return frozenset()
+        since = datetime.now(UTC) - NO_HOLDS
+        try:
+            refused = await self._store.refused(self._subject.controller, self._subject.number, since)
+        except StoreError as error:
+            self._log.warning("whether there was a no before is not known, so it is asked", problem=str(error))
+            return frozenset()
+        version = self._flow.essential(self._flow.languages[0]).version
+        return frozenset(purpose for purpose, heard in refused if heard == version)
+
+    async def _close(self) -> None:
+        self._recording = False
+        try:
+            await self._door.quiet()
+            await self._release(Release(gate.closed(self._flow, self._party)))
+        except Disconnected as error:
+            self._log.warning("leg left to its lease", problem=str(error))
 
     async def _do(self, commands: tuple[Command, ...]) -> Event:
         """Carry out commands in order; the last one has the answer."""
         for command in commands:
             match command:
                 case Ask():
-                    answer: Event = await self._ask(command)
+                    answer: Event = await self._door.ask(command)
+                case OptOut():
+                    answer = await self._opt_out(command)
                 case Save():
                     answer = await self._save(command)
                 case StartRecording():
@@ -163,104 +171,24 @@ class Leg:
                     answer = await self._release(command)
         return answer
 
-    # Asking
-
-    async def _ask(self, ask: Ask) -> Event:
-        listening = _Listening(ask.keys, self._at)
-        for prompt in ask.prompts:
-            ended = await self._play(prompt, listening)
-            if ended is not None:
-                return ended
-        if ask.wait_ms:
-            ended = await self._renew_lease(ask.wait_ms, listening)
-            if ended is not None:
-                return ended
-            try:
-                async with asyncio.timeout(ask.wait_ms / 1000):
-                    while True:
-                        ended = self._ends(await self._inbox.get(), listening)
-                        if ended is not None:
-                            return ended
-            except TimeoutError:
-                self._at += ask.wait_ms
-        return listening.answered(Cause.SILENCE)
-
-    async def _play(self, prompt: Prompt, listening: _Listening) -> Event | None:
-        """Play to its end (None), or until something ends the Ask."""
-        if self._plays:
-            ended = await self._renew_lease(prompt.length_ms, listening)
-            if ended is not None:
-                return ended
-        self._plays += 1
-        playback = self._playback(self._plays % 2)
-        await self._channel.play(prompt.media, playback)
-        listening.plays(prompt)
+    async def _opt_out(self, command: OptOut) -> Event:
+        subject = self._subject
+        number = to_e164(command.typed, subject.region) if command.typed else subject.number
+        if number is None:
+            return SaveFailed()
+        change = self._store.opt_in if command.undo else self._store.opt_out
+        source: OptOutSource = "typed_unverified" if command.typed else "key"
         try:
-            async with asyncio.timeout((prompt.length_ms + PLAYBACK_MARGIN_MS) / 1000):
-                while True:
-                    event = await self._inbox.get()
-                    match event:
-                        case wire.PlaybackStarted(playback=which, at=at) if which == playback:
-                            listening.started(at)
-                        case wire.PlaybackFinished(playback=which, at=at) if which == playback:
-                            listening.stopped(at)
-                            self._at = at
-                            if not event.failed:
-                                return None
-                            # A hang-up fails the playback too, and is told after it.
-                            return await self._why_failed(listening)
-                        case _:
-                            ended = self._ends(event, listening)
-                            if ended is not None:
-                                await self._playbacks.stop(playback)
-                                return ended
-        except TimeoutError:
-            await self._playbacks.stop(playback)
-            self._log.error("a prompt did not end in time", prompt=prompt.id)
-            return listening.answered(Cause.FAILED)
-
-    async def _why_failed(self, listening: _Listening) -> Event:
-        try:
-            async with asyncio.timeout(0.2):
-                while True:
-                    ended = self._ends(await self._inbox.get(), listening)
-                    if ended is not None:
-                        return ended
-        except TimeoutError:
-            self._log.error("a prompt could not be played: may Asterisk read it? Its log says why")
-            return listening.answered(Cause.FAILED)
-
-    def _ends(self, event: wire.ChannelEvent | Refused, listening: _Listening) -> Event | None:
-        """The Ask's answer, if this event is one."""
-        match event:
-            case wire.KeyReceived():
-                if not listening.press(event):
-                    return None
-                listening.stopped(event.at)
-                self._at = event.at
-                return listening.answered(Cause.KEY)
-            case wire.HangupRequested():
-                self._hanging_up = True
-                return None
-            case wire.StasisEnd():
-                listening.stopped(event.at)
-                return listening.answered(Cause.HANGUP) if self._hanging_up else Lost()
-            case Refused() if event.status in GONE:
-                return listening.answered(Cause.HANGUP) if self._hanging_up else Lost()
-            case Refused():
-                self._log.error("Asterisk refused an order", problem=str(event))
-                return listening.answered(Cause.FAILED)
-            case _:
-                return None  # of an earlier playback
-
-    def _playback(self, number: int) -> str:
-        # Two ids in turn: whoever takes the leg over knows what may still be playing.
-        return f"callguard-{self._subject.channel}-{number}"
-
-    # Saving and releasing
+            await change(subject.controller, number, Scope.MARKETING, datetime.now(UTC), source)
+        except Fenced:
+            return Lost()
+        except StoreError as error:
+            self._log.error("an opt-out is not saved, and not confirmed", problem=str(error))
+            return SaveFailed()
+        return Saved()
 
     async def _save(self, save: Save) -> Event:
-        if save.granted and self._lease_is_over():
+        if save.granted and self._door.expired():
             return Lost()
         subject = self._subject
         try:
@@ -273,7 +201,7 @@ class Leg:
                     controller=subject.controller,
                     profile=self._flow.profile,
                     language=save.language,
-                    direction="inbound",
+                    direction=subject.direction,
                     number=subject.number,
                     started_at=datetime.fromtimestamp(subject.at / 1000, UTC),
                     saved_at=datetime.now(UTC),
@@ -285,6 +213,7 @@ class Leg:
                     answers=save.answers,
                     heard=save.heard,
                     early_keys=save.dropped,
+                    notice_version=self._flow.essential(save.language).version,
                 )
             )
         except Fenced:
@@ -296,11 +225,11 @@ class Leg:
         return Saved()
 
     async def _release(self, release: Release) -> Event:
-        if self._recording and self._refused_meanwhile():
+        if self._recording and await self._door.refused_meanwhile():
             # The yes is committed, and the no came before anything followed from it.
             release = Release(Outcome.REFUSED)
             await self._not_recorded(refused=True)
-        if self._lease_is_over():
+        if self._door.expired():
             await self._not_recorded()
             return Lost()
         which = sum(1 << n for n, purpose in enumerate(self._flow.purposes) if purpose.id in release.granted)
@@ -308,22 +237,14 @@ class Leg:
         if self._recording:
             recording = "yes"
             self._recorded(self._subject)
-        leg_id = self._subject.leg_id
         try:
-            await self._channel.leave_and_wait(f"done-{release.outcome}-{recording}-{which}-{leg_id}-{self._app}")
+            await self._door.leave(
+                f"done-{release.outcome}-{recording}-{which}-{self._subject.leg_id}-{self._door.app}"
+            )
         except Refused:
             await self._not_recorded()
             return Lost()
         return Released()
-
-    def _refused_meanwhile(self) -> bool:
-        """Whether a no was pressed, or begun, while the yes was being saved."""
-        keypad = Keypad(REFUSING, REFUSING)
-        while not self._inbox.empty():
-            event = self._inbox.get_nowait()
-            if isinstance(event, wire.KeyReceived) and keypad.press(event.digit, event.at):
-                return True
-        return bool(keypad.pressed)
 
     async def _not_recorded(self, *, refused: bool = False) -> None:
         """The recording that was committed will not be: nobody need wait for its file."""
@@ -336,68 +257,3 @@ class Leg:
             await self._store.recording_absent(self._subject.leg_id, datetime.now(UTC))
         except StoreError as error:
             self._log.error("a leg goes on unrecorded, and that is not saved yet", problem=str(error))
-
-    # The lease
-
-    async def _renew_lease(self, ms: int, listening: _Listening) -> Event | None:
-        """Have the dialplan lend the call anew; what ends the Ask meanwhile is told when the call is back."""
-        ms += LEASE_MARGIN_MS
-        if self._lease_is_over():
-            return Lost()
-        ends = self._loop.time() + ms / 1000
-        await self._channel.leave(f"lease-{ms}-{self._subject.taken}-{self._app}")
-        answer: Event | None = None
-        try:
-            async with asyncio.timeout(TURN_MS / 1000):
-                while True:
-                    event = await self._inbox.get()
-                    match event:
-                        case wire.StasisStart():
-                            self._lease_ends = ends
-                            return answer
-                        case wire.StasisEnd() if not self._hanging_up:
-                            continue
-                        case wire.StasisEnd() | Refused():
-                            return self._ends(event, listening)
-                        case _:
-                            answer = answer or self._ends(event, listening)
-        except TimeoutError:
-            return Lost()
-
-    def _lease_is_over(self) -> bool:
-        return self._loop.time() >= self._lease_ends
-
-    def _refused(self, error: Refused) -> None:
-        self._inbox.put_nowait(error)
-
-
-class _Listening:
-    """What one Ask has heard so far: keys of the subject, and how much of each prompt the subject heard."""
-
-    def __init__(self, wanted: frozenset[str], began: int) -> None:
-        self._keypad = Keypad(wanted, gate.PROTECTING)
-        self._began = began
-        self._heard: list[Heard] = []
-        self._playing: Prompt | None = None
-        self._playing_since: int | None = None
-
-    def plays(self, prompt: Prompt) -> None:
-        self._playing, self._playing_since = prompt, None
-
-    def started(self, at: int) -> None:
-        self._playing_since = at
-
-    def stopped(self, at: int) -> None:
-        if self._playing is not None and self._playing_since is not None:
-            heard_ms = max(0, min(at - self._playing_since, self._playing.length_ms))
-            self._heard.append(Heard(self._playing, heard_ms))
-        self._playing = None
-
-    def press(self, key: wire.KeyReceived) -> bool:
-        """Take one key in; true when a wanted sequence is complete."""
-        return self._keypad.press(key.digit, key.at, key.duration_ms)
-
-    def answered(self, cause: Cause) -> Answered:
-        keys = self._keypad.pressed if cause is Cause.KEY else ""
-        began_ms = self._keypad.first_down - self._began
-        return Answered(cause, keys, began_ms, tuple(self._heard), self._keypad.dropped)

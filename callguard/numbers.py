@@ -6,9 +6,12 @@ import re
 
 import phonenumbers
 
+REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
+"""The ISO 3166-1 alpha-2 codes whose national formats are known."""
+
 # Digits with an optional plus and the separators people use. Anything else in a caller ID is not a number: a SIP
 # user name, an attempt at injection, or nothing.
-_WRITTEN = re.compile(r"\+?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
+_WRITTEN = re.compile(r"\+?\(?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
 
 
 def to_e164(written: str, region: str | None) -> str | None:

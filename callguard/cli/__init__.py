@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from callguard import __version__, config, logs
+from callguard.cli import optout
+from callguard.cli.check import check
+from callguard.cli.options import DEFAULT_CONFIG, EXIT_BAD_INPUT, EXIT_FAILED, ConfigOption
 from callguard.errors import CallguardError, InputError
 
 app = typer.Typer(
@@ -21,13 +24,8 @@ app = typer.Typer(
 )
 prompts_app = typer.Typer(help="Texts and audio of the notices.", no_args_is_help=True)
 app.add_typer(prompts_app, name="prompts")
-
-ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", envvar="CALLGUARD_CONFIG", help="The configuration to use.")
-]
-DEFAULT_CONFIG = Path("/etc/callguard/callguard.toml")
-
-EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
+app.add_typer(optout.app, name="optout")
+app.command()(check)
 
 
 def main() -> None:
@@ -54,7 +52,7 @@ def _root(
 @app.command()
 def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Serve calls until stopped (SIGTERM or Ctrl-C); calls that are asking then may finish."""
-    from callguard.service import Service, compile_flows
+    from callguard.service import Service, check_agi_address, compile_flows
     from callguard.speech.catalogue import Catalogue
     from callguard.store.store import Store
 
@@ -67,6 +65,8 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
             "there is no such folder, or it cannot be written to", file=recordings, field="recording.folder"
         )
     flows = compile_flows(settings, Catalogue.load(settings))
+    # Before the store is taken over from a process that may be serving now.
+    check_agi_address(settings)
     logs.configure()
     # What is made here is for callguard and Asterisk's group, not for everyone.
     os.umask(0o007)

@@ -14,12 +14,27 @@ class Ask:
     Attributes:
         prompts: what to play.
         keys: the sequences that end it.
-        wait_ms: how long to wait in silence after the last prompt.
+        wait_ms: how long to wait after the last prompt.
+        digits: how many digits may be typed instead of `keys`; # ends them, * gives them up. Answered has what was
+            typed, or nothing.
     """
 
     prompts: tuple[Prompt, ...]
     keys: frozenset[str]
     wait_ms: int
+    digits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """Commit, now, that the subject wants no more marketing calls; or, to `undo`, that they do not mind.
+
+    `typed` is the number that was typed, where the caller withholds it; empty for the caller's own. Saved or
+    SaveFailed comes back.
+    """
+
+    undo: bool
+    typed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +71,4 @@ class Release:
     granted: tuple[str, ...] = ()
 
 
-Command = Ask | Save | StartRecording | Release
+Command = Ask | OptOut | Save | StartRecording | Release

@@ -26,10 +26,14 @@ class Kind(StrEnum):
     """What an entry proves."""
 
     GATE = "gate"
+    CONSENT_GIVEN = "consent.given"
     WITHDRAWN = "withdrawn"
     RECORDING_KEPT = "recording.kept"
     RECORDING_ABSENT = "recording.absent"
     RECORDING_DESTROYED = "recording.destroyed"
+    OPTOUT_ADDED = "optout.added"
+    OPTOUT_ENDED = "optout.ended"
+    DIAL_DECIDED = "dial.decided"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:

@@ -1,6 +1,7 @@
 """The gate: from the first word of the notice to the moment the call goes on.
 
-One pure function, `step`, and one table. Rules 1, 2, 3, 5 and 7 of the gate are here and nowhere else.
+One pure function, `step`, and one table. Rules 1 to 5, 7 and 8 of the gate, as far as a call decides them, are here and
+nowhere else.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from callguard.core.commands import Ask, Command, Release, Save, StartRecording
+from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
-from callguard.core.model import Answer, Basis, GrantState, Heard, Meaning, Outcome
-from callguard.core.profile import Flow, Inform, Notice, Question, Step
+from callguard.core.model import Answer, Basis, GrantState, Heard, Meaning, Outcome, Party
+from callguard.core.profile import Aside, Flow, Inform, Notice, Question, Step
 
 KEYS = {
     "1": Meaning.GIVE,
@@ -20,21 +21,28 @@ KEYS = {
     "3": Meaning.DETAILS,
     "0": Meaning.REPEAT,
     "#": Meaning.LANGUAGE,
+    "9": Meaning.OPT_OUT,
     # the keys of the conversation mean the same in the gate
     "*9": Meaning.REFUSE,
     "*8": Meaning.REPEAT,
 }
 PROTECTING = frozenset(key for key, meaning in KEYS.items() if meaning is not Meaning.GIVE)
 ALL_KEYS = frozenset(KEYS)
+OPT_OUT = frozenset(key for key, meaning in KEYS.items() if meaning is Meaning.OPT_OUT)
 
 # Nobody is held for ever by pressing "repeat": after so many prompts the call goes on, unrecorded.
 MAX_TURNS = 12
 # Asterisk ends a playback up to two 20 ms frames early by its own clock; more than that was not heard.
 HEARD_TOLERANCE_MS = 100
+# After something said beside the steps there is this long to find a key.
+ASIDE_WAIT_MS = 2_000
+# A number has 15 digits at most (ITU-T E.164), and up to three of an international prefix when it is typed.
+TYPED_DIGITS, TYPED_WAIT_MS = 18, 15_000
 
 
 class Phase(StrEnum):
     ASKING = "asking"
+    OPTING = "opting"
     SAVING = "saving"
     FINISHING = "finishing"
     DONE = "done"
@@ -50,7 +58,12 @@ class State:
 
     Attributes:
         step: index into the flow's steps.
+        party: who is asked.
         detail: index of the piece of the full layer that is being played, or None.
+        aside: what is being said beside the steps, or None.
+        refused: purposes that are not asked about again, as their no is remembered.
+        opted_out: the subject has opted out in this call.
+        typed: the number that was typed for it.
         repeats: silences at this question so far.
         turns: prompts asked so far, the full layer's pieces not counted.
         essential: the notice's essential part has been heard on this leg, in this language.
@@ -59,8 +72,13 @@ class State:
 
     phase: Phase
     language: str
+    party: Party
     step: int = 0
     detail: int | None = None
+    aside: Aside | None = None
+    refused: frozenset[str] = frozenset()
+    opted_out: bool = False
+    typed: str = ""
     repeats: int = 0
     turns: int = 0
     essential: bool = False
@@ -73,9 +91,12 @@ class State:
 Move = tuple[State, tuple[Command, ...]]
 
 
-def start(flow: Flow) -> Move:
+def start(flow: Flow, party: Party) -> Move:
     """Begin with a leg that has just been claimed."""
-    return _ask(flow, State(Phase.ASKING, flow.languages[0]))
+    state = State(Phase.ASKING, flow.languages[0], party)
+    if party.callee and flow.agent_first:
+        return _save(flow, state)
+    return _begin(flow, replace(state, refused=party.refused))
 
 
 def step(flow: Flow, state: State, event: Event) -> Move:
@@ -90,9 +111,16 @@ def step(flow: Flow, state: State, event: Event) -> Move:
     return cell(flow, state, event)
 
 
-def closed(flow: Flow) -> Outcome:
+def closed(flow: Flow, party: Party) -> Outcome:
     """The outcome when anything is in doubt: served unrecorded, or diverted where it may not go unrecorded."""
-    return Outcome.DIVERTED if flow.may_not_go_unrecorded else Outcome.ERROR
+    diverted = flow.may_not_go_unrecorded or (party.callee and flow.gate_required)
+    return Outcome.DIVERTED if diverted else Outcome.ERROR
+
+
+def _begin(flow: Flow, state: State) -> Move:
+    """From the notice; or, for who said no to all of it before, with the short form (rule 4)."""
+    remembered = all(purpose.id in state.refused for purpose in flow.purposes)
+    return _ask(flow, replace(state, aside=Aside.REMEMBERED if remembered else None))
 
 
 def _ask(flow: Flow, state: State) -> Move:
@@ -101,8 +129,16 @@ def _ask(flow: Flow, state: State) -> Move:
         return state, (Ask((flow.details[state.language][state.detail],), PROTECTING, 0),)
     if state.turns >= MAX_TURNS:
         return _save(flow, _rest_unknown(flow, state, "limit"))
-    state = replace(state, turns=state.turns + 1)
     at = _at(flow, state)
+    if isinstance(at, Question) and at.purpose.id in state.refused and state.aside is None:
+        return _next(flow, _with(state, Answer(at.purpose, GrantState.REFUSED, "", "remembered")))
+    state = replace(state, turns=state.turns + 1)
+    if state.aside is not None:
+        prompt = flow.asides[state.language][state.aside]
+        if state.aside is Aside.NUMBER:
+            return state, (Ask((prompt,), frozenset(), TYPED_WAIT_MS, TYPED_DIGITS),)
+        keys = {Aside.REMEMBERED: ALL_KEYS, Aside.FAREWELL: OPT_OUT}.get(state.aside, PROTECTING)
+        return state, (Ask((prompt,), keys, ASIDE_WAIT_MS),)
     if isinstance(at, Notice):
         return state, (Ask((at.essential,), PROTECTING, 0),)
     if isinstance(at, Inform):
@@ -124,29 +160,48 @@ def _answered(flow: Flow, state: State, event: Event) -> Move:
 
 
 def _key(flow: Flow, state: State, event: Answered) -> Move:
+    if state.aside is Aside.NUMBER:
+        return _opt(replace(state, typed=event.keys)) if event.keys else _ask(flow, replace(state, aside=None))
     meaning = KEYS.get(event.keys)
     at = _at(flow, state)
     if meaning is Meaning.GIVE:
+        if state.aside is Aside.REMEMBERED:
+            # No yes by itself: it leads to the notice and its question.
+            return _ask(flow, replace(state, aside=None, refused=frozenset()))
         # Rule 2: informed, and pressed after the words that informed; else it is as if nothing had been pressed.
-        if isinstance(at, Question) and state.essential and state.detail is None and event.began_ms >= 0:
-            return _next(flow, _with(state, Answer(at.purpose, GrantState.GIVEN, event.keys, "key")))
+        asked = at if state.detail is None and state.aside is None else None
+        if isinstance(asked, Question) and state.essential and event.began_ms >= _heard_enough_ms(flow, asked):
+            return _next(flow, _with(state, Answer(asked.purpose, GrantState.GIVEN, event.keys, "key")))
         return _ask(flow, replace(state, dropped=state.dropped + 1))
     if meaning is Meaning.REFUSE:
         return _refused(flow, state, at, event.keys)
     if meaning is Meaning.DETAILS:
         piece = 0 if state.detail is None else state.detail + 1
-        return _ask(flow, replace(state, detail=piece if piece < len(flow.details[state.language]) else None))
+        piece_or_none = piece if piece < len(flow.details[state.language]) else None
+        return _ask(flow, replace(state, detail=piece_or_none, aside=None))
     if meaning is Meaning.REPEAT:
-        return _ask(flow, replace(state, step=0, detail=None, repeats=0, answers=()))
+        return _begin(flow, replace(state, step=0, detail=None, repeats=0, answers=()))
     if meaning is Meaning.LANGUAGE:
         after = flow.languages[(flow.languages.index(state.language) + 1) % len(flow.languages)]
-        return _ask(flow, State(Phase.ASKING, after, turns=state.turns, heard=state.heard, dropped=state.dropped))
+        return _begin(flow, replace(state, language=after, step=0, detail=None, repeats=0, answers=(), essential=False))
+    if meaning is Meaning.OPT_OUT:
+        if state.party.known or state.typed or state.opted_out:
+            return _opt(state)
+        return _ask(flow, replace(state, detail=None, aside=Aside.NUMBER))
     raise Unforeseen(f"a key that no Ask wanted, while {state.phase}")
+
+
+def _heard_enough_ms(flow: Flow, question: Question) -> int:
+    """How much of a question comes before its yes: of one among several, what it is about, so that a key pressed twice
+    answers one.
+    """
+    several = sum(isinstance(step, Question) for step in flow.steps[question.prompt.language]) > 1
+    return question.prompt.length_ms // 2 if several else 0
 
 
 def _refused(flow: Flow, state: State, at: Step, keys: str) -> Move:
     """A no in a question answers that question; anywhere before, it answers all that is still open."""
-    if isinstance(at, Question) and state.detail is None:
+    if isinstance(at, Question) and state.detail is None and state.aside is None:
         return _next(flow, _with(state, Answer(at.purpose, GrantState.REFUSED, keys, "key")))
     open_ = [purpose for purpose in flow.purposes if purpose not in {answer.purpose for answer in state.answers}]
     return _save(flow, _with(state, *(Answer(purpose, GrantState.REFUSED, keys, "key") for purpose in open_)))
@@ -158,6 +213,12 @@ def _silence(flow: Flow, state: State, event: Answered) -> Move:
         piece = state.detail + 1
         return _ask(flow, replace(state, detail=piece if piece < len(flow.details[state.language]) else None))
     at = _at(flow, state)
+    if state.aside is Aside.REMEMBERED:
+        return _save(flow, _with(state, *(Answer(p, GrantState.REFUSED, "", "remembered") for p in flow.purposes)))
+    if state.aside is Aside.FAREWELL:
+        return _save(flow, _rest_unknown(flow, state, "opt_out"))
+    if state.aside is not None:
+        return _ask(flow, replace(state, aside=None))
     if isinstance(at, Notice):
         heard = sum(part.heard_ms for part in event.heard if part.prompt == at.essential)
         if heard < at.essential.length_ms - HEARD_TOLERANCE_MS:
@@ -171,6 +232,22 @@ def _silence(flow: Flow, state: State, event: Answered) -> Move:
             return _ask(flow, replace(state, repeats=1))
         return _next(flow, _with(state, Answer(at.purpose, GrantState.UNKNOWN, "", "silence")))
     raise Unforeseen("an answer to no question")
+
+
+def _opt(state: State) -> Move:
+    """Rule 8: out of marketing calls, and back in by the same key in the same call."""
+    return replace(state, phase=Phase.OPTING, detail=None), (OptOut(state.opted_out, state.typed),)
+
+
+def _opted(flow: Flow, state: State, event: Event) -> Move:
+    out = not state.opted_out
+    aside = (Aside.FAREWELL if state.party.callee else Aside.OPTED_OUT) if out else Aside.UNDONE
+    return _ask(flow, replace(state, phase=Phase.ASKING, opted_out=out, aside=aside))
+
+
+def _not_opted(flow: Flow, state: State, event: Event) -> Move:
+    typed = state.typed if state.opted_out else ""
+    return _ask(flow, replace(state, phase=Phase.ASKING, typed=typed, aside=Aside.NOT_NOTED))
 
 
 def _next(flow: Flow, state: State) -> Move:
@@ -195,7 +272,7 @@ def _saved(flow: Flow, state: State, event: Event) -> Move:
 def _save_failed(flow: Flow, state: State, event: Event) -> Move:
     if state.gone:
         return replace(state, phase=Phase.DONE), ()
-    return replace(state, phase=Phase.FINISHING), (Release(closed(flow)),)
+    return replace(state, phase=Phase.FINISHING), (Release(_closed(flow, state)),)
 
 
 def _lost(flow: Flow, state: State, event: Event) -> Move:
@@ -209,6 +286,9 @@ def _done(flow: Flow, state: State, event: Event) -> Move:
 _TABLE: dict[tuple[Phase, type[Event]], Callable[[Flow, State, Event], Move]] = {
     (Phase.ASKING, Answered): _answered,
     (Phase.ASKING, Lost): _lost,
+    (Phase.OPTING, Saved): _opted,
+    (Phase.OPTING, SaveFailed): _not_opted,
+    (Phase.OPTING, Lost): _lost,
     (Phase.SAVING, Saved): _saved,
     (Phase.SAVING, SaveFailed): _save_failed,
     (Phase.SAVING, Lost): _done,
@@ -225,7 +305,9 @@ def _outcome(flow: Flow, state: State) -> tuple[Outcome, tuple[str, ...], bool]:
         if purpose in by_purpose and by_purpose[purpose].state is GrantState.GIVEN
     )  # fmt: skip
     if any(answer.reason in {"failed", "lost"} for answer in state.answers):
-        return closed(flow), (), False
+        return _closed(flow, state), (), False
+    if state.aside is Aside.FAREWELL:
+        return Outcome.DIVERTED, (), False
     if not state.gone and any(purpose.required and purpose.id not in stands for purpose in flow.purposes):
         # Rule 1: nothing is recorded of who goes elsewhere, whatever else was answered.
         return Outcome.DIVERTED, (), False
@@ -237,6 +319,11 @@ def _outcome(flow: Flow, state: State) -> tuple[Outcome, tuple[str, ...], bool]:
         return Outcome.PARTIAL, stands, record
     asked = any(purpose.basis is Basis.CONSENT for purpose in flow.purposes)
     return (Outcome.GIVEN if asked else Outcome.INFORMED), stands, record
+
+
+def _closed(flow: Flow, state: State) -> Outcome:
+    """Who has heard the goodbye is gone, whatever fails."""
+    return Outcome.DIVERTED if state.aside is Aside.FAREWELL else closed(flow, state.party)
 
 
 def _at(flow: Flow, state: State) -> Step:

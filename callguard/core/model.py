@@ -51,6 +51,7 @@ class Meaning(StrEnum):
     DETAILS = "details"
     REPEAT = "repeat"
     LANGUAGE = "language"
+    OPT_OUT = "opt_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,21 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Party:
+    """Whom the gate asks, as far as it needs to know.
+
+    Attributes:
+        known: whether the number is known; a withheld one has to be typed to opt out.
+        callee: whether they are called; else they call.
+        refused: ids of the purposes to which they said no before, for this notice, and have not said yes since.
+    """
+
+    known: bool = True
+    callee: bool = False
+    refused: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """How much of a prompt was played to the subject."""
 
@@ -103,7 +119,7 @@ class Answer:
         purpose: which purpose.
         state: GIVEN when a mapped key gave it, or (another basis) when the notice was heard; else why not.
         key: the key or keys that decided, empty for silence, hang-up or failure.
-        reason: key, informed, silence, hangup, failed or limit.
+        reason: key, informed, silence, hangup, failed, lost, limit, remembered (a no from an earlier call) or opt_out.
     """
 
     purpose: Purpose

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from callguard.core.model import Basis, Prompt, Purpose
 
@@ -48,6 +49,17 @@ class Commit:
 Step = Notice | Inform | Question | Commit
 
 
+class Aside(StrEnum):
+    """What is said beside the steps, each the name of its prompt; afterwards the flow goes on where it was."""
+
+    REMEMBERED = "remembered"
+    NUMBER = "optout-number"
+    OPTED_OUT = "optout-done"
+    UNDONE = "optout-undone"
+    NOT_NOTED = "optout-failed"
+    FAREWELL = "optout-goodbye"
+
+
 @dataclass(frozen=True, slots=True)
 class Flow:
     """A profile as the gate walks it.
@@ -58,6 +70,9 @@ class Flow:
         languages: in the order in which the language key takes them; the first is where a call begins.
         steps: a tuple of steps for each language, equal in shape.
         details: the full layer for each language, in pieces that the details key skips.
+        asides: what is said beside the steps, for each language.
+        agent_first: a callee is put through unasked, and gives by key in the call.
+        gate_required: a callee whose gate fails is not put through.
     """
 
     profile: str
@@ -65,6 +80,9 @@ class Flow:
     languages: tuple[str, ...]
     steps: Mapping[str, tuple[Step, ...]]
     details: Mapping[str, tuple[Prompt, ...]]
+    asides: Mapping[str, Mapping[Aside, Prompt]]
+    agent_first: bool = False
+    gate_required: bool = False
 
     def essential(self, language: str) -> Prompt:
         """What must be heard before a yes counts."""
@@ -82,6 +100,9 @@ def compile_profile(
     prompt: Callable[[str, str], Prompt],
     details: Callable[[str], tuple[Prompt, ...]],
     answer_wait_ms: int,
+    *,
+    agent_first: bool = False,
+    gate_required: bool = False,
 ) -> Flow:
     """Make a flow: the notice, then what rests on another basis, then one question for each consent.
 
@@ -91,6 +112,8 @@ def compile_profile(
     """
     informed = tuple(purpose for purpose in purposes if purpose.basis is not Basis.CONSENT)
     asked = tuple(purpose for purpose in purposes if purpose.basis is Basis.CONSENT)
+    # Only a no to all of it is told in place of the notice.
+    asides = [aside for aside in Aside if aside is not Aside.REMEMBERED or not informed]
 
     def steps(language: str) -> tuple[Step, ...]:
         first = 1 + bool(informed)
@@ -112,4 +135,7 @@ def compile_profile(
         languages,
         {language: steps(language) for language in languages},
         {language: details(language) for language in languages},
+        {language: {aside: prompt(language, aside) for aside in asides} for language in languages},
+        agent_first,
+        gate_required,
     )

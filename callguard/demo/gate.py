@@ -25,6 +25,7 @@ CONFIGURATION = """\
 ari_url = "{ari_url}"
 app = "{app}"
 ari_secret_file = "{here}/ari.secret"
+{agi}
 ami_port = {ami_port}
 ami_secret_file = "{here}/ami.secret"
 
@@ -55,6 +56,7 @@ more_at = "acme dot example slash privacy"
 [profiles.service]
 controller = "acme"
 languages = ["en", "es"]
+region = "ES"
 answer_wait_s = {answer_wait}
 [[profiles.service.purposes]]
 id = "recording.quality"
@@ -68,6 +70,38 @@ answer_wait_s = {answer_wait}
 id = "recording.contract"
 basis = "contract"
 required = true
+
+[profiles.choice]
+controller = "acme"
+languages = ["en"]
+region = "ES"
+answer_wait_s = {answer_wait}
+[[profiles.choice.purposes]]
+id = "recording.quality"
+basis = "consent"
+[[profiles.choice.purposes]]
+id = "recording.analysis"
+basis = "consent"
+
+[profiles.sales]
+controller = "acme"
+languages = ["en"]
+region = "ES"
+calls = "marketing"
+answer_wait_s = {answer_wait}
+[[profiles.sales.purposes]]
+id = "recording.quality"
+basis = "consent"
+
+[profiles.advice]
+controller = "acme"
+languages = ["en"]
+region = "ES"
+gate_required = true
+answer_wait_s = {answer_wait}
+[[profiles.advice.purposes]]
+id = "recording.quality"
+basis = "consent"
 """
 
 
@@ -98,12 +132,20 @@ class Gate:
             file.write_text(value, encoding="utf-8")
         (self.folder / "callguard.toml").write_text(
             CONFIGURATION.format(
-                ari_url=pbx.ari_url, app=app, ami_port=pbx.ami_port, here=self.folder, files=files,
-                destroy_after=destroy_after_s, answer_wait=answer_wait_s,
-                texts=f'texts = "{texts}"' if texts else "", recordings=self.recordings, prompts=pbx.folder("prompts"),
+                ari_url=pbx.ari_url,
+                app=app,
+                agi=f"agi_port = {pbx.ports.agi}" if app == "callguard" else "",
+                ami_port=pbx.ami_port,
+                here=self.folder,
+                files=files,
+                destroy_after=destroy_after_s,
+                answer_wait=answer_wait_s,
+                texts=f'texts = "{texts}"' if texts else "",
+                recordings=self.recordings,
+                prompts=pbx.folder("prompts"),
             ),
             encoding="utf-8",
-        )  # fmt: skip
+        )
         self.config = config.load(self.folder / "callguard.toml")
         self._process: asyncio.subprocess.Process | None = None
 

@@ -18,6 +18,8 @@ from callguard.errors import SetupError, TelephonyError
 
 PROGRAM = "sipp"
 RING_LIMIT_MS = 30_000
+# What Hangup(21), call rejected, sends: how a dialplan refuses to dial.
+REFUSED = 403
 # What setpriv ends with when there is no such program.
 NO_SUCH_PROGRAM = 127
 # Beyond what the scenario itself waits for; SIPp gives a call up long before.
@@ -36,8 +38,8 @@ class CallResult:
     Attributes:
         invited: the INVITE left.
         ringing: the first 180 or 183 came, if any.
-        answered: the 200 came; None when the caller gave up ringing. The timeline begins with it.
-        ended: the BYE (or the CANCEL) left or came.
+        answered: the 200 came; None when the caller gave up ringing or was refused. The timeline begins with it.
+        ended: the BYE (or the CANCEL, or the refusal) left or came.
         ended_by: who sent it.
         heard: what the caller was played.
     """
@@ -85,7 +87,7 @@ async def call(
 
     Name and number go into the From header exactly as given, whatever they hold; without a number it has no user
     part. The caller hangs up `hangup_after_ms` after the answer, at the timeline's end by default, and gives up when
-    nobody has answered within `ring_limit_ms`. A BYE from the PBX ends the call earlier.
+    nobody has answered within `ring_limit_ms`. A BYE from the PBX ends the call earlier, and a 403 before it began.
 
     Raises:
         TelephonyError: the call went another way (refused, no reply); the text is SIPp's.
@@ -141,7 +143,7 @@ def parse(log: str) -> list[Message]:
 
 def result(messages: Sequence[Message], heard: Sound) -> CallResult:
     """What became of a call that went as the scenario says."""
-    ending = next(message for message in messages if message.method in ("BYE", "CANCEL"))
+    ending = next(message for message in messages if message.method in ("BYE", "CANCEL") or message.status == REFUSED)
     return CallResult(
         invited=messages[0].at,
         ringing=next((message.at for message in messages if message.status in (180, 183)), None),

@@ -44,9 +44,15 @@ def build(config: Config, progress: Callable[[int, int], None] | None = None) ->
         for place in (folder, folder / PLAYED, *sorted({(folder / take.name).parent for take in takes})):
             _open_folder(place)
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            for take, rendering in zip(due, pool.map(render, due), strict=True):
-                ready[take.name] = _keep(take, rendering, folder)
-                report(len(ready), len(takes))
+            # Opt-outs and denied calls are told alike in many profiles: what sounds alike is rendered once.
+            alike: dict[object, list[Take]] = {}
+            for take in due:
+                alike.setdefault(take.sound, []).append(take)
+            firsts = [group[0] for group in alike.values()]
+            for group, rendering in zip(alike.values(), pool.map(render, firsts), strict=True):
+                for take in group:
+                    ready[take.name] = _keep(take, rendering, folder)
+                    report(len(ready), len(takes))
         if ready != before.prompts:
             catalogue = Built(prompts=dict(sorted(ready.items()))).model_dump_json(indent=2)
             _write(folder / FILE, f"{catalogue}\n".encode())

@@ -148,7 +148,7 @@ class Catalogue:
             raise InputError(f"there is no prompt {profile}/{part} in {language}", field="profiles") from None
 
     def prompt(self, profile: str, language: str, part: str) -> Prompt:
-        """One prompt: `part` is ``essential``, ``question-1``, ``again-1``, ``details-1`` … or ``goodbye``.
+        """One prompt; `part` is one of `Texts.parts`, such as ``essential``, ``question-1`` or ``optout-done``.
 
         Raises:
             InputError: there is no such prompt.

@@ -1,21 +1,45 @@
-"""What is wrong with a profile's prompts: too long, too many words or keys to follow, or something left untold."""
+"""What is wrong with a profile's prompts: too long, too many words, keys that do nothing, or something left untold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from callguard.core.gate import ALL_KEYS, PROTECTING
 from callguard.core.model import Basis
 from callguard.speech.catalogue import Catalogue
-from callguard.speech.notice import DETAILS, Element
+from callguard.speech.notice import DETAILS, OPT_OUT, YES, Element
 from callguard.speech.texts import Piece, short_layer_faults
 
 MAX_SHORT_MS = 13_000
 MAX_DETAIL_MS = 15_000
+MAX_ASIDE_MS = 8_000
+MAX_DENIED_MS = 5_000
+
+# By the beginning of a part's name; any other has no limit of its own.
+_MAX_MS = {
+    "details-": MAX_DETAIL_MS,
+    "remembered": MAX_ASIDE_MS,
+    "optout-": MAX_ASIDE_MS,
+    "denied": MAX_DENIED_MS,
+}
+# Which keys mean something while a part is heard; the first beginning that fits decides.
+_WORKING: dict[str, frozenset[str]] = {
+    "question-": ALL_KEYS,
+    "again-": ALL_KEYS,
+    "remembered": ALL_KEYS,
+    "optout-number": frozenset(),
+    "optout-goodbye": frozenset({OPT_OUT}),
+    "denied": frozenset(),
+    "goodbye": frozenset(),
+    "": PROTECTING,
+}
+_ANNOUNCED = {"remembered": YES, "optout-done": OPT_OUT}
 
 _SHORT = frozenset({Element.CONTROLLER, Element.EXISTENCE, Element.PURPOSE, Element.RIGHTS})
 _SHORT_ASKING = _SHORT | {Element.CHOICE, Element.WITHDRAWAL}
 _SHORT_INFORMING = _SHORT | {Element.OBJECTION}
 _FULL = frozenset(Element) - {Element.CHOICE, Element.OBJECTION, Element.WITHDRAWAL}
+_SECOND = frozenset({Element.PURPOSE, Element.CHOICE})
 
 
 def lint(basis: Basis, pieces: Sequence[Piece], catalogue: Catalogue) -> list[str]:
@@ -30,12 +54,15 @@ def lint(basis: Basis, pieces: Sequence[Piece], catalogue: Catalogue) -> list[st
         InputError: a piece is not in the catalogue.
     """
     short = [piece for piece in pieces if piece.is_short]
+    seconds = [piece for piece in pieces if piece.part == "question-2"]
     return [
         *short_layer_faults(pieces),
         *_too_long(pieces, catalogue),
         *_untold(short, _SHORT_ASKING if basis is Basis.CONSENT else _SHORT_INFORMING, "short layer"),
-        *_untold(pieces, _FULL, "both layers"),
+        *(fault for second in seconds for fault in _untold([second], _SECOND, "question-2")),
+        *_untold([piece for piece in pieces if piece.is_layer], _FULL, "both layers"),
         *([] if any(DETAILS in piece.keys for piece in short) else [f"short layer: key {DETAILS} is not announced"]),
+        *_wrong_keys(pieces),
     ]
 
 
@@ -44,14 +71,31 @@ def _too_long(pieces: Sequence[Piece], catalogue: Catalogue) -> list[str]:
         piece: catalogue.entry(piece.id.partition("/")[0], piece.language, piece.part).length_ms for piece in pieces
     }
     short_ms = sum(length for piece, length in lengths.items() if piece.is_short)
-    faults = [f"short layer: lasts {short_ms / 1000:.1f} s, {MAX_SHORT_MS / 1000:g} at most"]
-    return (faults if short_ms > MAX_SHORT_MS else []) + [
-        f"{piece.part}: lasts {length / 1000:.1f} s, {MAX_DETAIL_MS / 1000:g} at most"
+    timed = [("short layer", short_ms, MAX_SHORT_MS)] + [
+        (piece.part, length, limit)
         for piece, length in lengths.items()
-        if piece.part.startswith("details-") and length > MAX_DETAIL_MS
+        for beginning, limit in _MAX_MS.items()
+        if piece.part.startswith(beginning)
+    ]
+    return [
+        f"{what}: lasts {length / 1000:.1f} s, {limit / 1000:g} at most"
+        for what, length, limit in timed
+        if length > limit
     ]
 
 
 def _untold(pieces: Sequence[Piece], wanted: frozenset[Element], where: str) -> list[str]:
     told = frozenset[Element]().union(*(piece.elements for piece in pieces))
     return [f"{where}: {element.value} is not told" for element in sorted(wanted - told)]
+
+
+def _wrong_keys(pieces: Sequence[Piece]) -> list[str]:
+    """Announced keys that do nothing when they are pressed there, and keys without which a part is of no use."""
+    faults = []
+    for piece in pieces:
+        working = next(keys for beginning, keys in _WORKING.items() if piece.part.startswith(beginning))
+        faults += [f"{piece.part}: key {key} is announced and does nothing" for key in sorted(piece.keys - working)]
+        needed = _ANNOUNCED.get(piece.part)
+        if needed and needed not in piece.keys:
+            faults.append(f"{piece.part}: key {needed} is not announced")
+    return faults

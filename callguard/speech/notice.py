@@ -1,6 +1,7 @@
-"""What a notice is made of: elements that it has to tell, parts that tell them, and the two kinds of it.
+"""What a notice is made of: elements that it has to tell, parts that tell them, and the kinds of it.
 
-One kind asks for consent by key; the other tells of a recording that rests on another basis, and how to object.
+One kind asks for consent by key, to one purpose or to two; the other tells of a recording that rests on another basis,
+and how to object. Beside every notice stand the parts for opt-outs and for calls that may not be made.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, m
 
 from callguard.config import Controller
 
-YES, NO, DETAILS = "1", "2", "3"  # the gate's keys; 2 is also the objection where no consent is asked
+# The gate's keys; 2 is also the objection where no consent is asked.
+YES, NO, DETAILS, OPT_OUT = "1", "2", "3", "9"
 
 
 class Element(StrEnum):
@@ -36,8 +38,10 @@ class Element(StrEnum):
     COMPLAINT = "complaint"
     MORE = "more"
     KEYS = "keys"
+    OPTOUT = "optout"
 
 
+_BOTH_PURPOSES = frozenset({"purpose_1", "purpose_2"})
 _TOLD_BY = {
     Element.CONTROLLER: "name",
     Element.PURPOSE: "purpose",
@@ -47,8 +51,8 @@ _TOLD_BY = {
     Element.RETENTION: "retention",
     Element.MORE: "more_at",
 }
-_ANNOUNCED_BY = {Element.CHOICE: {YES, NO}, Element.OBJECTION: {NO}}
-_PLACEHOLDERS = frozenset(Controller.model_fields) | {"purpose", "basis"}
+_ANNOUNCED_BY = {Element.CHOICE: {YES, NO}, Element.OBJECTION: {NO}, Element.OPTOUT: {OPT_OUT}}
+_PLACEHOLDERS = frozenset(Controller.model_fields) | {"purpose", "basis"} | _BOTH_PURPOSES
 
 
 def _only_known_placeholders(template: str) -> str:
@@ -92,9 +96,12 @@ class Part(Frozen):
 
     @model_validator(mode="after")
     def _tells_what_it_says_it_tells(self) -> Self:
+        told = _placeholders(self.text)
+        if told >= _BOTH_PURPOSES:
+            told |= {"purpose"}
         for element in sorted(self.elements):
             placeholder = _TOLD_BY.get(element)
-            if placeholder and placeholder not in _placeholders(self.text):
+            if placeholder and placeholder not in told:
                 raise ValueError(f"element {element.value!r} is declared, but {{{placeholder}}} is not in the text")
             missing = _ANNOUNCED_BY.get(element, set()) - self.keys
             if missing:
@@ -105,42 +112,63 @@ class Part(Frozen):
 class Detail(Part):
     """A piece of the full layer; `when` keeps it to one kind of notice."""
 
-    when: Literal["consent", "informed"] | None = None
+    when: Literal["consent", "one", "two", "informed"] | None = None
 
 
 class Consent(Frozen):
-    """Asks for consent by key; `again` is the short form after silence."""
+    """Asks for consent to one purpose by key; `again` is the short form after silence.
 
-    kind: ClassVar = "consent"
+    `remembered` takes the notice's place for who said no before; `goodbye` is for whom the gate could not serve. Both
+    go with two purposes as well.
+    """
+
+    kinds: ClassVar = frozenset({"consent", "one"})
     essential: Part
     question: Part
     again: Part
+    remembered: Part
+    goodbye: Part
 
-    def parts(self, details: Iterable[Part]) -> dict[str, Part]:
-        """By name; questions have a number, as a profile may come to have several."""
+    def parts(self) -> dict[str, Part]:
+        return {"essential": self.essential, "question-1": self.question, "again-1": self.again}
+
+
+class ConsentToTwo(Frozen):
+    """Asks for consent to two purposes, one by one; in each question {purpose} is its own."""
+
+    kinds: ClassVar = frozenset({"consent", "two"})
+    essential: Part
+    first: Part
+    second: Part
+    again: Part
+
+    def parts(self) -> dict[str, Part]:
         return {
             "essential": self.essential,
-            "question-1": self.question,
+            "question-1": self.first,
             "again-1": self.again,
-            **_numbered(details),
+            "question-2": self.second,
+            "again-2": self.again,
         }
+
+    @model_validator(mode="after")
+    def _each_question_names_its_purpose(self) -> Self:
+        for name in ("first", "second", "again"):
+            if "purpose" not in _placeholders(getattr(self, name).text):
+                raise ValueError(f"{name}: {{purpose}} is not in the text, and a yes is to one purpose that is named")
+        return self
 
 
 class Informed(Frozen):
     """Tells of a recording on another basis than consent, and how to object; `goodbye` is for who does."""
 
-    kind: ClassVar = "informed"
+    kinds: ClassVar = frozenset({"informed"})
     essential: Part
     question: Part
     goodbye: Part
 
-    def parts(self, details: Iterable[Part]) -> dict[str, Part]:
-        return {
-            "essential": self.essential,
-            "question-1": self.question,
-            **_numbered(details),
-            "goodbye": self.goodbye,
-        }
+    def parts(self) -> dict[str, Part]:
+        return {"essential": self.essential, "question-1": self.question}
 
     @model_validator(mode="after")
     def _no_sham_yes(self) -> Self:
@@ -150,5 +178,30 @@ class Informed(Frozen):
         return self
 
 
-def _numbered(details: Iterable[Part]) -> dict[str, Part]:
+class OptOut(Frozen):
+    """What is said to who wants no more advertising calls; `number` asks a caller who withholds theirs for it."""
+
+    done: Part
+    undone: Part
+    number: Part
+    failed: Part
+    goodbye: Part
+
+    def parts(self) -> dict[str, Part]:
+        return {f"optout-{name}": getattr(self, name) for name in type(self).model_fields}
+
+
+class Denied(Frozen):
+    """What an agent hears whose call may not be made: now (`call`), to who opted out, to what is no number."""
+
+    call: Part
+    optout: Part
+    number: Part
+
+    def parts(self) -> dict[str, Part]:
+        return {"denied": self.call, "denied-optout": self.optout, "denied-number": self.number}
+
+
+def numbered(details: Iterable[Part]) -> dict[str, Part]:
+    """The full layer's pieces by name."""
     return {f"details-{number}": detail for number, detail in enumerate(details, 1)}

@@ -40,6 +40,11 @@ class Take:
         """
         return f"{self.piece.language}/{file_stem(self.piece.id)}"
 
+    @property
+    def sound(self) -> tuple[object, ...]:
+        """What the sound depends on: takes that are equal here sound alike, whatever their names."""
+        return self.fingerprint, None if self.studio else self.piece.text, self.piece.may_open
+
 
 def file_stem(prompt_id: str) -> str:
     """``service-essential`` for ``service/essential``: a profile's name has no hyphen, so no two can meet."""

@@ -20,7 +20,7 @@ SPEAK_WAIT_S = 30
 """espeak-ng speaks some hundred times faster than it is heard, so who takes this long for a text is stuck."""
 
 LEAD_MS = 300
-"""Silence before the essential part: the first packets of a call are often lost until the path for RTP stands."""
+"""Silence before what may open a call: the first packets of a call are often lost until the path for RTP stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def render(take: Take) -> Rendering:
         InputError: the studio file cannot be used, or espeak-ng has no such voice.
         SetupError: espeak-ng is missing or failed.
     """
-    lead_ms = LEAD_MS if take.piece.part == "essential" else 0
+    lead_ms = LEAD_MS if take.piece.may_open else 0
     try:
         source = sound.read(take.studio.read_bytes() if take.studio else speak(take.piece.text, take.voice, take.texts))
         shaped = {extension: sound.shape(source, rate, lead_ms) for extension, rate in sound.RATES.items()}

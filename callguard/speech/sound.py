@@ -17,7 +17,7 @@ import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-REVISION = 1
+REVISION = 2
 """Counts up when the same source would give other bytes, so that prompts are built anew."""
 
 LEVEL_DBFS = -20.0

@@ -15,12 +15,24 @@ from typing import Annotated
 
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationError
 
-from callguard.config import Controller, Language, Line, Profile, PurposeId
+from callguard.config import Controller, Language, Line, Profile, PurposeId, PurposeSetting
 from callguard.core.model import Basis
 from callguard.errors import InputError, SetupError
-from callguard.speech.notice import Consent, Detail, Element, Frozen, Informed, Part
+from callguard.speech.notice import (
+    Consent,
+    ConsentToTwo,
+    Denied,
+    Detail,
+    Element,
+    Frozen,
+    Informed,
+    OptOut,
+    Part,
+    numbered,
+)
 
 MAX_WORDS = 35
+MAX_SECOND_WORDS = 15
 MAX_KEYS = 3
 
 _PACKAGE = Path(__file__).parents[1]
@@ -43,7 +55,10 @@ class Texts(Frozen):
     purposes: dict[PurposeId, Line]
     bases: dict[Basis, Line]
     consent: Consent
+    consent_to_two: ConsentToTwo
     informed: Informed
+    optout: OptOut
+    denied: Denied
     details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=20)]
     _file: Path = PrivateAttr(default=Path())
 
@@ -52,10 +67,19 @@ class Texts(Frozen):
         """Where they were read, for messages."""
         return self._file
 
-    def parts(self, basis: Basis) -> dict[str, Part]:
-        """The parts of a notice on this basis by their names, in the order in which they are heard."""
-        notice = self.consent if basis is Basis.CONSENT else self.informed
-        return notice.parts([detail for detail in self.details if detail.when in (None, notice.kind)])
+    def parts(self, purposes: Sequence[PurposeSetting]) -> dict[str, Part]:
+        """The parts for a profile's purposes by their names: the notice's as they are heard, then those beside it."""
+        asks = purposes[0].basis is Basis.CONSENT
+        asking = self.consent if len(purposes) == 1 else self.consent_to_two
+        notice = asking if asks else self.informed
+        return {
+            **notice.parts(),
+            **numbered(detail for detail in self.details if detail.when is None or detail.when in notice.kinds),
+            **({"remembered": self.consent.remembered} if asks else {}),
+            "goodbye": self.consent.goodbye if asks else self.informed.goodbye,
+            **self.optout.parts(),
+            **self.denied.parts(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +87,8 @@ class Piece:
     """A text that is ready to be spoken.
 
     Attributes:
-        id: profile and part, such as ``service/essential``, ``service/question-1``, ``service/details-3``.
+        id: profile and part, such as ``service/essential``, ``service/question-1``, ``service/details-3``,
+            ``service/optout-done``.
         language: BCP 47 tag.
         version: the texts' version.
         text: what is said.
@@ -84,8 +109,18 @@ class Piece:
 
     @property
     def is_short(self) -> bool:
-        """Whether it belongs to the short layer, which everyone hears."""
-        return self.part == "essential" or self.part.startswith("question-")
+        """Whether it belongs to the short layer, which everyone hears before the first answer."""
+        return self.part in ("essential", "question-1")
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it belongs to the short layer or to the full one."""
+        return self.is_short or self.part.startswith("details-")
+
+    @property
+    def may_open(self) -> bool:
+        """Whether it may be the first that is heard of callguard in a call."""
+        return self.part in ("essential", "remembered", "goodbye") or self.part.startswith("denied")
 
 
 def default_folder() -> Path:
@@ -130,25 +165,38 @@ def load(folder: Path, language: str) -> Texts:
 
 
 def compose(profile_name: str, profile: Profile, controller: Controller, texts: Texts) -> tuple[Piece, ...]:
-    """The texts of a profile, in the order in which they are heard.
+    """The texts of a profile: the notice in the order in which it is heard, then what is said beside it.
 
     Raises:
-        InputError: a purpose or basis has no phrase, or the short layer is too long or announces too many keys.
+        InputError: a purpose or basis has no phrase, a text names a purpose that it cannot mean, or what everyone hears
+            is too long or announces too many keys.
     """
-    purpose = profile.purposes[0]
+    basis = profile.purposes[0].basis
+    phrases = [_phrase(texts, "purposes", purpose.id, texts.purposes.get(purpose.id)) for purpose in profile.purposes]
     values = controller.spoken(texts.language)
-    values["purpose"] = _phrase(texts, "purposes", purpose.id, texts.purposes.get(purpose.id))
-    values["basis"] = _phrase(texts, "bases", purpose.basis.value, texts.bases.get(purpose.basis))
+    values["basis"] = _phrase(texts, "bases", basis.value, texts.bases.get(basis))
+    if len(phrases) > 1:
+        values |= {f"purpose_{number}": phrase for number, phrase in enumerate(phrases, 1)}
+
+    def spoken(name: str, part: Part) -> str:
+        question = re.fullmatch(r"(?:question|again)-(\d)", name)
+        alone = {"purpose": phrases[int(question[1]) - 1 if question else 0]} if question or len(phrases) == 1 else {}
+        try:
+            return part.text.format_map(values | alone)
+        except KeyError as error:
+            problem = f"profile {profile_name}: {name}: {{{error.args[0]}}} could mean none or several of its purposes"
+            raise InputError(problem, file=texts.file) from error
+
     pieces = tuple(
         Piece(
             id=f"{profile_name}/{name}",
             language=texts.language,
             version=texts.version,
-            text=part.text.format_map(values),
+            text=spoken(name, part),
             elements=part.elements,
             keys=part.keys,
         )
-        for name, part in texts.parts(purpose.basis).items()
+        for name, part in texts.parts(profile.purposes).items()
     )
     for fault in short_layer_faults(pieces):
         raise InputError(f"profile {profile_name}: {fault}", file=texts.file)
@@ -156,13 +204,16 @@ def compose(profile_name: str, profile: Profile, controller: Controller, texts: 
 
 
 def short_layer_faults(pieces: Sequence[Piece]) -> list[str]:
-    """What is too much in what everyone hears: words and announced keys."""
+    """What is too much in what everyone hears, a second question included: words and announced keys."""
     short = [piece for piece in pieces if piece.is_short]
-    words = sum(len(piece.text.split()) for piece in short)
-    keys = frozenset[str]().union(*(piece.keys for piece in short))
+    second = [piece for piece in pieces if piece.part == "question-2"]
+    words, second_words = (sum(len(piece.text.split()) for piece in said) for said in (short, second))
+    keys = frozenset[str]().union(*(piece.keys for piece in (*short, *second)))
     faults = []
     if words > MAX_WORDS:
         faults.append(f"essential part and question have {words} words, {MAX_WORDS} at most")
+    if second_words > MAX_SECOND_WORDS:
+        faults.append(f"second question has {second_words} words, {MAX_SECOND_WORDS} at most")
     if len(keys) > MAX_KEYS:
         faults.append(f"keys {', '.join(sorted(keys))} are announced, {MAX_KEYS} at most")
     return faults

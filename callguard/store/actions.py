@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 
 from callguard.core.evidence import Kind, Value
-from callguard.core.model import Basis, GrantState
+from callguard.core.model import Basis, GrantState, Outcome, Purpose
 from callguard.errors import StoreError
 from callguard.store.queries import Transaction
 from callguard.store.reader import opened
 from callguard.store.records import Kept, OpenRecording
-from callguard.store.rows import evidence_row
+from callguard.store.rows import evidence_row, grant_row
 from callguard.store.times import to_ms
 
 
@@ -21,6 +21,19 @@ def withdraw(transaction: Transaction, leg_id: str, at: int, source: str) -> Ope
             _withdraw_once(transaction, leg, at, source)
     recordings = opened(transaction.fetch("standing_recording", leg_id=leg_id))
     return recordings[0] if recordings else None
+
+
+def agree(transaction: Transaction, leg_id: str, at: int, purposes: tuple[Purpose, ...], key: str, file: str) -> bool:
+    """A key in the call gives what the gate had not; see `Store.agree`."""
+    if not (purposes and file and all(purpose.basis is Basis.CONSENT for purpose in purposes)):
+        raise StoreError("a key in the call gives purposes that rest on consent, one at least, into a file")
+    for leg in transaction.fetch("leg_status", leg_id=leg_id):
+        # One that has ended, or whose files were destroyed, is no longer expected, so a second would go unseen.
+        ended = leg["recording_ended_at"] is not None or leg["state"] is not None
+        if not leg["recording"] and not ended and leg["withdrawn_at"] is None:
+            _agree_once(transaction, leg, at, purposes, key, file)
+            return True
+    return False
 
 
 def keep(transaction: Transaction, leg_id: str, kept: Kept, destroy_at: int | None) -> None:
@@ -79,24 +92,36 @@ def hasten(transaction: Transaction, leg_id: str, destroy_at: int) -> None:
     transaction.fetch("hasten_destruction", leg_id=leg_id, destroy_at=destroy_at)
 
 
+def _agree_once(
+    transaction: Transaction, leg: sqlite3.Row, at: int, purposes: tuple[Purpose, ...], key: str, file: str
+) -> None:
+    leg_id = leg["leg_id"]
+    standing = [grant["purpose"] for grant in transaction.fetch("standing_grants", leg_id=leg_id)]
+    new = {purpose.id: purpose for purpose in purposes if purpose.id not in standing}
+    transaction.add(
+        "add_grant", [grant_row(leg_id, purpose, GrantState.GIVEN, at, reason="key") for purpose in new.values()]
+    )
+    granted = (*standing, *new)
+    asked = {row["purpose"] for row in transaction.fetch("leg_purposes", leg_id=leg_id)}
+    outcome = Outcome.GIVEN if asked == set(granted) else Outcome.PARTIAL
+    transaction.fetch(
+        "start_recording", leg_id=leg_id, at=at, outcome=outcome.value, granted=",".join(granted), file=file
+    )
+    _prove(transaction, leg, Kind.CONSENT_GIVEN, at, given=tuple(new), key=key, outcome=outcome, granted=granted)
+
+
 def _withdraw_once(transaction: Transaction, leg: sqlite3.Row, at: int, source: str) -> None:
     standing = transaction.fetch("standing_grants", leg_id=leg["leg_id"])
-    if not standing:
-        return
-    withdrawn = tuple(grant["purpose"] for grant in standing if grant["basis"] == Basis.CONSENT)
+    # Also where nothing stands: who has said no in the call is not recorded for a yes that comes in late.
+    withdrawn = tuple(Purpose(grant["purpose"], Basis.CONSENT) for grant in standing if grant["basis"] == Basis.CONSENT)
     objected = tuple(grant["purpose"] for grant in standing if grant["basis"] != Basis.CONSENT)
     transaction.fetch("mark_withdrawn", leg_id=leg["leg_id"], at=at)
-    for purpose in withdrawn:
-        transaction.fetch(
-            "add_grant",
-            leg_id=leg["leg_id"],
-            purpose=purpose,
-            basis=Basis.CONSENT.value,
-            state=GrantState.WITHDRAWN.value,
-            valid_from=at,
-            reason=source,
-        )
-    _prove(transaction, leg, Kind.WITHDRAWN, at, source=source, withdrawn=withdrawn, objected=objected)
+    transaction.add(
+        "add_grant",
+        [grant_row(leg["leg_id"], purpose, GrantState.WITHDRAWN, at, reason=source) for purpose in withdrawn],
+    )
+    taken_back = tuple(purpose.id for purpose in withdrawn)
+    _prove(transaction, leg, Kind.WITHDRAWN, at, source=source, withdrawn=taken_back, objected=objected)
 
 
 def _prove(transaction: Transaction, leg: sqlite3.Row, kind: Kind, at: int, **fields: Value) -> None:

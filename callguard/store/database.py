@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -14,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import aiosqlite
 
-from callguard.errors import InputError, StoreError
+from callguard.errors import CallguardError, InputError, StoreError
 from callguard.store.queries import Transaction
 
 BUSY_S = 1.0
@@ -80,6 +82,8 @@ class _Flushing(sqlite3.Connection):
 def prepare(path: Path) -> None:
     """Create the file, readable by owner and group, unless it is there.
 
+    What root creates belongs to the folder's owner: a command may come before the service's first start.
+
     Raises:
         InputError: its folder is missing, or it cannot be created or written.
     """
@@ -90,6 +94,9 @@ def prepare(path: Path) -> None:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE)
             try:
                 os.fchmod(descriptor, FILE_MODE)
+                if os.geteuid() == 0:
+                    folder = path.parent.stat()
+                    os.fchown(descriptor, folder.st_uid, folder.st_gid)
             finally:
                 os.close(descriptor)
     except OSError as error:
@@ -144,13 +151,28 @@ def usable(path: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _connect(path: Path, mode: str, **options: Any) -> AsyncIterator[aiosqlite.Connection]:
+async def _connect(
+    path: Path, mode: str, factory: Callable[..., sqlite3.Connection] = sqlite3.Connection
+) -> AsyncIterator[aiosqlite.Connection]:
+    threads: list[threading.Thread] = []
+
+    def opened(*arguments: Any, **named: Any) -> sqlite3.Connection:
+        threads.append(threading.current_thread())
+        return factory(*arguments, **named)
+
     # At DEBUG aiosqlite logs every statement with its parameters, and these hold phone numbers.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)
-    with usable(path):
-        connection = await aiosqlite.connect(
-            _uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, **options
-        )
+    try:
+        with usable(path):
+            connection = await aiosqlite.connect(
+                _uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, factory=opened
+            )
+    except CallguardError:
+        # Its thread has yet to tell the loop that it ends. A command's loop would be closed by then, and the thread
+        # would print a traceback.
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+        raise
     try:
         connection.row_factory = sqlite3.Row
         yield connection

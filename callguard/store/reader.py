@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Self
 
 import aiosqlite
 
+from callguard.core.decide import Scope
 from callguard.core.evidence import Kind
 from callguard.core.model import Basis, GrantState, Outcome, Purpose
 from callguard.errors import StoreError
@@ -24,9 +26,12 @@ from callguard.store.records import (
     Evidence,
     Grant,
     LegDetail,
+    LegSubject,
     OpenRecording,
     RecordedFile,
     SavedLeg,
+    StoredDecision,
+    StoredOptOut,
     StoredRecording,
 )
 from callguard.store.times import from_ms, from_ms_or_none, to_ms
@@ -98,6 +103,36 @@ class Reader:
         """The latest recordings that are kept or were, newest first."""
         return _recordings(await self._fetch("latest_recordings", limit=limit))
 
+    async def opt_outs(self, controller: str | None, number: str | None, at: datetime) -> tuple[StoredOptOut, ...]:
+        """The opt-outs in force at a moment, newest first.
+
+        Args:
+            controller: None for those of all controllers.
+            number: E.164; None for everybody's, so not to be asked for what was dialled and is no number.
+        """
+        query = "opt_outs_listed" if controller is None or number is None else "opt_outs_of_number"
+        rows = await self._fetch(query, controller=controller, number=number, at=to_ms(at))
+        return tuple(map(_opt_out, rows))
+
+    async def refused(self, controller: str, number: str | None, since: datetime) -> frozenset[tuple[str, str | None]]:
+        """What a subject said no to by key and has not said yes to since: purpose, and version of the notice heard.
+
+        Args:
+            number: E.164; None for a withheld number, which is nobody and has refused nothing.
+            since: older answers are forgotten.
+        """
+        rows = await self._fetch("refused_purposes", controller=controller, number=number, since=to_ms(since))
+        return frozenset((row["purpose"], row["notice_version"]) for row in rows)
+
+    async def subject_of_leg(self, leg_id: str) -> LegSubject | None:
+        """Whose leg it is, or None where there is no such leg."""
+        rows = await self._fetch("subject_of_leg", leg_id=leg_id)
+        return LegSubject(rows[0]["controller"], rows[0]["profile"], rows[0]["number"]) if rows else None
+
+    async def decisions(self, limit: int) -> tuple[StoredDecision, ...]:
+        """The latest dial decisions, newest first."""
+        return tuple(map(_decision, await self._fetch("latest_decisions", limit=limit)))
+
     async def _fetch(self, name: str, **parameters: str | int | None) -> list[sqlite3.Row]:
         try:
             return await fetch(self._reading, name, **parameters)
@@ -119,7 +154,7 @@ def _open(rows: tuple[sqlite3.Row, ...]) -> OpenRecording:
         controller=first["controller"],
         file=first["file"],
         files=first["files"],
-        started_at=from_ms(first["saved_at"]),
+        started_at=from_ms(first["started_at"]),
         purposes=tuple(Purpose(row["purpose"], Basis(row["basis"])) for row in rows),
         withdrawn_at=from_ms_or_none(first["withdrawn_at"]),
         ended_at=from_ms_or_none(first["recording_ended_at"]),
@@ -157,6 +192,35 @@ def _grant(row: sqlite3.Row) -> Grant:
         valid_from=from_ms(row["valid_from"]),
         valid_until=from_ms_or_none(row["valid_until"]),
         reason=row["reason"],
+        notice_version=row["notice_version"],
+    )
+
+
+def _opt_out(row: sqlite3.Row) -> StoredOptOut:
+    return StoredOptOut(
+        controller=row["controller"],
+        number=row["number"],
+        scope=Scope(row["scope"]),
+        purpose=row["purpose"],
+        campaign=row["campaign"],
+        source=row["source"],
+        reason=row["reason"],
+        since=from_ms(row["since"]),
+        until=from_ms_or_none(row["until"]),
+    )
+
+
+def _decision(row: sqlite3.Row) -> StoredDecision:
+    return StoredDecision(
+        decision_id=row["decision_id"],
+        call_id=row["call_id"],
+        controller=row["controller"],
+        subject_id=row["subject_id"],
+        profile=row["profile"],
+        at=from_ms(row["at"]),
+        allow=bool(row["allow"]),
+        rules=tuple(row["rules"].split(",")) if row["rules"] else (),
+        facts=json.loads(row["facts"]),
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
-from callguard.core.evidence import Kind
+from callguard.core.decide import Decision, Facts, OptOut
+from callguard.core.evidence import Kind, Value
 from callguard.core.model import Answer, Basis, GrantState, Heard, Outcome, Purpose
+from callguard.store.times import to_ms
 
 Direction: TypeAlias = Literal["inbound", "outbound"]
 Files: TypeAlias = Literal["mixed", "two"]
+OptOutSource: TypeAlias = Literal["key", "typed_unverified", "agent", "request", "command", "import"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class LegRecord:
         recording: whether a recording follows; it needs a granted purpose and a `file`.
         file: the recording's name without folder and extension; no number in it.
         early_keys: yeses pressed before the essential part was heard, and dropped.
+        notice_version: of the notice that was heard when the answers were given.
     """
 
     leg_id: str
@@ -49,6 +54,7 @@ class LegRecord:
     answers: tuple[Answer, ...]
     heard: tuple[Heard, ...]
     early_keys: int
+    notice_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class OpenRecording:
     """A recording that may still be running, or whose file still stands.
 
     Attributes:
-        started_at: when its leg was saved: no audio of it is older.
+        started_at: when its leg was saved, or a key in the call gave it: no audio of it is older.
         purposes: each purpose that was given on the leg, a withdrawn one included; `required` is not remembered.
         withdrawn_at: when the subject withdrew or objected.
         ended_at: None while its end is not known.
@@ -159,6 +165,7 @@ class Grant:
     valid_from: datetime
     valid_until: datetime | None
     reason: str
+    notice_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,3 +185,84 @@ class LegDetail:
     grants: tuple[Grant, ...]
     evidence: tuple[Evidence, ...]
     recording: StoredRecording | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOptOut(OptOut):
+    """An opt-out as the store has it: what a dial decision looks at, and whose it is.
+
+    Attributes:
+        number: E.164.
+        reason: somebody's own words.
+    """
+
+    controller: str
+    number: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegSubject:
+    """Whose leg it is: the number is None where it was withheld or is erased."""
+
+    controller: str
+    profile: str
+    number: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DialRecord:
+    """What was decided before somebody was called, and why.
+
+    Attributes:
+        call_id: random or UUIDv7; a call has one decision.
+        number: E.164; None where what was dialled is no number.
+        rules: ids of the rules that deny, the deciding one first.
+        facts: what the decision saw, without the number.
+    """
+
+    call_id: str
+    controller: str
+    number: str | None
+    profile: str
+    at: datetime
+    allow: bool
+    rules: tuple[str, ...]
+    facts: Mapping[str, Value] = field(hash=False)
+
+    @classmethod
+    def of(cls, call_id: str, controller: str, profile: str, facts: Facts, decision: Decision) -> Self:
+        """The record of a decision and of the facts it was made from."""
+        opt_outs = tuple(
+            {
+                "scope": one.scope,
+                "purpose": one.purpose,
+                "campaign": one.campaign,
+                "source": one.source,
+                "since": to_ms(one.since),
+                "until": None if one.until is None else to_ms(one.until),
+            }
+            for one in facts.opt_outs
+        )
+        seen: dict[str, Value] = {
+            "calls": facts.calls,
+            "purpose": facts.purpose,
+            "campaign": facts.campaign,
+            "opt_outs": opt_outs,
+        }
+        return cls(call_id, controller, facts.number, profile, facts.at, decision.allow, decision.rules, seen)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A dial decision as the store has it; `subject_id` is None where what was dialled is no number."""
+
+    decision_id: str
+    call_id: str
+    controller: str
+    subject_id: str | None
+    profile: str
+    at: datetime
+    allow: bool
+    rules: tuple[str, ...]
+    facts: Mapping[str, Value] = field(hash=False)

@@ -7,7 +7,7 @@ import secrets
 from uuid import uuid4
 
 from callguard.core.evidence import SALT_BYTES, Kind, Value, entry
-from callguard.core.model import Answer, GrantState, Heard
+from callguard.core.model import Answer, GrantState, Heard, Purpose
 from callguard.store.queries import Row
 from callguard.store.records import LegRecord
 from callguard.store.times import to_ms
@@ -27,11 +27,8 @@ def leg_rows(record: LegRecord) -> Rows:
         raise ValueError("a purpose is granted that no answer gave")
     if record.recording and not (record.file and record.granted and given == set(record.granted)):
         raise ValueError("a recording needs a file, and serves the purposes that were given, one at least")
-    # "anonymous" and the like as a number would make one person of all who withhold theirs.
-    if record.number is not None and not _E164.fullmatch(record.number):
-        raise ValueError("the number is not E.164")
+    subject = new_subject(record.controller, record.number)
     started_at, saved_at = to_ms(record.started_at), to_ms(record.saved_at)
-    subject: Row = {"subject_id": str(uuid4()), "controller": record.controller, "number": record.number}
     leg: Row = {
         "leg_id": record.leg_id,
         "call_id": record.call_id,
@@ -51,7 +48,17 @@ def leg_rows(record: LegRecord) -> Rows:
     return {
         "add_subject": (subject,),
         "add_leg": ({**leg, **subject},),
-        "add_grant": tuple(_grant(record.leg_id, saved_at, answer) for answer in record.answers),
+        "add_grant": tuple(
+            grant_row(
+                record.leg_id,
+                answer.purpose,
+                answer.state,
+                saved_at,
+                reason=answer.reason,
+                notice_version=record.notice_version,
+            )
+            for answer in record.answers
+        ),
         "add_evidence": (
             evidence_row(
                 Kind.GATE,
@@ -74,26 +81,54 @@ def leg_rows(record: LegRecord) -> Rows:
     }
 
 
+def new_subject(controller: str, number: str | None) -> Row:
+    """The row of a subject who may be new.
+
+    Raises:
+        ValueError: the number is not E.164. The text does not name it.
+    """
+    # "anonymous" and the like as a number would make one person of all who withhold theirs.
+    if number is not None and not _E164.fullmatch(number):
+        raise ValueError("the number is not E.164")
+    return {"subject_id": str(uuid4()), "controller": controller, "number": number}
+
+
+def grant_row(
+    leg_id: str, purpose: Purpose, state: GrantState, at: int, *, reason: str, notice_version: str | None = None
+) -> Row:
+    """A line of a purpose's history on a leg."""
+    return {
+        "leg_id": leg_id,
+        "purpose": purpose.id,
+        "basis": purpose.basis.value,
+        "state": state.value,
+        "valid_from": at,
+        "reason": reason,
+        "notice_version": notice_version,
+    }
+
+
 def evidence_row(kind: Kind, at: int, *, leg_id: str, call_id: str, controller: str, **fields: Value) -> Row:
     """A row of evidence, with a salt of its own.
 
     Raises:
         ValueError: a field has no canonical form.
     """
-    salt = secrets.token_bytes(SALT_BYTES)
-    body = entry(kind, at, salt=salt, leg=leg_id, call=call_id, controller=controller, **fields)
-    return {"leg_id": leg_id, "controller": controller, "kind": kind.value, "at": at, "body": body.decode()}
+    return {"leg_id": leg_id, **_proof(kind, at, controller, leg=leg_id, call=call_id, **fields)}
 
 
-def _grant(leg_id: str, at: int, answer: Answer) -> Row:
-    return {
-        "leg_id": leg_id,
-        "purpose": answer.purpose.id,
-        "basis": answer.purpose.basis.value,
-        "state": answer.state.value,
-        "valid_from": at,
-        "reason": answer.reason,
-    }
+def subject_evidence_row(kind: Kind, at: int, *, controller: str, subject_id: str | None, **fields: Value) -> Row:
+    """A row of evidence of what is no leg's, with a salt of its own.
+
+    Raises:
+        ValueError: a field has no canonical form.
+    """
+    return {"subject_id": subject_id, **_proof(kind, at, controller, subject=subject_id, **fields)}
+
+
+def _proof(kind: Kind, at: int, controller: str, **fields: Value) -> Row:
+    body = entry(kind, at, salt=secrets.token_bytes(SALT_BYTES), controller=controller, **fields)
+    return {"controller": controller, "kind": kind.value, "at": at, "body": body.decode()}
 
 
 def _answer(answer: Answer) -> Value:

@@ -11,20 +11,22 @@ from typing import Self
 
 import aiosqlite
 
+from callguard.core.decide import Scope
+from callguard.core.model import Purpose
 from callguard.errors import StoreError
-from callguard.store import actions
+from callguard.store import actions, subjects
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
 from callguard.store.reader import Reader
-from callguard.store.records import Kept, LegRecord, OpenRecording
+from callguard.store.records import DialRecord, Kept, LegRecord, OpenRecording, OptOutSource
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
 from callguard.store.writer import T, Writer
 
 
 class Store(Reader):
-    """Reads and writes a store on behalf of one gate.
+    """Reads and writes a store on behalf of one gate, or as a command beside it.
 
     Every method that writes returns when what it wrote is on the disk, and raises `StoreError` when nothing of it is
     kept: also where the database stays locked by another program, after little more than 2 s. It raises `Fenced` once
@@ -38,7 +40,7 @@ class Store(Reader):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path, *, gate: str, controllers: Mapping[str, str]) -> AsyncIterator[Self]:
+    async def open(cls, path: Path, *, gate: str | None, controllers: Mapping[str, str]) -> AsyncIterator[Self]:
         """Create or open the store, bring its schema up to date and take the gate.
 
         From then on a process that took the same gate before writes nothing any more. On leaving, what waits to be
@@ -46,7 +48,8 @@ class Store(Reader):
 
         Args:
             path: the database file; its folder exists.
-            gate: name of the service's Stasis app, or of whatever else writes; each name is fenced for itself.
+            gate: name of the service's Stasis app, or of whatever else writes; each name is fenced for itself. None
+                for a command, which writes beside the service and other commands, and neither fences nor is fenced.
             controllers: name as spoken, by id.
 
         Raises:
@@ -74,8 +77,29 @@ class Store(Reader):
             raise StoreError(f"this leg cannot be saved: {error}") from error
         await self._writer.add(rows)
 
+    async def agree(self, leg_id: str, at: datetime, purposes: tuple[Purpose, ...], key: str, file: str) -> bool:
+        """The subject of a leg that was saved without recording gives purposes by a key in the call.
+
+        From then on the leg's recording is expected.
+
+        Args:
+            at: when the key was pressed.
+            purposes: what it gives, one at least; they rest on consent. Of those given already none is added.
+            key: the key or keys.
+            file: the recording's name without folder and extension; no number in it.
+
+        Returns:
+            Whether to record. Not where the leg is unknown, was withdrawn, or is or was recorded; nothing is kept then.
+
+        Raises:
+            StoreError: also where no purpose, another basis or no file is given.
+        """
+        return await self._run(actions.agree, leg_id=leg_id, at=to_ms(at), purposes=purposes, key=key, file=file)
+
     async def withdraw(self, leg_id: str, at: datetime, source: str) -> OpenRecording | None:
         """The subject of a leg takes back what they gave on consent, and objects to the rest.
+
+        Where nothing was given it is noted all the same: this leg is not recorded any more.
 
         Args:
             at: when the subject said so.
@@ -114,12 +138,94 @@ class Store(Reader):
         """A recording's files are gone. Its row keeps hash and times, or is made where the recording had none yet."""
         await self._run(actions.destroy, leg_id=leg_id, at=to_ms(at), reason=reason)
 
+    async def opt_out(
+        self,
+        controller: str,
+        number: str,
+        scope: Scope,
+        at: datetime,
+        source: OptOutSource,
+        *,
+        purpose: str | None = None,
+        campaign: str | None = None,
+        reason: str | None = None,
+        until: datetime | None = None,
+    ) -> bool:
+        """The subject of a number opts out of a controller's calls.
+
+        Args:
+            number: E.164; the subject is made where it is new.
+            purpose: the one opted out of, for scope PURPOSE only; `campaign` likewise.
+            source: ``typed_unverified`` where anybody may have typed the number.
+            reason: somebody's own words.
+            until: when it ends by itself; None for never.
+
+        Returns:
+            Whether something new is kept: not where an equal one is in force that lasts as long. (One that was typed
+            unverified is not equal to one that is the subject's own.)
+
+        Raises:
+            StoreError: also where the controller is unknown, the number is not E.164, `until` is not after `at`, or
+                `purpose` or `campaign` does not fit the scope.
+        """
+        return await self._run(
+            subjects.opt_out,
+            controller=controller,
+            number=number,
+            scope=scope,
+            at=to_ms(at),
+            source=source,
+            purpose=purpose,
+            campaign=campaign,
+            reason=reason,
+            until=None if until is None else to_ms(until),
+        )
+
+    async def opt_in(
+        self,
+        controller: str,
+        number: str,
+        scope: Scope,
+        at: datetime,
+        source: OptOutSource,
+        *,
+        purpose: str | None = None,
+        campaign: str | None = None,
+    ) -> bool:
+        """The opt-outs of exactly this scope that are in force at a moment end then; that they were stays known.
+
+        Source ``typed_unverified`` ends only what came by it: nobody undoes another's opt-out by typing a number.
+
+        Returns:
+            Whether one ended.
+        """
+        return await self._run(
+            subjects.opt_in,
+            controller=controller,
+            number=number,
+            scope=scope,
+            at=to_ms(at),
+            source=source,
+            purpose=purpose,
+            campaign=campaign,
+        )
+
+    async def decided(self, record: DialRecord) -> None:
+        """Keep a dial decision; a second one of the same call is not kept.
+
+        Raises:
+            StoreError: also where the controller is unknown, the number is not E.164, or a call is denied by no rule.
+        """
+        await self._run(subjects.decided, record=record)
+
     async def _run(self, action: Callable[..., T], **arguments: object) -> T:
         return await self._writer.run(partial(action, **arguments))
 
 
-def _take(transaction: Transaction, gate: str, controllers: Mapping[str, str]) -> int:
+def _take(transaction: Transaction, gate: str | None, controllers: Mapping[str, str]) -> int:
     for controller, name in controllers.items():
         transaction.fetch("set_controller", controller=controller, name=name)
+    if gate is None:
+        return 0
     ((epoch,),) = transaction.fetch("take_gate", app=gate)
     return int(epoch)

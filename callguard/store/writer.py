@@ -1,4 +1,4 @@
-"""The one writer of a store: groups what waits into one transaction, and writes only while the gate is its own."""
+"""The one writer of a process: groups what waits into one transaction, and writes only while the gate is its own."""
 
 from __future__ import annotations
 
@@ -48,9 +48,12 @@ class Writer:
 
     The owner enters it as a context manager; on leaving it, what waits is written first. A caller that is cancelled
     leaves its unit whole: written, or not at all.
+
+    Args:
+        gate: what it writes for, while `epoch` is its own; None for no gate, whose writer nothing replaces.
     """
 
-    def __init__(self, database: Database, gate: str, epoch: int) -> None:
+    def __init__(self, database: Database, gate: str | None, epoch: int) -> None:
         self._database = database
         self._gate = gate
         self._epoch = epoch
@@ -145,9 +148,10 @@ class Writer:
                     unit.done.set_result(result)
 
     def _work(self, units: list[_Unit], transaction: Transaction) -> list[Any]:
-        ((epoch,),) = transaction.fetch("gate_epoch", app=self._gate)
-        if epoch != self._epoch:
-            raise Fenced("another process has taken this gate since: this one writes nothing any more")
+        if self._gate is not None:
+            ((epoch,),) = transaction.fetch("gate_epoch", app=self._gate)
+            if epoch != self._epoch:
+                raise Fenced("another process has taken this gate since: this one writes nothing any more")
         for name in ADDING_ORDER:
             transaction.add(name, chain.from_iterable(unit.rows.get(name, ()) for unit in units))
         return [unit.action and unit.action(transaction) for unit in units]

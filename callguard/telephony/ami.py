@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -26,35 +27,42 @@ from callguard.errors import Disconnected, Refused
 log = structlog.get_logger()
 
 ANSWER_TIMEOUT_S = 3.0
-# Where the dialplan leaves its marks in Asterisk's own database.
-WITHDRAWN_FAMILY = "callguard_withdrawn"
-# Where it keeps the id of a channel's recording.
-MIXMONITOR = "CG_MIXMONITOR"
+# The channel variables where the dialplan keeps a recording's id, the keys pressed since the gate, and a withdrawal.
+MIXMONITOR, PRESSED, WITHDRAWN = "CG_MIXMONITOR", "CG_PRESSED", "CG_WITHDRAWN"
+# Where it keeps the administrator's limit on the call, in seconds. (AMI takes no 0 for none: a week is as good.)
+LIMIT, NO_LIMIT_S = "CG_LIMIT", 7 * 86_400
 
 
 class Told(StrEnum):
     """What the dialplan says about a leg, in a UserEvent."""
 
     WITHDRAWN = "CallguardWithdrawn"
+    AGREED = "CallguardAgreed"
+    OPTED_OUT = "CallguardOptedOut"
     ENDED = "CallguardEnded"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A withdrawal that Asterisk carried out, with the time by its clock."""
-
-    leg_id: str
-    at: datetime
+# Where the dialplan leaves its marks in Asterisk's own database, for a callguard that did not listen.
+FAMILIES = {Told.WITHDRAWN: "callguard_withdrawn", Told.OPTED_OUT: "callguard_optedout"}
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One user event of ours; `at` for a withdrawal, by Asterisk's clock; `marked` when a mark says the same."""
+    """One user event of ours, or the mark that says the same to who did not listen.
+
+    Attributes:
+        at: when, by Asterisk's clock, whole seconds; None for an end.
+        marked: a mark says the same, to be forgotten when it is heeded.
+        before: a withdrawal that came before anything was recorded, and is found only now.
+        channel: the channel's name; empty in a mark.
+    """
 
     told: Told
     leg_id: str
     at: datetime | None
-    marked: bool
+    marked: bool = False
+    before: bool = False
+    channel: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +72,13 @@ class KeyPressed:
     Attributes:
         channel: Uniqueid.
         name: the channel's name, by which AMI knows it.
+        held_ms: for how long, until now.
     """
 
     channel: str
     name: str
     digit: str
+    held_ms: int
 
 
 class Session:
@@ -83,40 +93,69 @@ class Session:
             yield notice
         raise Disconnected("the AMI session ended")
 
-    async def marks(self) -> list[Mark]:
-        """All withdrawals that nobody has taken notice of yet."""
-        answers = await self._send({"Action": "DBGetTree", "Family": WITHDRAWN_FAMILY})
+    async def marks(self) -> list[Notice]:
+        """All that nobody has taken notice of yet."""
         found = []
-        for answer in answers[1:]:
-            if str(answer.event) != "DBGetTreeResponse":
-                continue
-            leg_id = str(answer.key).rpartition("/")[2]
-            at = _time(str(answer.val))
-            if _is_id(leg_id) and at is not None:
-                found.append(Mark(leg_id, at))
+        for told, family in FAMILIES.items():
+            for answer in (await self._send({"Action": "DBGetTree", "Family": family}))[1:]:
+                if str(answer.event) != "DBGetTreeResponse":
+                    continue
+                leg_id = str(answer.key).rpartition("/")[2]
+                at, before = _time(str(answer.val))
+                if _is_id(leg_id) and at is not None:
+                    found.append(Notice(told, leg_id, at, marked=True, before=before))
         return found
 
-    async def forget(self, leg_id: str) -> None:
+    async def forget(self, told: Told, leg_id: str) -> None:
         """Remove a mark that the store now knows of; none there is no error."""
         if not _is_id(leg_id):
             raise ValueError("not a leg id")
         with suppress(Refused):
-            await self._send({"Action": "DBDel", "Family": WITHDRAWN_FAMILY, "Key": leg_id})
+            await self._send({"Action": "DBDel", "Family": FAMILIES[told], "Key": leg_id})
 
-    async def stop_recording(self, name: str) -> None:
-        """Stop the recording that the dialplan has started on a channel.
+    async def start_recording(self, channel: str, file: str, *, two: bool) -> None:
+        """Record a channel from now on, as the dialplan would have: for a consent given in the call.
+
+        Raises:
+            Refused: there is no such channel, or it has been withdrawn there; then nothing is recorded.
+        """
+        options = f"bi({MIXMONITOR})" + (f"r({file}-in.wav)t({file}-out.wav)" if two else "")
+        await self._send(
+            {"Action": "MixMonitor", "Channel": channel, "File": "" if two else f"{file}.wav", "Options": options}
+        )
+        # A withdrawal just before it found nothing to stop.
+        if await self.variable(channel, WITHDRAWN):
+            await self.stop_recording(channel)
+            raise Refused(409, "withdrawn meanwhile")
+
+    async def stop_recording(self, channel: str) -> None:
+        """Stop the recording that was started on a channel.
 
         Raises:
             Refused: there is no such channel, or nothing of ours is recorded there.
         """
-        if any(character in name for character in "\r\n"):
-            raise ValueError("not the name of a channel")
-        answer = (await self._send({"Action": "Getvar", "Channel": name, "Variable": MIXMONITOR}))[0]
-        if not answer.value:
+        identity = await self.variable(channel, MIXMONITOR)
+        if not identity:
             raise Refused(404, "nothing of ours is recorded there")
-        await self._send({"Action": "StopMixMonitor", "Channel": name, "MixMonitorID": str(answer.value)})
+        await self._send({"Action": "StopMixMonitor", "Channel": channel, "MixMonitorID": identity})
+
+    async def variable(self, channel: str, name: str) -> str:
+        """A variable of a channel; empty where it is not set. Raises: Refused, where there is no such channel."""
+        (answer,) = await self._send({"Action": "Getvar", "Channel": channel, "Variable": name})
+        return str(answer.value)
+
+    async def lift_lease(self, channel: str) -> None:
+        """Give a call back the administrator's own limit in place of our lease.
+
+        Raises: Refused, where there is no such channel.
+        """
+        own = await self.variable(channel, LIMIT)
+        seconds = int(own) if own.isdecimal() and int(own) else NO_LIMIT_S
+        await self._send({"Action": "AbsoluteTimeout", "Channel": channel, "Timeout": str(seconds)})
 
     async def _send(self, action: dict[str, str]) -> list[Any]:
+        if any(character in value for value in action.values() for character in "\r\n"):
+            raise ValueError("an action's value is one line")
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await self._manager.send_action(action)
@@ -186,13 +225,18 @@ def _take(manager: _Manager, event: Any) -> None:
     except ValueError:
         return
     if _is_id(leg_id):
-        manager.notices.put_nowait(Notice(told, leg_id, _time(str(event.at)), str(event.mark) == "yes"))
+        at, before = _time(str(event.at))
+        manager.notices.put_nowait(
+            Notice(told, leg_id, at, marked=str(event.mark) == "yes", before=before, channel=str(event.channel))
+        )
     else:
         log.warning("user event without a leg dropped", told=told)
 
 
 def _take_key(manager: _Manager, event: Any) -> None:
-    manager.notices.put_nowait(KeyPressed(str(event.uniqueid), str(event.channel), str(event.digit)))
+    held = str(event.durationms)
+    held_ms = int(held) if held.isdecimal() else 0
+    manager.notices.put_nowait(KeyPressed(str(event.uniqueid), str(event.channel), str(event.digit), held_ms))
 
 
 def _is_id(text: str) -> bool:
@@ -202,8 +246,10 @@ def _is_id(text: str) -> bool:
         return False
 
 
-def _time(seconds: str) -> datetime | None:
-    return datetime.fromtimestamp(int(seconds), UTC) if seconds.isascii() and seconds.isdigit() else None
+def _time(text: str) -> tuple[datetime | None, bool]:
+    """Whole seconds since the epoch, and whether ``-before`` follows them."""
+    found = re.fullmatch(r"(\d{1,11})(-before)?", text, re.ASCII)
+    return (datetime.fromtimestamp(int(found[1]), UTC), found[2] is not None) if found else (None, False)
 
 
 def _quiet() -> logging.Logger:

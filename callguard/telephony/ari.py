@@ -183,6 +183,9 @@ class Channel:
         answer = await self._client.ask(wire.GET_VARIABLE, self._path, {"variable": variable})
         return str(answer["value"])
 
+    async def hang_up(self) -> None:
+        await self._order(wire.HANG_UP)
+
     async def leave(self, extension: str) -> None:
         """Order the channel back into the dialplan, to the first priority of an extension of its context."""
         await self._order(wire.CONTINUE, {"extension": extension, "priority": "1"})
@@ -253,6 +256,14 @@ class Applications:
         applications = await self._client.ask(wire.LIST_APPLICATIONS, {})
         names = (str(application["name"]) for application in applications)
         return [name for name in names if name.startswith("callguard") and name != self._client.app]
+
+    async def watch(self, channel_id: str) -> None:
+        """Have Asterisk tell of a channel that is not in our application. Raises: Refused, where there is none."""
+        await self._client.ask(wire.SUBSCRIBE, self._path, {"eventSource": f"channel:{channel_id}"})
+
+    async def unwatch(self, channel_id: str) -> None:
+        """One that is gone is refused, and that is as good."""
+        await self._client.order(wire.UNSUBSCRIBE, self._path, {"eventSource": f"channel:{channel_id}"})
 
     async def filter(self) -> None:
         """Have Asterisk send only the events that we know."""

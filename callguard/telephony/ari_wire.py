@@ -43,15 +43,22 @@ SET_GLOBAL = Operation(
     "asterisk", "setGlobalVar", "POST", "asterisk/variable", frozenset({"variable", "value"})
 )  # fmt: skip
 GET_GLOBAL = Operation("asterisk", "getGlobalVar", "GET", "asterisk/variable", frozenset({"variable"}))
+HANG_UP = Operation("channels", "hangup", "DELETE", "channels/{channelId}")
 STOP_PLAYBACK = Operation("playbacks", "stop", "DELETE", "playbacks/{playbackId}")
 CLAIM = Operation("events", "claimChannel", "POST", "events/claim", frozenset({"channelId", "application"}))
 LIST_APPLICATIONS = Operation("applications", "list", "GET", "applications")
 GET_APPLICATION = Operation("applications", "get", "GET", "applications/{applicationName}")
+SUBSCRIBE = Operation(
+    "applications", "subscribe", "POST", "applications/{applicationName}/subscription", frozenset({"eventSource"})
+)
+UNSUBSCRIBE = Operation(
+    "applications", "unsubscribe", "DELETE", "applications/{applicationName}/subscription", frozenset({"eventSource"})
+)
 FILTER_EVENTS = Operation("applications", "filter", "PUT", "applications/{applicationName}/eventFilter")
 
 OPERATIONS = (
     ANSWER, CONTINUE, GET_VARIABLE, LIST_CHANNELS, PLAY, SET_GLOBAL, GET_GLOBAL,
-    STOP_PLAYBACK, CLAIM, LIST_APPLICATIONS, GET_APPLICATION, FILTER_EVENTS,
+    HANG_UP, STOP_PLAYBACK, CLAIM, LIST_APPLICATIONS, GET_APPLICATION, SUBSCRIBE, UNSUBSCRIBE, FILTER_EVENTS,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from callguard.errors import Refused
 from callguard.telephony.ari import Client
 
 # Set by the dialplan before it hands a channel over, the same that StasisStart brings as arguments:
-# DIRECTION:PROFILE:LINKEDID, and after a lease's renewal :again:TAKEOVERS.
+# DIRECTION:PROFILE:LINKEDID:NUMBER, and after a lease's renewal :again:TAKEOVERS.
 ARGUMENTS = "CG_ARGS"
 
 
@@ -29,7 +29,7 @@ class Orphan:
     @property
     def taken(self) -> int:
         """How often a process has taken the call over from one that left it."""
-        return int(self.args[4]) if len(self.args) > 4 and self.args[4].isdecimal() else 0
+        return int(self.args[5]) if len(self.args) > 5 and self.args[5].isdecimal() else 0
 
 
 async def find_orphans(client: Client) -> list[Orphan]:

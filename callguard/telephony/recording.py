@@ -45,12 +45,19 @@ class Recordings:
         """Whether it is a leg of this store. (Another callguard on the PBX may have one of its own.)"""
         return bool(await self._store.call(leg_id))
 
-    async def withdrawn(self, leg_id: str, at: datetime) -> None:
-        """The subject has stopped the recording; Asterisk has closed the file."""
+    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool = False) -> None:
+        """The subject has stopped the recording; Asterisk has closed the file.
+
+        Args:
+            before: it was said before anything was recorded and heard only now, so nothing of the file may stay,
+                whatever its purposes rest on.
+        """
+        # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
+        before = before and not any(leg.leg.withdrawn_at for leg in await self._store.call(leg_id))
         recording = await self._store.withdraw(leg_id, at, "key")
         if recording is not None and recording.ended_at is None:
-            await self._end(recording)
-        elif recording is not None and not surviving(recording.purposes, withdrawn=True):
+            await self._end(recording, keep=not before)
+        elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
             await self._store.destroy_by(leg_id, at + self._destroy_after)
         await self.sweep()
 
@@ -91,18 +98,19 @@ class Recordings:
                 log.error("withdrawn recordings not destroyed yet, trying again", problem=str(error))
             await asyncio.sleep(SWEEP_EVERY_S)
 
-    async def _end(self, recording: OpenRecording) -> None:
+    async def _end(self, recording: OpenRecording, *, keep: bool = True) -> None:
         now = datetime.now(UTC)
         kept = await asyncio.to_thread(_finish, self._folder, recording, now)
         if kept is None:
             await self._store.recording_absent(recording.leg_id, now)
-            log.warning(
-                "no audio of a call that was to be recorded: never answered, or see Asterisk's log whether it may "
-                "write to the folder",
-                leg=recording.leg_id,
-            )
+            if recording.withdrawn_at is None:
+                log.warning(
+                    "no audio of a call that was to be recorded: never answered, or see Asterisk's log whether it may "
+                    "write to the folder",
+                    leg=recording.leg_id,
+                )
             return
-        stays = surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
+        stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
         destroy_at = None if stays else (recording.withdrawn_at or now) + self._destroy_after
         if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
             await asyncio.to_thread(_write_sidecar, self._folder, recording, kept)

@@ -15,6 +15,11 @@ from callguard.telephony.ami import KeyPressed
 STOP = ("*9",)
 
 
+def withdraws(pressed: str) -> bool:
+    """Whether the keys, as the dialplan keeps them, hold a withdrawal."""
+    return any(keys in pressed for keys in STOP)
+
+
 class Withdrawals:
     """The recorded legs, and what has been pressed on each since the gate."""
 
@@ -29,7 +34,7 @@ class Withdrawals:
 
     def keep_only(self, live_channels: Collection[str]) -> None:
         """Forget the legs whose channels are gone."""
-        for channel in self._followed.keys() - live_channels:
+        for channel in self._followed.keys() - set(live_channels):
             del self._followed[channel]
 
     def pressed(self, key: KeyPressed) -> str | None:

@@ -29,12 +29,14 @@ from callguard.store.records import LegDetail
 
 # All prompts of these tests sound like this, so that a prompt in a recording would be heard there.
 PROMPT_HZ = 1277
-LENGTHS_MS = {"essential": 1_600, "question-1": 1_000, "again-1": 800, "goodbye": 600}
+LENGTHS_MS = {"essential": 1_600, "question-1": 1_000, "again-1": 800, "question-2": 1_000, "again-2": 800}
 DETAILS_MS = 600
 WAIT_S = 2.0
 PATIENCE_S = 15.0
 
 SITE = """\
+[globals](+)
+PROFILES = service-sales-nobody
 [from-outside]
 ; asks twice on the same leg; the second time is silent
 exten => 3000,1,Gosub(callguard-inbound,s,1(service))
@@ -52,6 +54,20 @@ exten => 3002,1,Gosub(callguard-inbound,s,1(service))
  same => n,Wait(1)
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
 exten => h,1,Set(DB(test/hangup)=seen)
+; what the gate decides about a dial
+exten => _4X.,1,Set(DB(test/dial)=)
+ same => n,Gosub(callguard-outbound,s,1(${EXTEN:2},${CUT(PROFILES,-,$[${EXTEN:1:1} + 1])}))
+ same => n,Set(DB(test/dial)=${CALLGUARD_DIAL}/${CALLGUARD_REASON})
+ same => n,Hangup(21)
+exten => 4999,1,Gosub(callguard-outbound,s,1(600"0${SHELL(id)}00|1,sales))
+ same => n,Set(DB(test/dial)=${CALLGUARD_DIAL}/${CALLGUARD_REASON})
+ same => n,Hangup(21)
+; what a callee came to, as the agent's dialplan sees it
+exten => 3003,1,Gosub(callguard-outbound,s,1(600000003,service))
+ same => n,Set(DB(test/callee)=)
+ same => n,Dial(PJSIP/agent,30,gU(callguard-callee^service))
+ same => n,Set(DB(test/callee)=${DIALSTATUS}/${CALLGUARD_STATE}/${CALLGUARD_GRANTED}/${CALLGUARD_RECORDING})
+ same => n,Hangup()
 ; a number dialled that is an emergency number
 exten => 112,1,Gosub(callguard-inbound,s,1(service))
  same => n,Set(DB(test/emergency)=${CALLGUARD_STATE}.)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from callguard.demo.rtp import Key, Tone
-from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE
-from tests.asterisk.conftest import World, says_yes
+from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE
+from tests.asterisk.conftest import World, says_yes, stop_keys
 
 HOSTILE = {
     "CR LF in the number": ("Ana", "1%0d%0aX"),
@@ -66,3 +66,18 @@ async def test_a_number_is_one_subject(world: World) -> None:
         await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 900), from_number="+34600000022")
         subjects.append((await world.leg(world.told(await world.agent_call(calls)).call)).leg.subject_id)
     assert subjects[0] == subjects[1]
+
+
+@pytest.mark.parametrize("prefix", ["yes", "no"])
+async def test_a_name_that_ends_an_application_begins_none(world: World, prefix: str) -> None:
+    """In ExecIf(…?Set(…)) a name with `)):` would end the one application and begin another."""
+    await world.pbx.cli("database deltree test")
+    await world.pbx.cli(f"dialplan set global CALLGUARD_NAME_PREFIX {prefix}")
+    try:
+        calls = len(world.agent.calls)
+        timeline = (*says_yes(world.times, talks_ms=1_000), *stop_keys(), Tone(CALLER_AFTER_STOP, 1_000))
+        await world.call(*timeline, from_name="x)):Set(DB(test/taken)=1")
+        await world.destroyed(world.told(await world.agent_call(calls)).call)
+        assert await world.note("taken") == ""
+    finally:
+        await world.pbx.cli("dialplan set global CALLGUARD_NAME_PREFIX yes")

@@ -239,13 +239,25 @@ async def test_who_withdraws_in_the_queue_is_shown_so_to_the_agent(world: World)
 
 async def test_a_caller_sent_out_of_the_gate_and_into_it_again_is_served_at_once(world: World) -> None:
     calls, times = len(world.agent.calls), world.times
-    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, times.essential + 2_000)))
+    talks_ms = times.essential + 7_000  # longer than what is left of the lease, which must not end the call
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, talks_ms)))
     await asyncio.sleep(0.8)
     channel = (await world.pbx.cli("core show channels concise")).partition("!")[0]
     await world.manager(Action="Redirect", Channel=channel, Context="from-outside", Exten="1000", Priority="1")
     result, reached = await calling, await world.agent_call(calls)
     assert world.told(reached).state == "error"
     assert reached.invited - result.invited < 1.6
+    assert str(result.ended_by) == "caller"
+
+
+async def test_a_caller_sent_out_of_the_gate_keeps_no_limit_of_ours(world: World) -> None:
+    calls, times = len(world.agent.calls), world.times
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, times.essential + 7_000)))
+    await asyncio.sleep(0.8)
+    channel = (await world.pbx.cli("core show channels concise")).partition("!")[0]
+    await world.manager(Action="Redirect", Channel=channel, Context="agents", Exten="agent", Priority="1")
+    await world.agent_call(calls)
+    assert str((await calling).ended_by) == "caller"
 
 
 async def test_a_call_that_nobody_answers_leaves_no_file_and_no_row(world: World) -> None:

@@ -12,6 +12,7 @@ from callguard.core.model import GrantState
 from callguard.demo.agent import AgentCall
 from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Tone
+from callguard.demo.scenarios import Times
 from callguard.demo.sipp import CallResult
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE, tones, tones_in
 from callguard.store.reader import Reader
@@ -134,12 +135,18 @@ async def test_withdrawal_with_callguard_dead_stops_at_once_and_is_recorded_late
     assert "0 results" in await world.pbx.cli("database show callguard_withdrawn")
 
 
-async def test_withdrawal_in_ringing_with_callguard_dead_counts_when_the_call_ends(world: World) -> None:
-    calls, times = len(world.agent.calls), world.times
+@pytest.mark.parametrize("profile", ["service", "contract"])
+async def test_withdrawal_in_ringing_with_callguard_dead_counts_when_the_call_ends(world: World, profile: str) -> None:
+    """Nothing of it stays, whatever it rests on: all of the recording came after the no."""
+    calls, times = len(world.agent.calls), Times.of(world.gate.config, profile)
+    if profile == "service":
+        answer, extension = says_yes(times, talks_ms=1_200), "1000"
+    else:
+        answer, extension = (Tone(CALLER_BEFORE, times.essential + times.question + 3_200),), "1001"
     world.agent.answer_after_ms = 2_500
     try:
         calling = asyncio.create_task(
-            world.call(*says_yes(times, talks_ms=1_200), *stop_keys(), Tone(CALLER_AFTER_STOP, 3_000))
+            world.call(*answer, *stop_keys(), Tone(CALLER_AFTER_STOP, 3_000), extension=extension)
         )
         reached = await world.agent_call(calls)
         await world.gate.kill()
@@ -148,8 +155,27 @@ async def test_withdrawal_in_ringing_with_callguard_dead_counts_when_the_call_en
         world.agent.answer_after_ms = 300
     await world.gate.start()
     leg = await world.destroyed(world.told(reached).call)
-    assert [grant.state for grant in leg.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN]
+    assert leg.leg.withdrawn_at is not None
     assert not [name for name in world.files() if name.startswith(leg.leg.leg_id)]
+
+
+async def test_withdrawal_in_ringing_is_heard_by_a_callguard_that_is_back_before_the_answer(world: World) -> None:
+    calls, files = len(world.agent.calls), world.files()
+    world.agent.answer_after_ms = 5_000
+    try:
+        calling = asyncio.create_task(
+            world.call(*says_yes(world.times, talks_ms=1_200), *stop_keys(), Tone(CALLER_AFTER_STOP, 6_000))
+        )
+        reached = await world.agent_call(calls)
+        await world.gate.kill()
+        await asyncio.sleep(2)  # *9 comes now
+        await world.gate.start()
+        await reached.up()
+        assert world.files() == files  # nothing is recorded at all
+        await calling
+    finally:
+        world.agent.answer_after_ms = 300
+    assert (await world.leg(world.told(reached).call)).recording is None
 
 
 async def test_a_caller_is_asked_anew_once_and_no_more(world: World) -> None:

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from callguard.core.commands import Ask, Command, Release, Save, StartRecording
+from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
-from callguard.core.model import Basis, Heard, Outcome
-from callguard.core.profile import Flow, Inform, Notice, Question
+from callguard.core.model import Basis, Heard, Outcome, Party
+from callguard.core.profile import Aside, Flow, Inform, Notice, Question
 
-PROTECTING = {"2", "3", "0", "#", "*9", "*8"}
+PROTECTING = {"2", "3", "0", "#", "9", "*9", "*8"}
+TYPED = "34600000001"
 LONGEST_CALL = 40
+CALLER = Party()
 
 
 class Broken(AssertionError):
@@ -36,6 +38,10 @@ class Observer:
         refused: purposes that the subject said no to.
         committed: purposes whose basis was given to Save, once Saved came back.
         failed: a prompt failed, or the call went on without us.
+        party: who is asked.
+        wants_out: the last key asked for an opt-out, or for its undoing.
+        out: the store has the opt-out.
+        left: the callee has heard the goodbye that follows it.
     """
 
     ask: Ask | None = None
@@ -46,12 +52,21 @@ class Observer:
     committed: frozenset[str] | None = None
     failed: bool = False
     over: bool = False
+    party: Party = CALLER
+    wants_out: bool = False
+    opting: bool | None = None
+    out: bool = False
+    left: bool = False
 
     def sees_event(self, flow: Flow, event: Event) -> Observer:
         match event:
             case Answered():
                 assert self.ask is not None
                 return self._answered(flow, self.ask, event)
+            case Saved() if self.opting is not None:
+                return replace(self, out=self.opting, opting=None)
+            case SaveFailed() if self.opting is not None:
+                return replace(self, opting=None)
             case Saved():
                 return replace(self, committed=self.saving, saving=None)
             case SaveFailed():
@@ -67,24 +82,35 @@ class Observer:
             (step for step in flow.steps[language] if ask.prompts[0] in _prompts(step)),
             None,
         )
-        seen = replace(self, ask=None)
+        aside = next((one for one, prompt in flow.asides[language].items() if prompt == ask.prompts[0]), None)
+        seen = replace(self, ask=None, wants_out=False, left=False)
         if event.cause in {Cause.FAILED, Cause.HANGUP}:
             return replace(seen, failed=self.failed or event.cause is Cause.FAILED, over=event.cause is Cause.HANGUP)
+        if aside is Aside.NUMBER:
+            return replace(seen, wants_out=bool(event.keys))
         if event.cause is Cause.SILENCE:
+            if aside is Aside.REMEMBERED:
+                return replace(seen, refused=self.party.refused)
+            if aside is Aside.FAREWELL:
+                return replace(seen, left=True)
             if isinstance(at, Notice):
                 whole = all(part.heard_ms >= part.prompt.length_ms - 100 for part in event.heard) and event.heard
                 return replace(seen, informed_in=language) if whole else replace(seen, failed=True)
             if isinstance(at, Inform) and self.informed_in == language:
                 return replace(seen, stands=self.stands | {purpose.id for purpose in at.purposes})
             return seen
+        several = sum(isinstance(step, Question) for step in flow.steps[language]) > 1
+        told_ms = ask.prompts[0].length_ms // 2 if several else 0
         match event.keys:
-            case "1" if isinstance(at, Question) and self.informed_in == language and event.began_ms >= 0:
+            case "1" if isinstance(at, Question) and self.informed_in == language and event.began_ms >= told_ms:
                 return replace(seen, stands=self.stands | {at.purpose.id})
             case "2" | "*9" if isinstance(at, Question):
                 return replace(seen, refused=self.refused | {at.purpose.id}, stands=self.stands - {at.purpose.id})
             case "2" | "*9":
                 open_ = {purpose.id for purpose in flow.purposes} - self.stands
                 return replace(seen, refused=self.refused | open_)
+            case "9":
+                return replace(seen, wants_out=True)
             case "0" | "*8":  # all is asked again
                 return replace(seen, stands=frozenset(), refused=frozenset())
             case "#":
@@ -97,6 +123,12 @@ class Observer:
             match command:
                 case Ask():
                     seen = seen._ask(flow, command)
+                case OptOut():
+                    if not self.wants_out or command.undo != self.out:
+                        raise Broken("rule 8: an opt-out, or its end, that nobody asked for")
+                    if bool(command.typed) == self.party.known:
+                        raise Broken("rule 8: opted out is not the number of who asked")
+                    seen = replace(seen, opting=not command.undo)
                 case Save():
                     if not set(command.granted) <= self.stands:
                         raise Broken(f"rules 2 and 3: {command.granted} saved, but only {set(self.stands)} stands")
@@ -116,10 +148,22 @@ class Observer:
         return seen
 
     def _ask(self, flow: Flow, ask: Ask) -> Observer:
-        if not ask.keys >= PROTECTING:
+        language = ask.prompts[0].language
+        aside = next((one for one, prompt in flow.asides[language].items() if prompt == ask.prompts[0]), None)
+        if aside is Aside.NUMBER:
+            if self.party.known or ask.keys:
+                raise Broken("rule 8: a number is asked for that is known")
+        elif aside is Aside.FAREWELL:
+            if not (self.out and self.party.callee):
+                raise Broken("rule 8: sent away who has not opted out, or who called")
+        elif not ask.keys >= PROTECTING:
             raise Broken("rule 2: a key that protects does not act")
-        if "1" in ask.keys:
-            language = ask.prompts[0].language
+        if aside is Aside.OPTED_OUT and not self.out:
+            raise Broken("rule 8: confirmed what is not committed")
+        if aside is Aside.REMEMBERED:
+            if not {purpose.id for purpose in flow.purposes} <= self.party.refused:
+                raise Broken("rule 4: a no is remembered that nobody said")
+        elif "1" in ask.keys:
             if self.informed_in != language:
                 raise Broken("rule 2: a yes is taken before the essential part was heard")
             question = [s for s in flow.steps[language] if isinstance(s, Question) and ask.prompts[0] in _prompts(s)]
@@ -131,9 +175,13 @@ class Observer:
         recording = any(isinstance(command, StartRecording) for command in commands)
         required = any(purpose.required for purpose in flow.purposes)
         consents = {purpose.id for purpose in flow.purposes if purpose.basis is Basis.CONSENT}
-        if release.outcome is Outcome.DIVERTED and (recording or not required):
+        may_leave = required or (self.party.callee and (self.out or (self.failed and flow.gate_required)))
+        if release.outcome is Outcome.DIVERTED and (recording or not may_leave):
             raise Broken("rule 5: a call that may go on unrecorded is diverted, or a diverted one is recorded")
-        if self.failed and (recording or release.outcome is not (Outcome.DIVERTED if required else Outcome.ERROR)):
+        closed = {Outcome.DIVERTED if required or (self.party.callee and flow.gate_required) else Outcome.ERROR}
+        if self.party.callee and self.out:
+            closed.add(Outcome.DIVERTED)
+        if self.failed and (recording or release.outcome not in closed):
             raise Broken(f"rule 7: in doubt the outcome was {release.outcome}")
         if recording and not release.granted:
             raise Broken("rule 1: recorded for no purpose")
@@ -141,6 +189,8 @@ class Observer:
             raise Broken("rule 3: given without a key")
         if consents and self.refused >= consents and release.outcome in {Outcome.GIVEN, Outcome.UNKNOWN}:
             raise Broken("a no was not taken for a no")
+        if self.left and release.outcome is not Outcome.DIVERTED:
+            raise Broken("rule 8: a callee who opted out and heard the goodbye is put through")
 
 
 def _prompts(step: Any) -> tuple[Any, ...]:
@@ -156,8 +206,12 @@ def events(observer: Observer) -> Iterator[Event]:
     half = tuple(Heard(prompt, prompt.length_ms // 2) for prompt in observer.ask.prompts)
     yield from (Answered(Cause.SILENCE, heard=whole), Answered(Cause.SILENCE, heard=half), Answered(Cause.SILENCE))
     yield from (Answered(Cause.HANGUP, heard=half), Answered(Cause.FAILED))
+    if observer.ask.digits:
+        yield from (Answered(Cause.KEY, TYPED), Answered(Cause.KEY))
+        return
     for key in sorted(PROTECTING | {"1", "7"}):
         yield Answered(Cause.KEY, key, 10, half)
+        yield Answered(Cause.KEY, key, 2_000, half)
         yield Answered(Cause.KEY, key, -10, half)
 
 
@@ -173,18 +227,18 @@ def advance(
     return state, observer, commands
 
 
-def begin(gate: ModuleType, flow: Flow) -> tuple[Any, Observer]:
-    state, commands = gate.start(flow)
-    return state, Observer().sees_commands(flow, None, commands)
+def begin(gate: ModuleType, flow: Flow, party: Party = CALLER) -> tuple[Any, Observer]:
+    state, commands = gate.start(flow, party)
+    return state, Observer(party=party).sees_commands(flow, None, commands)
 
 
-def explore(gate: ModuleType, flow: Flow) -> set[Any]:
+def explore(gate: ModuleType, flow: Flow, party: Party = CALLER) -> set[Any]:
     """Breadth first to the last state. Returns the states, for the tests that ask about all of them.
 
     What a state has heard and dropped grows without end and decides nothing, so it does not tell states apart; a test
     shows that it decides nothing.
     """
-    first = begin(gate, flow)
+    first = begin(gate, flow, party)
     queue = deque([first])
     seen = {_key(*first)}
     while queue:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callguard.core.model import Basis, Prompt, Purpose
+from callguard.core.model import Basis, Party, Prompt, Purpose
 from callguard.core.profile import Flow, compile_profile
 
 QUALITY = Purpose("recording.quality", Basis.CONSENT)
@@ -15,7 +15,12 @@ def prompt(language: str, part: str, length_ms: int = 3_000) -> Prompt:
     return Prompt(f"p/{part}", language, "1", f"/prompts/{language}/p-{part}", length_ms, {"wav": "00", "wav16": "01"})
 
 
-def flow(*purposes: Purpose, languages: tuple[str, ...] = ("en", "es")) -> Flow:
+def flow(
+    *purposes: Purpose,
+    languages: tuple[str, ...] = ("en", "es"),
+    agent_first: bool = False,
+    gate_required: bool = False,
+) -> Flow:
     return compile_profile(
         "p",
         purposes,
@@ -23,6 +28,8 @@ def flow(*purposes: Purpose, languages: tuple[str, ...] = ("en", "es")) -> Flow:
         prompt,
         lambda language: (prompt(language, "details-1"), prompt(language, "details-2")),
         200,
+        agent_first=agent_first,
+        gate_required=gate_required,
     )
 
 
@@ -31,6 +38,19 @@ FLOWS = {
     "consent": flow(QUALITY),
     "required": flow(CONTRACT),
     "informed": flow(SECURITY),
-    "two questions": flow(QUALITY, TRAINING),
+    "two questions": flow(QUALITY, TRAINING, languages=("en",)),
     "mixture": flow(CONTRACT, QUALITY, languages=("en",)),
+}
+
+NO_TO_ALL = frozenset({QUALITY.id, TRAINING.id})
+# Whom the gate may have to do with, and the flows in which each makes a difference.
+CALLS = {
+    "consent, callee, gate required": (flow(QUALITY, languages=("en",), gate_required=True), Party(callee=True)),
+    "consent, callee": (flow(QUALITY, languages=("en",)), Party(callee=True)),
+    "required, callee": (flow(CONTRACT, languages=("en",)), Party(callee=True)),
+    "consent, said no before": (FLOWS["consent"], Party(refused=NO_TO_ALL)),
+    "consent, withheld number": (FLOWS["consent"], Party(known=False)),
+    **{f"{name}, caller": (one, Party()) for name, one in FLOWS.items()},
+    "two questions, said no to one before": (FLOWS["two questions"], Party(refused=frozenset({TRAINING.id}))),
+    "two questions, said no to both before": (FLOWS["two questions"], Party(refused=NO_TO_ALL)),
 }

@@ -23,8 +23,9 @@ ACME = {
     "more_at": "acme dot example, slash privacy",
 }
 PROFILES = {
-    "service": ("recording.quality", "consent", False),
-    "orders": ("recording.contract", "contract", True),
+    "service": [("recording.quality", "consent", False)],
+    "orders": [("recording.contract", "contract", True)],
+    "advice": [("recording.quality", "consent", False), ("recording.analysis", "consent", False)],
 }
 
 
@@ -35,7 +36,7 @@ def configure(
     in_asterisk: Path | None = None,
     changes: Mapping[str, str] | None = None,
 ) -> Config:
-    """A configuration with one profile that asks and one that informs; `changes` are to the controller."""
+    """A profile that asks once, one that informs and one that asks twice; `changes` are to the controller."""
     return Config.model_validate(
         {
             "recording": {"folder": {"path_here": folder / "recordings"}},
@@ -46,9 +47,11 @@ def configure(
                 name: {
                     "controller": "acme",
                     "languages": ["en", "es"],
-                    "purposes": [{"id": purpose, "basis": basis, "required": required}],
+                    "purposes": [
+                        {"id": purpose, "basis": basis, "required": required} for purpose, basis, required in purposes
+                    ],
                 }
-                for name, (purpose, basis, required) in PROFILES.items()
+                for name, purposes in PROFILES.items()
             },
         }
     )

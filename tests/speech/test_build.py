@@ -15,6 +15,8 @@ from callguard.errors import InputError, SetupError
 from callguard.speech import sound
 from callguard.speech.build import build
 from callguard.speech.catalogue import Catalogue
+from callguard.speech.plan import Take
+from callguard.speech.render import Rendering, render
 
 from .conftest import Site, configure
 from .test_sound import tone, wav
@@ -55,7 +57,7 @@ def test_the_catalogue_describes_the_files(built: Site) -> None:
     prompts = json.loads((built.prompts / "catalogue.json").read_text(encoding="utf-8"))["prompts"]
     entry = prompts["es/service-essential"]
     assert entry["text"].startswith("Acme Energy. ¿Podemos grabar la llamada para formar al personal?")
-    assert (entry["source"], entry["version"]) == ("espeak-ng", "1")
+    assert (entry["source"], entry["version"]) == ("espeak-ng", "2")
     for extension, described in entry["files"].items():
         data = (built.prompts / f"es/service-essential.{extension}").read_bytes()
         assert described == {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -89,17 +91,45 @@ def test_a_second_build_writes_nothing(site: Site) -> None:
 
 
 def test_only_what_changed_is_made_anew(site: Site) -> None:
-    site.edit("en", "the service is the same", "we serve you alike")
+    site.edit("en", "stop it any time; the service is the same", "stop it; we serve you alike")
     assert site.build() == ESSENTIAL | {"catalogue.json"}
     assert site.catalogue.entry("service", "en", "essential").text.endswith("we serve you alike.")
 
 
+def test_what_changed_beside_the_notice_leaves_the_notice_alone(site: Site) -> None:
+    site.edit("en", "To undo this, press 9.", "Press 9 to undo this.")
+    profiles = ("service", "orders", "advice")
+    files = {f"en/{profile}-optout-done.{extension}" for profile in profiles for extension in sound.RATES}
+    assert site.build() == files | {"catalogue.json"}
+
+
+def test_a_question_of_two_is_made_anew_alone(site: Site) -> None:
+    site.edit("en", "And record you {purpose}?", "And {purpose}?")
+    assert site.build() == {"en/advice-question-2.wav", "en/advice-question-2.wav16", "catalogue.json"}
+
+
+def test_what_sounds_alike_in_many_profiles_is_rendered_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+
+    def counting(take: Take) -> Rendering:
+        rendered.append(f"{take.piece.language} {take.piece.text}")
+        return render(take)
+
+    monkeypatch.setattr("callguard.speech.build.render", counting)
+    config = configure(tmp_path)
+    catalogue = build(config)
+    assert len(rendered) == len(set(rendered)) < len(catalogue.entries) * 2 / 3
+    one, other = (catalogue.prompt(profile, "en", "optout-done") for profile in ("service", "orders"))
+    assert (one.media, one.sha256) == (other.media, other.sha256)
+    assert one.id != other.id
+
+
 def test_a_version_or_a_voice_makes_its_language_anew(site: Site) -> None:
-    site.edit("es", 'version = "1"', 'version = "2"')
+    site.edit("es", 'version = "2"', 'version = "3"')
     written = site.build()
     assert {name for name in written if name.startswith("en/")} == set()
     assert len(written) == len(list(site.prompts.glob("es/*"))) + 1
-    assert site.catalogue.prompt("service", "es", "essential").version == "2"
+    assert site.catalogue.prompt("service", "es", "essential").version == "3"
     before = site.catalogue.prompt("service", "en", "essential").sha256
     site.edit("en", 'name = "gmw/en"', 'name = "gmw/en-us"')
     assert site.build() > ESSENTIAL
@@ -118,7 +148,7 @@ def test_missing_and_altered_files_are_mended(site: Site) -> None:
 
 def test_what_a_running_service_plays_outlives_a_build(site: Site) -> None:
     before = site.catalogue.prompt("service", "en", "essential")
-    site.edit("en", "the service is the same", "we serve you alike")
+    site.edit("en", "stop it any time; the service is the same", "stop it; we serve you alike")
     site.build()
     assert site.catalogue.prompt("service", "en", "essential").media != before.media
     old = Path(f"{before.media}.wav").read_bytes()

@@ -15,6 +15,8 @@ from callguard.speech.catalogue import Catalogue
 
 from .conftest import Site, configure
 
+OPTOUT = ("done", "undone", "number", "failed", "goodbye")
+
 
 def problem_of(config: Config, below: Path) -> str:
     with pytest.raises(InputError) as refused:
@@ -31,7 +33,7 @@ def test_a_prompt_is_what_asterisk_plays(built: Site) -> None:
     assert prompt == Prompt(
         id="service/again-1",
         language="es",
-        version="1",
+        version="2",
         media=str(built.prompts / "played" / hashlib.sha256(data["wav"]).hexdigest()),
         length_ms=(len(data["wav"]) - 44) // 16,
         sha256={extension: hashlib.sha256(content).hexdigest() for extension, content in data.items()},
@@ -45,15 +47,27 @@ def test_media_is_the_path_that_asterisk_sees(built: Site) -> None:
 
 
 def test_details_come_in_order(built: Site) -> None:
-    for profile in ("service", "orders"):
+    for profile in ("service", "orders", "advice"):
         details = built.catalogue.details(profile, "en")
         assert [prompt.id for prompt in details] == [f"{profile}/details-{n}" for n in range(1, len(details) + 1)]
         assert len(details) == 8
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_every_profile_has_what_is_said_beside_the_notice(language: str, built: Site) -> None:
+    for profile in ("service", "orders", "advice"):
+        for part in ("goodbye", *(f"optout-{what}" for what in OPTOUT), "denied", "denied-optout", "denied-number"):
+            prompt = built.catalogue.prompt(profile, language, part)
+            assert (prompt.id, prompt.language) == (f"{profile}/{part}", language)
+    for profile in ("service", "advice"):
+        assert built.catalogue.prompt(profile, language, "remembered").length_ms < 8_000
+    for part in ("question-1", "again-1", "question-2", "again-2"):
+        assert built.catalogue.prompt("advice", language, part).id == f"advice/{part}"
+
+
 def test_what_is_not_there_is_an_input_error(built: Site) -> None:
     for ask in (
-        lambda: built.catalogue.prompt("service", "en", "goodbye"),
+        lambda: built.catalogue.prompt("service", "en", "question-2"),
         lambda: built.catalogue.prompt("nobody", "en", "essential"),
         lambda: built.catalogue.details("service", "fr"),
     ):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from callguard.config import Config
 from callguard.core.model import Basis
+from callguard.speech.build import build
 from callguard.speech.catalogue import Catalogue
 from callguard.speech.lint import lint
 from callguard.speech.notice import Element
-from callguard.speech.texts import Piece, compose, load
+from callguard.speech.texts import Piece, compose, default_folder, load
 
-from .conftest import Site
+from .conftest import Site, configure
 
 
 def pieces_of(site: Site, profile: str, language: str) -> dict[str, Piece]:
@@ -27,15 +31,38 @@ def asking(built: Site) -> dict[str, Piece]:
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-@pytest.mark.parametrize("profile", ["service", "orders"])
+@pytest.mark.parametrize("profile", ["service", "orders", "advice"])
 def test_our_own_texts_have_no_fault(profile: str, language: str, built: Site) -> None:
     pieces = pieces_of(built, profile, language).values()
     basis = built.config.profiles[profile].purposes[0].basis
     assert lint(basis, tuple(pieces), built.catalogue) == []
 
 
-def lasting(built: Site, part: str, length_ms: int) -> Catalogue:
-    key = (f"service/{part}", "en")
+PHRASES = ("recording.quality", "recording.training", "recording.analysis", "marketing.calls")
+
+
+def test_every_purpose_alone_first_and_second_has_no_fault(tmp_path: Path) -> None:
+    asked = [*((purpose,) for purpose in PHRASES), *pairwise((*PHRASES, PHRASES[0]))]
+    settings = configure(tmp_path).model_dump()
+    settings["profiles"] = {
+        f"p{number}": {
+            "controller": "acme",
+            "languages": ["en", "es"],
+            "purposes": [{"id": purpose, "basis": "consent"} for purpose in purposes],
+        }
+        for number, purposes in enumerate(asked)
+    }
+    config = Config.model_validate(settings)
+    catalogue = build(config)
+    for language in ("en", "es"):
+        texts = load(default_folder(), language)
+        for name, profile in config.profiles.items():
+            pieces = compose(name, profile, config.controllers["acme"], texts)
+            assert lint(Basis.CONSENT, pieces, catalogue) == [], (language, profile.purposes)
+
+
+def lasting(built: Site, part: str, length_ms: int, profile: str = "service") -> Catalogue:
+    key = (f"{profile}/{part}", "en")
     changed = built.catalogue.entries[key].model_copy(update={"length_ms": length_ms})
     return replace(built.catalogue, entries={**built.catalogue.entries, key: changed})
 
@@ -54,11 +81,77 @@ def test_a_detail_that_lasts_too_long(built: Site, asking: dict[str, Piece]) -> 
     assert faults == ["details-2: lasts 15.1 s, 15 at most"]
 
 
+@pytest.mark.parametrize(
+    ("part", "limit_s"),
+    [
+        ("remembered", 8),
+        *((f"optout-{what}", 8) for what in ("done", "undone", "number", "failed", "goodbye")),
+        *((part, 5) for part in ("denied", "denied-optout", "denied-number")),
+    ],
+)
+def test_what_is_said_beside_the_notice_lasts_too_long(
+    part: str, limit_s: int, built: Site, asking: dict[str, Piece]
+) -> None:
+    assert lint(Basis.CONSENT, tuple(asking.values()), lasting(built, part, limit_s * 1_000)) == []
+    faults = lint(Basis.CONSENT, tuple(asking.values()), lasting(built, part, limit_s * 1_000 + 100))
+    assert faults == [f"{part}: lasts {limit_s}.1 s, {limit_s} at most"]
+
+
+def test_a_second_question_is_no_part_of_the_short_layer(built: Site) -> None:
+    pieces = pieces_of(built, "advice", "en")
+    assert lint(Basis.CONSENT, tuple(pieces.values()), lasting(built, "question-2", 9_000, "advice")) == []
+    long = replace(pieces["question-2"], text="word " * 16)
+    assert lint(Basis.CONSENT, tuple((pieces | {"question-2": long}).values()), built.catalogue) == [
+        "second question has 16 words, 15 at most"
+    ]
+
+
+@pytest.mark.parametrize("element", [Element.PURPOSE, Element.CHOICE])
+def test_what_a_second_question_leaves_untold(element: Element, built: Site) -> None:
+    pieces = pieces_of(built, "advice", "en")
+    silent = replace(pieces["question-2"], elements=pieces["question-2"].elements - {element})
+    faults = lint(Basis.CONSENT, tuple((pieces | {"question-2": silent}).values()), built.catalogue)
+    assert faults == [f"question-2: {element.value} is not told"]
+
+
+@pytest.mark.parametrize(
+    ("part", "keys", "fault"),
+    [
+        ("remembered", "", "remembered: key 1 is not announced"),
+        ("optout-done", "", "optout-done: key 9 is not announced"),
+        ("optout-done", "19", "optout-done: key 1 is announced and does nothing"),
+        ("optout-goodbye", "1", "optout-goodbye: key 1 is announced and does nothing"),
+        ("optout-number", "9", "optout-number: key 9 is announced and does nothing"),
+        ("denied", "0", "denied: key 0 is announced and does nothing"),
+        ("goodbye", "2", "goodbye: key 2 is announced and does nothing"),
+        ("details-2", "1", "details-2: key 1 is announced and does nothing"),
+        ("again-1", "127", "again-1: key 7 is announced and does nothing"),
+    ],
+)
+def test_announced_keys_work_where_they_are_announced(
+    part: str, keys: str, fault: str, built: Site, asking: dict[str, Piece]
+) -> None:
+    changed = replace(asking[part], keys=frozenset(keys))
+    assert lint(Basis.CONSENT, tuple((asking | {part: changed}).values()), built.catalogue) == [fault]
+
+
+def test_details_that_do_not_tell_how_to_stop_advertising_calls(built: Site, asking: dict[str, Piece]) -> None:
+    silent = {part: replace(piece, elements=piece.elements - {Element.OPTOUT}) for part, piece in asking.items()}
+    assert lint(Basis.CONSENT, tuple(silent.values()), built.catalogue) == ["both layers: optout is not told"]
+
+
+def test_what_is_said_beside_the_notice_tells_nothing_of_it(built: Site, asking: dict[str, Piece]) -> None:
+    silent = {part: replace(piece, elements=piece.elements - {Element.CONTACT}) for part, piece in asking.items()}
+    silent["goodbye"] = replace(silent["goodbye"], elements=frozenset({Element.CONTACT}))
+    assert lint(Basis.CONSENT, tuple(silent.values()), built.catalogue) == ["both layers: contact is not told"]
+
+
 def test_too_many_words_and_keys(built: Site, asking: dict[str, Piece]) -> None:
     long = replace(asking["question-1"], text="word " * 14, keys=frozenset("1234"))
     assert lint(Basis.CONSENT, tuple((asking | {"question-1": long}).values()), built.catalogue) == [
         "essential part and question have 36 words, 35 at most",
         "keys 1, 2, 3, 4 are announced, 3 at most",
+        "question-1: key 4 is announced and does nothing",
     ]
 
 

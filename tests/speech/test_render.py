@@ -45,11 +45,19 @@ def test_words_a_minute_are_what_they_are_set_to() -> None:
     assert seconds(text, Voice(name="gmw/en", words_per_minute=110)) > 1.3 * seconds(text)
 
 
-def test_only_an_essential_part_has_silence_before_it(built: Site) -> None:
-    for part, lead_ms in (("essential", render.LEAD_MS), ("question-1", 0)):
-        samples = sound.read((built.prompts / f"en/service-{part}.wav").read_bytes()).samples
-        voice_begins_ms = (abs(samples) > 0.01).argmax() / 8
-        assert lead_ms <= voice_begins_ms <= lead_ms + 2 * sound.MARGIN_MS + sound.FADE_MS
+@pytest.mark.parametrize("part", ["essential", "remembered", "goodbye", "denied", "denied-optout", "denied-number"])
+def test_what_may_open_a_call_has_silence_before_it(part: str, built: Site) -> None:
+    assert render.LEAD_MS <= voice_begins_ms(built, part) <= render.LEAD_MS + 2 * sound.MARGIN_MS + sound.FADE_MS
+
+
+@pytest.mark.parametrize("part", ["question-1", "again-1", "details-1", "optout-done", "optout-goodbye"])
+def test_what_never_opens_a_call_begins_at_once(part: str, built: Site) -> None:
+    assert voice_begins_ms(built, part) <= 2 * sound.MARGIN_MS + sound.FADE_MS
+
+
+def voice_begins_ms(built: Site, part: str) -> float:
+    samples = sound.read((built.prompts / f"en/service-{part}.wav").read_bytes()).samples
+    return float((abs(samples) > 0.01).argmax() / 8)
 
 
 def test_an_unknown_voice_is_the_texts_fault() -> None:

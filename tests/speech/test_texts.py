@@ -18,6 +18,11 @@ from callguard.speech.texts import Piece, compose, default_folder, load
 from .conftest import ACME, configure
 
 LANGUAGES = ("en", "es")
+BESIDE = [
+    "goodbye",
+    *(f"optout-{what}" for what in ("done", "undone", "number", "failed", "goodbye")),
+    *("denied", "denied-optout", "denied-number"),
+]
 TextsWith = Callable[..., Path]
 
 
@@ -40,9 +45,9 @@ def problem_of(folder: Path, language: str = "en", profile: str = "service", **c
 def test_a_notice_that_asks(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "service", language)
     assert list(pieces)[:3] == ["essential", "question-1", "again-1"]
-    assert all(re.fullmatch(r"details-\d+", part) for part in list(pieces)[3:])
+    assert list(pieces)[3:] == [*(f"details-{n}" for n in range(1, 9)), "remembered", *BESIDE]
     assert pieces["essential"].id == "service/essential"
-    assert (pieces["essential"].language, pieces["essential"].version) == (language, "1")
+    assert (pieces["essential"].language, pieces["essential"].version) == (language, "2")
     assert pieces["essential"].text.startswith("Acme Energy. ")
     assert pieces["question-1"].keys == {"1", "2", "3"}
     assert Element.WITHDRAWAL in pieces["essential"].elements
@@ -51,13 +56,42 @@ def test_a_notice_that_asks(language: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_notice_that_informs_asks_for_no_yes(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "orders", language)
-    assert "again-1" not in pieces
+    assert list(pieces) == ["essential", "question-1", *(f"details-{n}" for n in range(1, 9)), *BESIDE]
     assert pieces["question-1"].keys == {"2", "3"}
     assert ACME["contact"] in pieces["goodbye"].text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("profile", ["service", "orders"])
+def test_a_notice_that_asks_twice_names_each_purpose_in_its_question(language: str, tmp_path: Path) -> None:
+    pieces = pieces_of(configure(tmp_path), "advice", language)
+    questions = ["question-1", "again-1", "question-2", "again-2"]
+    assert list(pieces) == ["essential", *questions, *(f"details-{n}" for n in range(1, 9)), "remembered", *BESIDE]
+    phrases = load(default_folder(), language).purposes
+    first, second = phrases["recording.quality"], phrases["recording.analysis"]
+    for part in questions:
+        asked, other = (first, second) if part.endswith("1") else (second, first)
+        assert asked in pieces[part].text
+        assert other not in pieces[part].text
+        assert {"1", "2"} <= pieces[part].keys <= {"1", "2", "3"}
+    assert first in pieces["details-3"].text
+    assert second in pieces["details-3"].text
+    assert {Element.CONTROLLER, Element.WITHDRAWAL} <= pieces["essential"].elements
+    assert [part for part, piece in pieces.items() if piece.is_short] == ["essential", "question-1"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_opt_outs_and_remembered_refusals_announce_their_keys(language: str, tmp_path: Path) -> None:
+    pieces = pieces_of(configure(tmp_path), "service", language)
+    assert pieces["remembered"].keys == {"1"}
+    assert pieces["optout-done"].keys == {"9"}
+    assert ACME["name"] in pieces["optout-done"].text
+    assert ACME["name"] in pieces["optout-goodbye"].text
+    assert [part for part, piece in pieces.items() if Element.OPTOUT in piece.elements] == ["details-8"]
+    assert pieces["details-8"].keys == {"9"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("profile", ["service", "orders", "advice"])
 def test_everything_that_the_configuration_names_is_said(profile: str, language: str, tmp_path: Path) -> None:
     said = " ".join(piece.text for piece in pieces_of(configure(tmp_path), profile, language).values())
     assert all(value in said for value in ACME.values())
@@ -65,7 +99,7 @@ def test_everything_that_the_configuration_names_is_said(profile: str, language:
 
 
 def test_both_languages_have_the_same_shape(tmp_path: Path) -> None:
-    for profile in ("service", "orders"):
+    for profile in ("service", "orders", "advice"):
         english, spanish = (pieces_of(configure(tmp_path), profile, language) for language in LANGUAGES)
         assert {part: (piece.elements, piece.keys) for part, piece in english.items()} == {
             part: (piece.elements, piece.keys) for part, piece in spanish.items()
@@ -102,6 +136,45 @@ def test_braces_in_the_configuration_are_only_text(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_fault_in_a_file_is_one_clear_line(old: str, new: str, problem: str, texts_with: TextsWith) -> None:
     assert re.fullmatch(problem, problem_of(texts_with(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("And record you {purpose}?", "And the rest?",
+         "consent_to_two.second: element 'purpose' is declared, but {purpose} is not in the text"),
+        ("asks two things", "asks {purpose} and more",
+         "profile advice: essential: {purpose} could mean none or several of its purposes"),
+        ("the time, {purpose_1};", "the time, {purpose};",
+         "profile advice: details-3: {purpose} could mean none or several of its purposes"),
+        ("And record you {purpose}?", "And may we also record you {purpose}?",
+         "profile advice: second question has 16 words, 15 at most"),
+        ("details, 3.", "details, 3; more, 0.", "profile advice: keys 0, 1, 2, 3 are announced, 3 at most"),
+        ('"recording.analysis"', '"recording.analyses"',
+         "purposes: there is no phrase for 'recording.analysis'"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_what_is_asked_twice_is_one_clear_line(
+    old: str, new: str, problem: str, texts_with: TextsWith
+) -> None:
+    assert problem_of(texts_with(old, new), profile="advice") == f"en.toml: {problem}"
+
+
+def test_a_question_of_two_that_does_not_name_its_purpose(texts_with: TextsWith) -> None:
+    folder = texts_with(
+        'And record you {purpose}? Yes, press 1. No, 2, or wait."\nelements = ["purpose", ',
+        'And the rest? Yes, press 1. No, 2, or wait."\nelements = [',
+    )
+    assert problem_of(folder, profile="advice") == (
+        "en.toml: consent_to_two: second: {purpose} is not in the text, and a yes is to one purpose that is named"
+    )
+
+
+def test_two_purposes_are_not_named_where_there_is_one(texts_with: TextsWith) -> None:
+    folder = texts_with("May we record this call? Yes", "May we record {purpose_1}? Yes")
+    assert problem_of(folder) == (
+        "en.toml: profile service: again-1: {purpose_1} could mean none or several of its purposes"
+    )
 
 
 def test_a_yes_on_another_basis_is_refused(texts_with: TextsWith) -> None:

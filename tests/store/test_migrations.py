@@ -9,8 +9,12 @@ from sqlite3 import IntegrityError, connect
 
 import pytest
 
+from callguard.store import Store
 from callguard.store.database import open_to_write, prepare
 from callguard.store.migrations import known, migrate
+from callguard.store.times import from_ms
+
+from .legs import CONTROLLERS
 
 FIRST = """-- A comment; with a semicolon.
 CREATE TABLE songs (title TEXT NOT NULL);
@@ -85,5 +89,24 @@ def test_a_statement_has_its_end(folder: Path) -> None:
         known(folder)
 
 
+async def test_what_the_first_schema_held_is_kept_by_the_second(path: Path) -> None:
+    prepare(path)
+    async with open_to_write(path) as database:
+        await migrate(database, path, known()[:1])
+    with closing(connect(path, isolation_level=None)) as database:
+        database.executescript("""
+            INSERT INTO controllers VALUES ('acme', 'Acme Energy');
+            INSERT INTO subjects VALUES ('s', 'acme', '+390612345678', NULL);
+            INSERT INTO legs VALUES ('l', 'call', 'channel', 'linkedid', 'acme', 's', 'service', 'en', 'inbound', 0, 5,
+                'given', 'recording.quality', 1, 'file', 'mixed', NULL, NULL);
+            INSERT INTO grants VALUES (1, 'l', 's', 'acme', 'recording.quality', 'consent', 'given', 5, NULL, 'key');
+        """)
+    async with Store.open(path, gate="callguard", controllers=CONTROLLERS) as store:
+        (expected,) = await store.expected_recordings()
+        (detail,) = await store.call("call")
+    assert (expected.leg_id, expected.started_at) == ("l", from_ms(5))
+    assert [(grant.purpose, grant.notice_version) for grant in detail.grants] == [("recording.quality", None)]
+
+
 def test_the_package_has_its_migrations() -> None:
-    assert [migration.name for migration in known()] == ["0001_first"]
+    assert [migration.name for migration in known()] == ["0001_first", "0002_both_directions"]

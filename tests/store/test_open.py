@@ -179,6 +179,22 @@ async def test_a_folder_that_may_only_be_read_is_refused(open_folder: Path) -> N
         assert await refusal(path) == f"{path}: cannot be created: Permission denied"
 
 
+async def test_what_root_creates_belongs_to_the_folders_owner(open_folder: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(open_folder, 65534, 65534)
+    async with Store.open(open_folder / "callguard.db", gate=None, controllers=CONTROLLERS):
+        owners = {(file.stat().st_uid, file.stat().st_gid) for file in open_folder.iterdir()}
+    assert owners == {(open_folder.stat().st_uid, open_folder.stat().st_gid)}
+
+
+async def test_a_command_beside_the_service_takes_no_gate(path: Path, store: Store) -> None:
+    async with Store.open(path, gate=None, controllers=CONTROLLERS) as command:
+        await command.save(make_leg(given()))
+    await store.save(make_leg(given()))
+    with changed(path) as database:
+        assert database.execute("SELECT app, epoch FROM gates").fetchall() == [("callguard", 1)]
+
+
 async def test_an_existing_store_can_be_read_beside_the_service(path: Path, store: Store) -> None:
     leg = make_leg(given())
     async with Reader.reading(path) as reader:

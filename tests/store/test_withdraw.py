@@ -65,11 +65,17 @@ async def test_an_objection_alone_is_noted(store: Store, database: Connection) -
     assert counts(database) == {"subjects": 1, "legs": 1, "grants": 1, "evidence": 2, "recordings": 0}
 
 
-async def test_where_nothing_was_given_nothing_is_taken_back(store: Store, database: Connection) -> None:
+async def test_where_nothing_was_given_it_is_noted_once_that_no_is_no(store: Store, database: Connection) -> None:
     leg = make_leg(refused())
     await store.save(leg)
-    before = counts(database)
     assert await store.withdraw(leg.leg_id, LATER, "key") is None
+    (detail,) = await store.call(leg.call_id)
+    assert detail.leg.withdrawn_at == LATER
+    assert [grant.state for grant in detail.grants] == [GrantState.REFUSED]
+    proof = json.loads(detail.evidence[-1].body)
+    assert (proof["kind"], proof["withdrawn"], proof["objected"]) == ("withdrawn", [], [])
+    before = counts(database)
+    assert await store.withdraw(leg.leg_id, LATER + timedelta(seconds=1), "key") is None
     assert counts(database) == before
 
 

@@ -14,11 +14,13 @@ from sqlite3 import Connection
 
 import pytest
 
+from callguard.core.decide import Scope
 from callguard.errors import StoreError
 from callguard.store import Fenced, Store
 from callguard.store.records import LegRecord
 
-from .legs import CONTROLLERS, given, make_leg
+from .legs import CONTROLLERS, QUALITY, given, make_leg
+from .test_decisions import dial
 from .test_recordings import END, kept
 
 ROOT = Path(__file__).parents[2]
@@ -226,6 +228,10 @@ async def test_a_process_that_was_replaced_writes_nothing(path: Path, store: Sto
             store.recording_absent(leg.leg_id, END),
             store.recording_destroyed(leg.leg_id, END, "withdrawn"),
             store.destroy_by(leg.leg_id, END),
+            store.agree(leg.leg_id, END, (QUALITY,), "1", "file"),
+            store.opt_out("acme", "+390612345678", Scope.ALL, END, "key"),
+            store.opt_in("acme", "+390612345678", Scope.ALL, END, "key"),
+            store.decided(dial()),
         ):
             with pytest.raises(Fenced):
                 await attempt

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from callguard.core.profile import Flow
+from callguard.core.profile import Flow, Notice, Step
 from callguard.errors import Disconnected, StoreError
 from callguard.leg import Leg, Subject
 from callguard.store.records import LegRecord
 from callguard.store.store import Store
 from callguard.telephony import ari
 from callguard.telephony import ari_wire as wire
+from callguard.telephony.ari_door import AriDoor, first_lease_ms
 from tests.core.flows import FLOWS
 from tests.telephony.fake_asterisk import CHANNEL, FakeAsterisk, fake_asterisk
 
@@ -47,17 +48,19 @@ async def leg_of(
     store: Store,
     flow: Flow = FLOWS["consent"],
     taken: int = 0,
+    number: str | None = None,
     recorded: Callable[[Subject], None] | None = None,
 ) -> AsyncIterator[Leg]:
     """A leg that hears what the peer says to its channel, as the service would feed it."""
     async with ari.connected(fake.url, "callguard", "secret", "callguard") as client:
-        subject = Subject(LEG, CALL, CHANNEL, "pbx-1.0", "acme", None, fake.clock_ms, "mixed")
-        leg = Leg(client, store, flow, replace(subject, taken=taken), recorded or (lambda _: None))
+        subject = Subject(LEG, CALL, CHANNEL, "pbx-1.0", "acme", "inbound", number, "ES", fake.clock_ms, "mixed", taken)
+        door = AriDoor(client, CHANNEL, fake.clock_ms, first_lease_ms(flow), taken, callee=False)
+        leg = Leg(door, store, flow, subject, recorded or (lambda _: None))
 
         async def pump() -> None:
             async for event in client:
                 if not isinstance(event, wire.CallBroadcast) and event.channel == CHANNEL:
-                    leg.hear(event)
+                    door.hear(event)
 
         pumping = asyncio.create_task(pump())
         try:
@@ -137,7 +140,7 @@ async def test_a_prompt_cut_short_is_not_heard(fake: FakeAsterisk, store: Store)
 async def test_a_prompt_that_never_ends_closes(
     fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callguard.leg.PLAYBACK_MARGIN_MS", -2_900)
+    monkeypatch.setattr("callguard.telephony.ari_door.PLAYBACK_MARGIN_MS", -2_900)
     fake.endless = True
     async with leg_of(fake, store) as leg:
         await leg.run()
@@ -177,6 +180,49 @@ async def test_a_stray_star_costs_a_yes_its_effect_and_never_a_no(
     assert fake.result() == closed(outcome)
 
 
+async def test_nine_opts_out_and_nine_again_opts_in(fake: FakeAsterisk, store: Store) -> None:
+    number = "+34600000001"
+    fake.keys["p-question-1"], fake.keys["p-optout-done"] = "9", "9"
+    async with leg_of(fake, store, number=number) as leg:
+        await leg.run()
+    assert fake.result() == closed("unknown")
+    assert await store.opt_outs("acme", number, datetime.now(UTC)) == ()
+    fake.keys["p-question-1"] = "9"
+    fake.orders.clear()
+    async with leg_of(fake, store, number=number) as leg:
+        await leg.run()
+    (opt_out,) = await store.opt_outs("acme", number, datetime.now(UTC))
+    assert (opt_out.scope, opt_out.source) == ("marketing", "key")
+
+
+async def test_a_withheld_number_is_typed_and_so_marked(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"], fake.keys["p-optout-number"] = "9", "600000001#"
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    (opt_out,) = await store.opt_outs("acme", "+34600000001", datetime.now(UTC))
+    assert opt_out.source == "typed_unverified"
+
+
+async def test_a_no_is_remembered_for_the_number_until_the_notice_changes(fake: FakeAsterisk, store: Store) -> None:
+    fake.keys["p-question-1"] = "2"
+    async with leg_of(fake, store, number="+34600000001") as leg:
+        await leg.run()
+    for version, first in (("1", "p-remembered"), ("2", "p-essential")):
+        again = replace(FLOWS["consent"], steps=_of_version(FLOWS["consent"], version))
+        fake.orders.clear()
+        async with leg_of(fake, store, again, number="+34600000001") as leg:
+            await leg.run()
+        played = [query["media"] for _, uri, query in fake.orders if "/play/" in uri]
+        assert played[0].endswith(first)
+
+
+def _of_version(flow: Flow, version: str) -> dict[str, tuple[Step, ...]]:
+    def dated(step: Step) -> Step:
+        return replace(step, essential=replace(step.essential, version=version)) if isinstance(step, Notice) else step
+
+    return {language: tuple(map(dated, steps)) for language, steps in flow.steps.items()}
+
+
 async def test_a_store_that_fails_closes(fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fails(record: LegRecord) -> None:
         raise StoreError("the disk is full")
@@ -205,7 +251,7 @@ async def test_after_the_lease_nothing_is_saved_as_given_and_nothing_is_ordered(
     """As a process that was stopped and goes on: what it wakes up with is not its own any more."""
     fake.keys["p-question-1"] = "1"
     async with leg_of(fake, store) as leg:
-        monkeypatch.setattr(leg, "_lease_is_over", lambda: True)
+        monkeypatch.setattr(leg._door, "expired", lambda: True)
         await leg.run()
     assert fake.result() is None
     committed = await store.outcome(CHANNEL, "pbx-1.0")
@@ -270,8 +316,8 @@ async def test_a_call_that_was_left_twice_is_not_asked_a_third_time(fake: FakeAs
 
 async def test_the_next_process_counts_itself_on_the_channel(fake: FakeAsterisk, store: Store) -> None:
     fake.keys["p-question-1"] = "1"
-    async with leg_of(fake, store) as leg:
-        await leg.resume()
+    async with leg_of(fake, store, taken=1) as leg:
+        await leg.run()
     leases = [query["extension"] for _, uri, query in fake.orders if query.get("extension", "").startswith("lease")]
     assert leases
     assert {lease.split("-", 2)[2] for lease in leases} == {"1-callguard"}

@@ -8,5 +8,6 @@ RETURNING epoch;
 SELECT epoch FROM gates WHERE app = :app;
 
 -- name: set_controller(controller, name)!
+-- Each command says it: where the name is the same, nothing is written.
 INSERT INTO controllers (controller, name) VALUES (:controller, :name)
-ON CONFLICT (controller) DO UPDATE SET name = excluded.name;
+ON CONFLICT (controller) DO UPDATE SET name = excluded.name WHERE controllers.name <> excluded.name;

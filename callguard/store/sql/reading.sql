@@ -19,18 +19,18 @@ FROM legs ORDER BY started_at DESC, leg_id DESC LIMIT :limit;
 -- name: open_recordings(leg_id)
 -- One row for each purpose given; of all legs where leg_id is NULL.
 SELECT
-    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.saved_at, l.withdrawn_at, l.recording_ended_at,
-    g.purpose, g.basis
+    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
+    COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis
 FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
 WHERE l.recording = 1 AND l.recording_ended_at IS NULL
     AND (CAST(:leg_id AS TEXT) IS NULL OR l.leg_id = :leg_id)
-ORDER BY l.saved_at, l.leg_id, g.grant_id;
+ORDER BY COALESCE(l.agreed_at, l.saved_at), l.leg_id, g.grant_id;
 
 -- name: standing_recording(leg_id)
 -- As open_recordings, also where the end is known and the file is kept.
 SELECT
-    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.saved_at, l.withdrawn_at, l.recording_ended_at,
-    g.purpose, g.basis
+    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
+    COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis
 FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
 WHERE l.leg_id = :leg_id AND l.recording = 1 AND (
     l.recording_ended_at IS NULL
@@ -64,7 +64,7 @@ LEFT JOIN recording_files AS f ON f.leg_id = r.leg_id
 ORDER BY r.ended_at DESC, r.leg_id DESC, f.name;
 
 -- name: grants_of_call(call_id)
-SELECT g.leg_id, g.purpose, g.basis, g.state, g.valid_from, g.valid_until, g.reason
+SELECT g.leg_id, g.purpose, g.basis, g.state, g.valid_from, g.valid_until, g.reason, g.notice_version
 FROM grants AS g JOIN legs AS l ON l.leg_id = g.leg_id
 WHERE l.call_id = :call_id ORDER BY g.grant_id;
 
@@ -72,3 +72,8 @@ WHERE l.call_id = :call_id ORDER BY g.grant_id;
 SELECT e.leg_id, e.kind, e.at, e.body
 FROM evidence AS e JOIN legs AS l ON l.leg_id = e.leg_id
 WHERE l.call_id = :call_id ORDER BY e.evidence_id;
+
+-- name: subject_of_leg(leg_id)^
+SELECT l.controller, l.profile, s.number
+FROM legs AS l JOIN subjects AS s ON s.subject_id = l.subject_id
+WHERE l.leg_id = :leg_id;

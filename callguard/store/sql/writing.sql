@@ -17,8 +17,8 @@ INSERT INTO legs (
 );
 
 -- name: add_grant*!
-INSERT INTO grants (leg_id, subject_id, controller, purpose, basis, state, valid_from, reason)
-SELECT leg_id, subject_id, controller, :purpose, :basis, :state, :valid_from, :reason
+INSERT INTO grants (leg_id, subject_id, controller, purpose, basis, state, valid_from, reason, notice_version)
+SELECT leg_id, subject_id, controller, :purpose, :basis, :state, :valid_from, :reason, :notice_version
 FROM legs WHERE leg_id = :leg_id;
 
 -- name: add_evidence*!
@@ -32,6 +32,14 @@ WHERE leg_id = :leg_id AND state = 'given' AND NOT EXISTS (
     WHERE later.leg_id = g.leg_id AND later.purpose = g.purpose AND later.grant_id > g.grant_id
 )
 ORDER BY grant_id;
+
+-- name: leg_purposes(leg_id)
+-- All that the leg was asked for, whatever became of it.
+SELECT DISTINCT purpose FROM grants WHERE leg_id = :leg_id;
+
+-- name: start_recording(leg_id, at, outcome, granted, file)!
+UPDATE legs SET recording = 1, agreed_at = :at, outcome = :outcome, granted = :granted, file = :file
+WHERE leg_id = :leg_id;
 
 -- name: mark_withdrawn(leg_id, at)!
 UPDATE legs SET withdrawn_at = :at WHERE leg_id = :leg_id;

@@ -1,0 +1,133 @@
+"""After the gate: what the subject presses and what the dialplan tells while the call lasts, and what follows from it.
+
+What fails now is tried again: an ended recording is still expected, and a mark of Asterisk's stays until it is heeded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from callguard.config import Config
+from callguard.core.decide import Scope
+from callguard.core.model import Basis
+from callguard.core.profile import Flow
+from callguard.errors import Refused, StoreError
+from callguard.store import Store
+from callguard.telephony.ami import PRESSED, KeyPressed, Notice, Session, Told
+from callguard.telephony.holds import Holds
+from callguard.telephony.recording import Recordings
+from callguard.telephony.withdrawal import Withdrawals, withdraws
+
+log = structlog.get_logger()
+
+# Between leaving the gate and MixMonitor lie a few ms of dialplan.
+STOP_TRIES, STOP_AGAIN_S = 3, 0.05
+# A consent given in the call starts a recording now or not at all: who was stopped and goes on does not act on it.
+# Asterisk's time comes in whole seconds, from a clock that may be another host's.
+FRESH = timedelta(seconds=3)
+
+
+class After:
+    """Heeds one manager session at a time."""
+
+    def __init__(
+        self,
+        config: Config,
+        flows: Mapping[str, Flow],
+        store: Store,
+        recordings: Recordings,
+        withdrawals: Withdrawals,
+        holds: Holds,
+    ) -> None:
+        self._recording = config.recording
+        self._flows = flows
+        self._store = store
+        self._recordings = recordings
+        self._withdrawals = withdrawals
+        self._holds = holds
+
+    async def catch_up(self, session: Session) -> None:
+        """What happened while nobody listened.
+
+        Raises:
+            Disconnected: the session is over.
+            StoreError: the store cannot be read.
+        """
+        for expected in await self._store.expected_recordings():
+            self._withdrawals.follow(expected.channel, expected.leg_id)
+            if expected.withdrawn_at is not None:
+                continue
+            try:
+                pressed = await session.variable(expected.channel, PRESSED)
+            except Refused:  # the call is over
+                continue
+            if withdraws(pressed):
+                await self._withdraw(session, expected.channel, expected.leg_id)
+        for mark in await session.marks():
+            await self._heed(session, mark)
+
+    async def listen(self, session: Session) -> None:
+        """Heed what comes until the session is over. Raises: Disconnected."""
+        async for told in session:
+            if isinstance(told, KeyPressed):
+                self._holds.told(told)
+                leg_id = self._withdrawals.pressed(told)
+                if leg_id is not None:
+                    await self._withdraw(session, told.name, leg_id)
+            else:
+                await self._heed(session, told)
+
+    async def _withdraw(self, session: Session, channel: str, leg_id: str) -> None:
+        for _ in range(STOP_TRIES):
+            try:
+                await session.stop_recording(channel)
+                break
+            except Refused:  # the dialplan has stopped it already, or is just about to start it
+                await asyncio.sleep(STOP_AGAIN_S)
+        await self._heed(session, Notice(Told.WITHDRAWN, leg_id, datetime.now(UTC)))
+
+    async def _heed(self, session: Session, notice: Notice) -> None:
+        at = notice.at or datetime.now(UTC)
+        try:
+            match notice.told:
+                case Told.ENDED:
+                    await self._recordings.ended(notice.leg_id)
+                case Told.WITHDRAWN:
+                    await self._recordings.withdrawn(notice.leg_id, at, before=notice.before)
+                case Told.AGREED:
+                    await self._agreed(session, notice, at)
+                case Told.OPTED_OUT:
+                    await self._opted_out(notice, at)
+            if notice.marked and await self._recordings.knows(notice.leg_id):
+                await session.forget(notice.told, notice.leg_id)
+        except (StoreError, OSError) as error:
+            log.error("what happened in a call is not saved yet, trying again", leg=notice.leg_id, problem=str(error))
+
+    async def _agreed(self, session: Session, notice: Notice, at: datetime) -> None:
+        """Rule 1 in the call: committed first, recorded then; and only what is asked of a person who is called."""
+        if abs(datetime.now(UTC) - at) > FRESH:
+            log.error("a consent came too late to act on: do the clocks differ?", leg=notice.leg_id)
+            return
+        subject = await self._store.subject_of_leg(notice.leg_id)
+        flow = None if subject is None else self._flows.get(subject.profile)
+        if flow is None or not flow.agent_first:
+            return
+        consents = tuple(purpose for purpose in flow.purposes if purpose.basis is Basis.CONSENT)
+        if not await self._store.agree(notice.leg_id, at, consents, "1", notice.leg_id):
+            return
+        file = f"{self._recording.folder.in_asterisk}/{notice.leg_id}"
+        try:
+            await session.start_recording(notice.channel, file, two=self._recording.files == "two")
+            log.info("recording begins: agreed in the call", leg=notice.leg_id)
+        except Refused as error:
+            log.warning("agreed, and not recorded", leg=notice.leg_id, problem=str(error))
+            await self._store.recording_absent(notice.leg_id, datetime.now(UTC))
+
+    async def _opted_out(self, notice: Notice, at: datetime) -> None:
+        subject = await self._store.subject_of_leg(notice.leg_id)
+        if subject is not None and subject.number is not None:
+            await self._store.opt_out(subject.controller, subject.number, Scope.MARKETING, at, "key")

@@ -1,0 +1,154 @@
+"""What several commands ask for, and what is meant by what was typed.
+
+Numbers are never repeated in an error: what is typed here ends up in logs of shells and of systemd.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from callguard import config
+from callguard.errors import InputError
+from callguard.numbers import REGIONS, to_e164
+
+DEFAULT_CONFIG = Path("/etc/callguard/callguard.toml")
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DENIED = 1, 2, 3
+STDIN = "-"
+# More than any number with its separators; the rest of the line is not waited for.
+LONGEST_NUMBER = 100
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", envvar="CALLGUARD_CONFIG", help="The configuration to use.")
+]
+# A list, so that a number typed with spaces and without quotes is one number, and no usage error that repeats it.
+NumberArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NUMBER",
+        help="The phone number. Others on this machine can see it on a command line: write - to have it read from "
+        "standard input instead.",
+        show_default=False,
+    ),
+]
+ControllerOption = Annotated[
+    str | None, typer.Option(help="For whom calls are made; needed where the configuration has more than one.")
+]
+PurposeOption = Annotated[str | None, typer.Option(help="A purpose, such as recording.quality.")]
+CampaignOption = Annotated[str | None, typer.Option(help="A campaign, as a profile names it.")]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="XX",
+        help="The country that a number in national format belongs to, such as ES; by default the profiles', where "
+        "they have one.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def number_from(words: list[str], region: str | None) -> str | None:
+    """The number in E.164, or None where what was typed (or read from standard input) is none."""
+    written = " ".join(words)
+    if written == STDIN:
+        written = sys.stdin.buffer.readline(LONGEST_NUMBER).decode("ascii", "replace").strip()
+    return to_e164(written, region)
+
+
+def a_number(words: list[str], region: str | None) -> str:
+    """The number in E.164.
+
+    Raises:
+        InputError: it is none.
+    """
+    number = number_from(words, region)
+    if number is None:
+        raise InputError(
+            "this is no phone number" if region else "this is no international phone number; for others, say --region",
+            field="NUMBER",
+        )
+    return number
+
+
+def region_for(settings: config.Config, given: str | None) -> str | None:
+    """The region of numbers in national format: the one given, or the one that all profiles have.
+
+    Raises:
+        InputError: there is no such region.
+    """
+    if given is None:
+        of_profiles = {profile.region for profile in settings.profiles.values()}
+        return of_profiles.pop() if len(of_profiles) == 1 else None
+    if given.upper() not in REGIONS:
+        raise InputError("is no country's code of two letters (ISO 3166-1), such as ES", field="--region")
+    return given.upper()
+
+
+def one_of(names: Collection[str], given: str | None, field: str) -> str:
+    """The one that is meant: the given one, or the only one.
+
+    Raises:
+        InputError: there is no such one, or none was given and there are several.
+    """
+    there_are = f"there are: {', '.join(sorted(names))}"
+    if given is None:
+        if len(names) == 1:
+            return next(iter(names))
+        raise InputError(f"say which; {there_are}", field=field)
+    if given not in names:
+        raise InputError(f"is not in the configuration; {there_are}", field=field)
+    return given
+
+
+def purpose_id(given: str | None) -> str | None:
+    """A purpose's id.
+
+    Raises:
+        InputError: no profile could have such a purpose.
+    """
+    return _checked(TypeAdapter(config.PurposeId), given, "--purpose")
+
+
+def campaign_name(given: str | None) -> str | None:
+    """A campaign's name.
+
+    Raises:
+        InputError: no profile could have such a campaign.
+    """
+    return _checked(TypeAdapter(config.Name), given, "--campaign")
+
+
+def moment(given: str | None, field: str) -> datetime:
+    """A time in ISO 8601, aware; without an offset it is this machine's, and none given is now.
+
+    Raises:
+        InputError: it is not one.
+    """
+    if given is None:
+        return datetime.now().astimezone()
+    try:
+        return aware(datetime.fromisoformat(given))
+    except (ValueError, OverflowError) as error:
+        raise InputError("a time such as 2027-01-31T09:30 or 2027-01-31T09:30+01:00 is needed", field=field) from error
+
+
+def aware(moment: datetime) -> datetime:
+    """With this machine's time zone, unless it has one.
+
+    Raises:
+        OverflowError: no calendar has this moment in this time zone.
+    """
+    return moment if moment.tzinfo else moment.astimezone()
+
+
+def _checked(pattern: TypeAdapter[str], given: str | None, field: str) -> str | None:
+    try:
+        return None if given is None else pattern.validate_python(given)
+    except ValidationError as error:
+        raise InputError("a name of small letters, digits and underscores is needed", field=field) from error

@@ -1,0 +1,227 @@
+"""``callguard optout``: who does not want to be called."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from callguard import config
+from callguard.cli.options import (
+    DEFAULT_CONFIG,
+    CampaignOption,
+    ConfigOption,
+    ControllerOption,
+    JsonOption,
+    NumberArgument,
+    PurposeOption,
+    RegionOption,
+    a_number,
+    aware,
+    campaign_name,
+    one_of,
+    purpose_id,
+    region_for,
+)
+from callguard.core.decide import Scope
+from callguard.errors import InputError
+
+if TYPE_CHECKING:
+    from callguard.store.records import StoredOptOut
+    from callguard.store.store import Store
+
+LONGEST_REASON = 200
+# The plus sign and 15 digits (ITU-T E.164).
+E164_LENGTH = 16
+
+app = typer.Typer(help="Who does not want to be called.", no_args_is_help=True)
+
+ScopeOption = Annotated[
+    Scope,
+    typer.Option(
+        help="What the person does not want: any call, marketing calls, calls for one --purpose, or of one --campaign."
+    ),
+]
+
+
+@app.command("add")
+def add(
+    words: NumberArgument,
+    controller: ControllerOption = None,
+    scope: ScopeOption = Scope.MARKETING,
+    purpose: PurposeOption = None,
+    campaign: CampaignOption = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, in your own words.")] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The last day, such as 2027-01-31; without it, for good.")
+    ] = None,
+    region: RegionOption = None,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Keep that a person does not want to be called; the next dial sees it."""
+    settings = config.load(path)
+    for_whom = one_of(settings.controllers, controller, "--controller")
+    _fits(scope, purpose, campaign)
+    if reason is not None and not (reason.isprintable() and len(reason) <= LONGEST_REASON):
+        raise InputError(f"one line of at most {LONGEST_REASON} characters is needed", field="--reason")
+    now = datetime.now(UTC)
+    end = _end_of(until, now)
+    number = a_number(words, region_for(settings, region))
+
+    async def write(store: Store) -> bool:
+        return await store.opt_out(
+            for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign, reason=reason, until=end
+        )
+
+    added = _write(settings, write)
+    typer.echo(f"{'Kept' if added else 'Kept already'}: opted out of {_words(scope, purpose, campaign)} for {for_whom}")
+
+
+@app.command("remove")
+def remove(
+    words: NumberArgument,
+    controller: ControllerOption = None,
+    scope: ScopeOption = Scope.MARKETING,
+    purpose: PurposeOption = None,
+    campaign: CampaignOption = None,
+    region: RegionOption = None,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """End a person's opt-outs of exactly one scope; that they were stays known."""
+    settings = config.load(path)
+    for_whom = one_of(settings.controllers, controller, "--controller")
+    _fits(scope, purpose, campaign)
+    number = a_number(words, region_for(settings, region))
+
+    async def write(store: Store) -> bool:
+        return await store.opt_in(
+            for_whom, number, scope, datetime.now(UTC), "command", purpose=purpose, campaign=campaign
+        )
+
+    said = "Ended: opt-out of" if _write(settings, write) else "Nothing to end: not opted out of exactly"
+    typer.echo(f"{said} {_words(scope, purpose, campaign)} for {for_whom}")
+
+
+@app.command("list")
+def list_(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NUMBER", help="Only this number's; - reads it from standard input.", show_default=False
+        ),
+    ] = None,
+    controller: Annotated[str | None, typer.Option(help="Only this controller's.")] = None,
+    region: RegionOption = None,
+    print_json: JsonOption = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show the opt-outs in force, newest first."""
+    from callguard.store.reader import Reader
+
+    settings = config.load(path)
+    for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
+    national = region_for(settings, region)
+    number = a_number(words, national) if words else None
+
+    async def read() -> tuple[StoredOptOut, ...]:
+        async with Reader.reading(settings.store.path) as reader:
+            return await reader.opt_outs(for_whom, number, datetime.now(UTC))
+
+    found = asyncio.run(read())
+    if print_json:
+        typer.echo(json.dumps([as_json(one) for one in found], indent=2, ensure_ascii=False))
+    else:
+        show(found)
+
+
+def show(opt_outs: tuple[StoredOptOut, ...]) -> None:
+    """Print opt-outs as a table."""
+    if not opt_outs:
+        typer.echo("No opt-outs")
+        return
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for heading in ("Controller", "Number", "Opted out of", "Since", "Last day", "How and why"):
+        # A terminal too narrow for the words is not too narrow for a number: half of one would be another's.
+        table.add_column(heading, min_width=E164_LENGTH if heading == "Number" else None, overflow="fold")
+    for one in opt_outs:
+        table.add_row(
+            one.controller,
+            one.number,
+            _words(one.scope, one.purpose, one.campaign),
+            _day(one.since),
+            # Its end is no longer part of it.
+            _day(one.until - timedelta(milliseconds=1)) if one.until else "",
+            # Text, for brackets are markup in a plain string.
+            Text(f"{one.source}: {one.reason}" if one.reason else one.source),
+        )
+    Console().print(table)
+
+
+def as_json(one: StoredOptOut) -> dict[str, str | None]:
+    """An opt-out as JSON names it."""
+    return {
+        "controller": one.controller,
+        "number": one.number,
+        "scope": one.scope,
+        "purpose": one.purpose,
+        "campaign": one.campaign,
+        "source": one.source,
+        "reason": one.reason,
+        "since": one.since.isoformat(),
+        "until": one.until.isoformat() if one.until else None,
+    }
+
+
+def _write(settings: config.Config, change: Callable[[Store], Awaitable[bool]]) -> bool:
+    from callguard.store.store import Store
+
+    async def write() -> bool:
+        controllers = {name: controller.name for name, controller in settings.controllers.items()}
+        # No gate: the service goes on writing beside this command.
+        async with Store.open(settings.store.path, gate=None, controllers=controllers) as store:
+            return await change(store)
+
+    return asyncio.run(write())
+
+
+def _fits(scope: Scope, purpose: str | None, campaign: str | None) -> None:
+    """Refuse a purpose or a campaign that the scope is not about, and a scope without what it is about."""
+    for name, given, its_scope in (
+        ("--purpose", purpose_id(purpose), Scope.PURPOSE),
+        ("--campaign", campaign_name(campaign), Scope.CAMPAIGN),
+    ):
+        if (given is not None) != (scope is its_scope):
+            raise InputError(f"goes with --scope {its_scope}, which needs it", field=name)
+
+
+def _end_of(day: str | None, now: datetime) -> datetime | None:
+    """The end of a day in this machine's time zone."""
+    if day is None:
+        return None
+    try:
+        end = aware(datetime.combine(date.fromisoformat(day) + timedelta(days=1), time()))
+    except (ValueError, OverflowError) as error:
+        raise InputError("a day such as 2027-01-31 is needed", field="--until") from error
+    if end <= now:
+        raise InputError("is past already", field="--until")
+    return end
+
+
+def _words(scope: Scope, purpose: str | None, campaign: str | None) -> str:
+    return {
+        Scope.ALL: "all calls",
+        Scope.MARKETING: "marketing",
+        Scope.PURPOSE: f"purpose {purpose}",
+        Scope.CAMPAIGN: f"campaign {campaign}",
+    }[scope]
+
+
+def _day(moment: datetime) -> str:
+    return moment.astimezone().date().isoformat()

@@ -1,0 +1,141 @@
+"""The dial decision: may this number be called now, for this? A plain function of facts and rules.
+
+Each rule denies or is silent; a call is allowed where every rule is silent. Emergency calls never get here: the
+dialplan puts them through before anything is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+from typing import Literal, TypeAlias
+
+ALLOWED = "dial.allowed"
+
+Calls: TypeAlias = Literal["service", "marketing"]
+
+# A rule's id travels in a dialplan extension, where other characters mean something.
+_RULE_ID = re.compile(r"[a-z0-9.]{1,30}")
+
+
+class Scope(StrEnum):
+    """What a subject has opted out of."""
+
+    ALL = "all"
+    MARKETING = "marketing"
+    PURPOSE = "purpose"
+    CAMPAIGN = "campaign"
+
+
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """A subject's wish not to be called by a controller.
+
+    Attributes:
+        purpose: the one that scope PURPOSE is about; None for the others.
+        campaign: the one that scope CAMPAIGN is about; None for the others.
+        since: aware, as `until`, which is None where no end is set and is no longer part of it.
+        source: how it came.
+    """
+
+    scope: Scope
+    purpose: str | None
+    campaign: str | None
+    since: datetime
+    until: datetime | None
+    source: str
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it is in force at that moment."""
+        return self.since <= at and (self.until is None or at < self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known when somebody is about to be called.
+
+    Attributes:
+        number: E.164, or None where what was dialled is no number.
+        calls: what the profile's calls are for.
+        purpose: the purpose of this call, where it has one.
+        campaign: the campaign it belongs to, where it belongs to one.
+        at: when it would be made, aware.
+        opt_outs: this number's, for the controller on whose behalf it is called, and nobody else's.
+    """
+
+    number: str | None
+    calls: Calls
+    purpose: str | None
+    campaign: str | None
+    at: datetime
+    opt_outs: tuple[OptOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One reason for which a call is denied.
+
+    Raises:
+        ValueError: the id could not travel in a dialplan extension.
+    """
+
+    id: str
+    denies: Callable[[Facts], bool]
+
+    def __post_init__(self) -> None:
+        if not _RULE_ID.fullmatch(self.id):
+            raise ValueError(f"the rule id {self.id!r} is not 1 to 30 of a-z, 0-9 and dots")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a call may be made, and the ids of the rules that deny it, the deciding one first.
+
+    Raises:
+        ValueError: a call is denied without a rule, or allowed in spite of one.
+    """
+
+    allow: bool
+    rules: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.allow == bool(self.rules):
+            raise ValueError("a call is denied by a rule, and allowed without one")
+
+    @property
+    def rule(self) -> str:
+        """The deciding rule's id; `ALLOWED` where none denies."""
+        return self.rules[0] if self.rules else ALLOWED
+
+
+def _opted_out(scope: Scope, facts: Facts) -> bool:
+    return any(one.scope is scope and _concerns(one, facts) and one.holds(facts.at) for one in facts.opt_outs)
+
+
+def _concerns(opt_out: OptOut, facts: Facts) -> bool:
+    match opt_out.scope:
+        case Scope.ALL:
+            return True
+        case Scope.MARKETING:
+            return facts.calls == "marketing"
+        case Scope.PURPOSE:
+            return opt_out.purpose == facts.purpose
+        case Scope.CAMPAIGN:
+            return opt_out.campaign == facts.campaign
+
+
+RULES = (
+    Rule("number.invalid", lambda facts: facts.number is None),
+    *(Rule(f"optout.{scope}", partial(_opted_out, scope)) for scope in Scope),
+)
+"""In the order in which they are named; any one of them denies."""
+
+
+def decide(facts: Facts, rules: tuple[Rule, ...] = RULES) -> Decision:
+    """Deny if any rule denies."""
+    denying = tuple(rule.id for rule in rules if rule.denies(facts))
+    return Decision(not denying, denying)

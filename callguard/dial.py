@@ -1,0 +1,51 @@
+"""Before a number is dialled: the facts from the store, the decision from the core, both on disk before the answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import structlog
+import uuid_utils
+
+from callguard.config import Config, Profile
+from callguard.core.decide import Decision, Facts, decide
+from callguard.errors import StoreError
+from callguard.numbers import to_e164
+from callguard.store import Store
+from callguard.store.records import DialRecord
+
+log = structlog.get_logger()
+
+NO_PROFILE = "profile.unknown"
+FAILED = "gate.failed"
+
+
+class Dial:
+    """Decides for the profiles of a configuration. Whatever goes wrong, the answer is no."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self._config = config
+        self._store = store
+
+    async def decide(self, profile: str, written: str) -> Decision:
+        """Whether the number, as it is about to be dialled, may be called now for this profile."""
+        settings = self._config.profiles.get(profile)
+        if settings is None:
+            log.error("a dial names no profile of the configuration and is denied", profile=profile[:40])
+            return Decision(allow=False, rules=(NO_PROFILE,))
+        call_id = str(uuid_utils.uuid7())
+        try:
+            facts = await self._facts(settings, written)
+            decision = decide(facts)
+            await self._store.decided(DialRecord.of(call_id, settings.controller, profile, facts, decision))
+        except StoreError as error:
+            log.error("a dial is denied: what the store knows cannot be asked", call=call_id, problem=str(error))
+            return Decision(allow=False, rules=(FAILED,))
+        log.info("dial decided", call=call_id, allow=decision.allow, rule=decision.rule)
+        return decision
+
+    async def _facts(self, settings: Profile, written: str) -> Facts:
+        now = datetime.now(UTC)
+        number = to_e164(written, settings.region)
+        opt_outs = () if number is None else await self._store.opt_outs(settings.controller, number, now)
+        return Facts(number, settings.calls, None, settings.campaign, now, opt_outs)

@@ -1,0 +1,63 @@
+-- name: subject_of(controller, number)^
+SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number;
+
+-- name: add_subject_evidence(controller, subject_id, kind, at, body)!
+INSERT INTO subject_evidence (controller, subject_id, kind, at, body)
+VALUES (:controller, :subject_id, :kind, :at, :body);
+
+-- name: add_opt_out(opt_out_id, controller, subject_id, scope, purpose, campaign, source, reason, since, until)!
+INSERT INTO opt_outs (opt_out_id, controller, subject_id, scope, purpose, campaign, source, reason, since, until)
+VALUES (:opt_out_id, :controller, :subject_id, :scope, :purpose, :campaign, :source, :reason, :since, :until);
+
+-- name: same_opt_outs(subject_id, scope, purpose, campaign, at)
+-- The active ones of exactly this scope.
+SELECT opt_out_id, source, until FROM opt_outs
+WHERE subject_id = :subject_id AND scope = :scope
+    AND COALESCE(purpose, '') = COALESCE(:purpose, '') AND COALESCE(campaign, '') = COALESCE(:campaign, '')
+    AND since <= :at AND (until IS NULL OR until > :at)
+ORDER BY opt_out_id;
+
+-- name: end_opt_out(opt_out_id, at)!
+UPDATE opt_outs SET until = :at WHERE opt_out_id = :opt_out_id;
+
+-- name: opt_outs_of_number(controller, number, at)
+-- Asked before every dial, so each table is entered by an index.
+SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
+FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
+WHERE s.controller = :controller AND s.number = :number
+    AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
+ORDER BY o.since DESC, o.opt_out_id DESC;
+
+-- name: opt_outs_listed(controller, number, at)
+-- Of all controllers where controller is NULL, of all numbers where number is NULL.
+SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
+FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id
+WHERE (CAST(:controller AS TEXT) IS NULL OR o.controller = :controller)
+    AND (CAST(:number AS TEXT) IS NULL OR s.number = :number)
+    AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
+ORDER BY o.since DESC, o.opt_out_id DESC;
+
+-- name: refused_purposes(controller, number, since)
+-- A subject's last answer by key, where it is a no. Nothing else is an answer: no silence, no withdrawal.
+SELECT g.purpose, g.notice_version
+FROM subjects AS s JOIN grants AS g ON g.subject_id = s.subject_id
+WHERE s.controller = :controller AND s.number = :number
+    AND g.state = 'refused' AND g.reason = 'key' AND g.valid_from >= :since
+    AND NOT EXISTS (
+        SELECT 1 FROM grants AS later
+        WHERE later.subject_id = g.subject_id AND later.purpose = g.purpose
+            AND later.reason = 'key' AND later.state IN ('given', 'refused')
+            AND (later.valid_from > g.valid_from
+                OR (later.valid_from = g.valid_from AND later.grant_id > g.grant_id))
+    );
+
+-- name: decision_of_call(call_id)^
+SELECT decision_id FROM decisions WHERE call_id = :call_id;
+
+-- name: add_decision(decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts)!
+INSERT INTO decisions (decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts)
+VALUES (:decision_id, :call_id, :controller, :subject_id, :profile, :at, :allow, :rules, :facts);
+
+-- name: latest_decisions(limit)
+SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
+FROM decisions ORDER BY at DESC, decision_id DESC LIMIT :limit;

@@ -1,0 +1,134 @@
+"""What concerns a subject and no leg: opt-outs and dial decisions. Actions within a transaction, as in `actions`."""
+
+from __future__ import annotations
+
+from uuid_utils import uuid7
+
+from callguard.core.decide import Scope
+from callguard.core.evidence import Kind, Value, canonical
+from callguard.errors import StoreError
+from callguard.store.queries import Transaction
+from callguard.store.records import DialRecord, OptOutSource
+from callguard.store.rows import new_subject, subject_evidence_row
+from callguard.store.times import to_ms
+
+UNVERIFIED: OptOutSource = "typed_unverified"
+"""Anybody can type anybody's number: such an opt-out protects, but neither stands in for the subject's own nor may
+end one."""
+
+
+def opt_out(
+    transaction: Transaction,
+    controller: str,
+    number: str,
+    scope: Scope,
+    at: int,
+    source: OptOutSource,
+    *,
+    purpose: str | None,
+    campaign: str | None,
+    reason: str | None,
+    until: int | None,
+) -> bool:
+    """A subject opts out; see `Store.opt_out`."""
+    if until is not None and until <= at:
+        raise StoreError("an opt-out ends after it begins")
+    subject_id = _subject(transaction, controller, number)
+    what = {"scope": scope.value, "purpose": purpose, "campaign": campaign}
+    for standing in transaction.fetch("same_opt_outs", subject_id=subject_id, at=at, **what):
+        lasts = standing["until"] is None or (until is not None and until <= standing["until"])
+        if lasts and (source == UNVERIFIED or standing["source"] != UNVERIFIED):
+            return False
+    opt_out_id = str(uuid7())
+    transaction.fetch(
+        "add_opt_out",
+        opt_out_id=opt_out_id,
+        controller=controller,
+        subject_id=subject_id,
+        source=source,
+        reason=reason,
+        since=at,
+        until=until,
+        **what,
+    )
+    # The reason is somebody's own words, which may name a person: it stands in the row, which can be erased.
+    proved = {"opt_out": opt_out_id, "source": source, "until": until, **what}
+    _prove(transaction, Kind.OPTOUT_ADDED, at, controller, subject_id, **proved)
+    return True
+
+
+def opt_in(
+    transaction: Transaction,
+    controller: str,
+    number: str,
+    scope: Scope,
+    at: int,
+    source: OptOutSource,
+    *,
+    purpose: str | None,
+    campaign: str | None,
+) -> bool:
+    """A subject's opt-outs of a scope end; see `Store.opt_in`."""
+    what = {"scope": scope.value, "purpose": purpose, "campaign": campaign}
+    ended = False
+    for subject in transaction.fetch("subject_of", controller=controller, number=number):
+        subject_id = subject["subject_id"]
+        for standing in transaction.fetch("same_opt_outs", subject_id=subject_id, at=at, **what):
+            if source == UNVERIFIED and standing["source"] != UNVERIFIED:
+                continue
+            opt_out_id = standing["opt_out_id"]
+            transaction.fetch("end_opt_out", opt_out_id=opt_out_id, at=at)
+            proved = {"opt_out": opt_out_id, "source": source, **what}
+            _prove(transaction, Kind.OPTOUT_ENDED, at, controller, subject_id, **proved)
+            ended = True
+    return ended
+
+
+def decided(transaction: Transaction, record: DialRecord) -> None:
+    """Somebody was to be called; see `Store.decided`."""
+    if transaction.fetch("decision_of_call", call_id=record.call_id):
+        return
+    at, decision_id = to_ms(record.at), str(uuid7())
+    subject_id = None if record.number is None else _subject(transaction, record.controller, record.number)
+    transaction.fetch(
+        "add_decision",
+        decision_id=decision_id,
+        call_id=record.call_id,
+        controller=record.controller,
+        subject_id=subject_id,
+        profile=record.profile,
+        at=at,
+        allow=int(record.allow),
+        rules=",".join(record.rules),
+        facts=canonical(record.facts).decode(),
+    )
+    _prove(
+        transaction,
+        Kind.DIAL_DECIDED,
+        at,
+        record.controller,
+        subject_id,
+        decision=decision_id,
+        call=record.call_id,
+        profile=record.profile,
+        allow=record.allow,
+        rules=record.rules,
+        facts=record.facts,
+    )
+
+
+def _subject(transaction: Transaction, controller: str, number: str) -> str:
+    """The subject of a number, who is made where the number is new."""
+    try:
+        transaction.fetch("add_subject", **new_subject(controller, number))
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+    ((subject_id,),) = transaction.fetch("subject_of", controller=controller, number=number)
+    return str(subject_id)
+
+
+def _prove(
+    transaction: Transaction, kind: Kind, at: int, controller: str, subject_id: str | None, **fields: Value
+) -> None:
+    row = subject_evidence_row(kind, at, controller=controller, subject_id=subject_id, **fields)
+    transaction.fetch("add_subject_evidence", **row)

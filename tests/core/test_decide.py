@@ -1,0 +1,146 @@
+"""The dial decision: each rule denies what it is about and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callguard.core.decide import ALLOWED, RULES, Decision, Facts, OptOut, Rule, Scope, decide
+
+NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+MARKETING = Facts("+390612345678", "marketing", "marketing.calls", "spring", NOW, ())
+SERVICE = Facts("+390612345678", "service", "contract.calls", None, NOW, ())
+
+moments = st.integers(-3, 3).map(lambda seconds: NOW + seconds * SECOND)
+names = st.sampled_from(["marketing.calls", "contract.calls", "spring", "autumn"])
+
+
+def out(scope: Scope, **changes: Any) -> OptOut:
+    purpose = "marketing.calls" if scope is Scope.PURPOSE else None
+    campaign = "spring" if scope is Scope.CAMPAIGN else None
+    return replace(OptOut(scope, purpose, campaign, NOW - SECOND, None, "key"), **changes)
+
+
+@st.composite
+def opt_outs(draw: st.DrawFn) -> OptOut:
+    scope = draw(st.sampled_from(Scope))
+    return OptOut(
+        scope,
+        draw(names) if scope is Scope.PURPOSE else None,
+        draw(names) if scope is Scope.CAMPAIGN else None,
+        draw(moments),
+        draw(st.none() | moments),
+        "key",
+    )
+
+
+facts_of_any_kind = st.builds(
+    Facts,
+    number=st.none() | st.just("+390612345678"),
+    calls=st.sampled_from(["service", "marketing"]),
+    purpose=st.none() | names,
+    campaign=st.none() | names,
+    at=st.just(NOW),
+    opt_outs=st.lists(opt_outs(), max_size=4).map(tuple),
+)
+
+
+@pytest.mark.parametrize("facts", [SERVICE, MARKETING])
+def test_who_has_not_opted_out_may_be_called(facts: Facts) -> None:
+    decision = decide(facts)
+    assert decision == Decision(True, ())
+    assert decision.rule == ALLOWED
+
+
+def test_what_is_no_number_is_not_called() -> None:
+    assert decide(replace(SERVICE, number=None)).rule == "number.invalid"
+
+
+@pytest.mark.parametrize(
+    ("scope", "service", "marketing"),
+    [
+        (Scope.ALL, ("optout.all",), ("optout.all",)),
+        (Scope.MARKETING, (), ("optout.marketing",)),
+        (Scope.PURPOSE, (), ("optout.purpose",)),
+        (Scope.CAMPAIGN, (), ("optout.campaign",)),
+    ],
+)
+def test_each_scope_denies_what_it_is_about(scope: Scope, service: tuple[str, ...], marketing: tuple[str, ...]) -> None:
+    assert decide(replace(SERVICE, opt_outs=(out(scope),))).rules == service
+    assert decide(replace(MARKETING, opt_outs=(out(scope),))).rules == marketing
+
+
+def test_a_purpose_and_a_campaign_bind_service_calls_too() -> None:
+    both = (out(Scope.PURPOSE, purpose="contract.calls"), out(Scope.CAMPAIGN))
+    facts = replace(SERVICE, campaign="spring", opt_outs=both)
+    assert decide(facts).rules == ("optout.purpose", "optout.campaign")
+
+
+@pytest.mark.parametrize("scope", [Scope.PURPOSE, Scope.CAMPAIGN])
+def test_another_purpose_or_campaign_may_be_called_for(scope: Scope) -> None:
+    other = replace(MARKETING, purpose="survey.calls", campaign="autumn", opt_outs=(out(scope),))
+    none = replace(other, purpose=None, campaign=None)
+    assert decide(other).allow
+    assert decide(none).allow
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "allow"),
+    [
+        pytest.param(NOW, None, False, id="from its first moment"),
+        pytest.param(NOW + SECOND, None, True, id="not before"),
+        pytest.param(NOW - SECOND, NOW + SECOND, False, id="until its end"),
+        pytest.param(NOW - SECOND, NOW, True, id="not at its end"),
+    ],
+)
+def test_an_opt_out_holds_while_it_lasts(since: datetime, until: datetime | None, allow: bool) -> None:
+    assert decide(replace(MARKETING, opt_outs=(out(Scope.MARKETING, since=since, until=until),))).allow is allow
+
+
+def test_all_that_deny_are_named_the_deciding_one_first() -> None:
+    facts = replace(MARKETING, number=None, opt_outs=tuple(out(scope) for scope in reversed(Scope)))
+    decision = decide(facts)
+    assert decision.rules == ("number.invalid", "optout.all", "optout.marketing", "optout.purpose", "optout.campaign")
+    assert decision.rule == "number.invalid"
+
+
+def test_later_rules_are_added_to_these() -> None:
+    sunday = Rule("es.hours", lambda facts: facts.at.weekday() == 6)
+    assert decide(SERVICE, (*RULES, sunday)).rules == ("es.hours",)
+    assert decide(replace(SERVICE, at=NOW + timedelta(days=1)), (*RULES, sunday)).allow
+
+
+@given(facts_of_any_kind)
+def test_marketing_opt_outs_never_change_a_service_call(facts: Facts) -> None:
+    service = replace(facts, calls="service")
+    without = replace(service, opt_outs=tuple(one for one in facts.opt_outs if one.scope is not Scope.MARKETING))
+    assert decide(service) == decide(without)
+
+
+@given(facts_of_any_kind, opt_outs())
+def test_no_opt_out_ever_allows_a_call(facts: Facts, one_more: OptOut) -> None:
+    before, after = decide(facts), decide(replace(facts, opt_outs=(*facts.opt_outs, one_more)))
+    assert set(before.rules) <= set(after.rules)
+
+
+@given(facts_of_any_kind)
+def test_the_order_of_opt_outs_does_not_matter(facts: Facts) -> None:
+    assert decide(facts) == decide(replace(facts, opt_outs=facts.opt_outs[::-1]))
+
+
+@pytest.mark.parametrize("name", ["", "a" * 31, "Opt.Out", "opt-out", "opt,out", "opt out", "${X}", "a\n"])
+def test_a_rules_id_can_travel_in_a_dialplan_extension(name: str) -> None:
+    with pytest.raises(ValueError, match="rule id"):
+        Rule(name, lambda _: True)
+
+
+@pytest.mark.parametrize(("allow", "rules"), [(True, ("optout.all",)), (False, ())])
+def test_a_decision_does_not_contradict_itself(allow: bool, rules: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="denied by a rule"):
+        Decision(allow, rules)

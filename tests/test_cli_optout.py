@@ -1,0 +1,339 @@
+"""``callguard optout`` and ``callguard check``: what is kept, what is said, and by which exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callguard import cli
+from callguard.core.decide import Scope
+from callguard.store import Store
+from tests.test_cli import callguard
+from tests.test_config import GOOD
+
+NUMBER = "+34912345678"
+SALES = """
+[controllers.zeta]
+name = "Zeta Water"
+address = "2 Main Street, Springfield"
+contact = "privacy at zeta dot example"
+retention = "90 days"
+more_at = "zeta dot example slash privacy"
+
+[profiles.sales]
+controller = "zeta"
+languages = ["en"]
+calls = "marketing"
+campaign = "spring"
+region = "ES"
+
+[[profiles.sales.purposes]]
+id = "recording.contract"
+basis = "consent"
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A configuration with one controller, and one profile whose calls are service calls in Spain."""
+    file = tmp_path / "callguard.toml"
+    text = GOOD.replace('path = "/var/lib/callguard', f'path = "{tmp_path}').replace(
+        "[[profiles.service.purposes]]", 'region = "ES"\n\n[[profiles.service.purposes]]'
+    )
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def two(written: Path) -> Path:
+    """The same with a second controller, whose profile sells."""
+    written.write_text(written.read_text(encoding="utf-8") + SALES, encoding="utf-8")
+    return written
+
+
+@pytest.fixture
+def run(written: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process as the shell would."""
+    monkeypatch.setenv("CALLGUARD_CONFIG", str(written))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def typed(*arguments: str, stdin: bytes = b"") -> Done:
+        monkeypatch.setattr(sys, "argv", ["callguard", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(int(left.value.code or 0), said.out, said.err)
+
+    return typed
+
+
+def bad(done: Done, *said: str) -> bool:
+    """One line on standard error, which says this; exit code 2."""
+    return (done.code, done.out, done.err.count("\n")) == (2, "", 1) and all(part in done.err for part in said)
+
+
+def listed(run: Run, *arguments: str) -> list[tuple[str, str]]:
+    return [(one["controller"], one["scope"]) for one in run("optout", "list", "--json", *arguments).json]
+
+
+# Adding
+
+
+def test_who_opts_out_is_kept_and_denied(run: Run, two: Path) -> None:
+    done = run("optout", "add", NUMBER, "--controller", "zeta")
+    assert (done.code, done.out, done.err) == (0, "Kept: opted out of marketing for zeta\n", "")
+    (one,) = run("optout", "list", "--json").json
+    since = datetime.fromisoformat(one.pop("since"))
+    assert abs(since - datetime.now().astimezone()) < timedelta(minutes=1)
+    assert one == {
+        "controller": "zeta",
+        "number": NUMBER,
+        "scope": "marketing",
+        "purpose": None,
+        "campaign": None,
+        "source": "command",
+        "reason": None,
+        "until": None,
+    }
+    denied = run("check", NUMBER, "--profile", "sales")
+    assert (denied.code, denied.out.splitlines()[0]) == (3, "Denied: optout.marketing")
+
+
+def test_the_same_again_says_so(run: Run) -> None:
+    run("optout", "add", NUMBER)
+    done = run("optout", "add", NUMBER, "--reason", "again")
+    assert (done.code, done.out) == (0, "Kept already: opted out of marketing for acme\n")
+    assert listed(run) == [("acme", "marketing")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--scope", "all"], "all calls"),
+        (["--scope", "purpose", "--purpose", "recording.quality"], "purpose recording.quality"),
+        (["--scope", "campaign", "--campaign", "spring"], "campaign spring"),
+    ],
+)
+def test_every_scope_can_be_kept_and_ended(run: Run, arguments: list[str], words: str) -> None:
+    assert words in run("optout", "add", NUMBER, *arguments).out
+    assert listed(run) == [("acme", arguments[1])]
+    assert words in run("optout", "list").out
+    assert run("optout", "remove", NUMBER, *arguments).out == f"Ended: opt-out of {words} for acme\n"
+    assert listed(run) == []
+
+
+def test_ending_another_scope_ends_nothing_and_says_so(run: Run) -> None:
+    run("optout", "add", NUMBER, "--scope", "all")
+    done = run("optout", "remove", NUMBER)
+    assert (done.code, done.out) == (0, "Nothing to end: not opted out of exactly marketing for acme\n")
+    assert listed(run) == [("acme", "all")]
+
+
+@pytest.mark.parametrize(
+    "typed", [["912 34 56 78"], ["912", "34", "56", "78"], ["912-345-678"], ["(912) 345 678"], ["0034912345678"]]
+)
+def test_a_number_may_be_typed_as_it_is_dialled_there(run: Run, typed: list[str]) -> None:
+    run("optout", "add", *typed)
+    assert [one["number"] for one in run("optout", "list", "--json", *typed).json] == [NUMBER]
+
+
+def test_a_number_can_come_from_standard_input(run: Run) -> None:
+    assert run("optout", "add", "-", stdin=b"912 34 56 78\nsomething else\n").code == 0
+    assert len(run("optout", "list", "-", "--json", stdin=NUMBER.encode()).json) == 1
+    assert run("check", "-", stdin=NUMBER.encode() + b"\r\n").code == 0
+    assert run("optout", "remove", "-", stdin=NUMBER.encode()).out.startswith("Ended")
+
+
+def test_the_help_says_that_others_see_a_number_and_what_to_do(run: Run) -> None:
+    for command in ("add", "remove"):
+        assert "write - to have it read from standard input" in " ".join(run("optout", command, "--help").out.split())
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "nonsense-4711", "12", "", "sip:4711@example.org", "+34912345678;rm", "${4711}", "4711\r\nX: 1", "9" * 300,
+        "\u0664\u0667\u0661\u0661\u0664\u0667\u0661\u0661\u0664",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["add", "remove", "list"])
+def test_what_is_no_number_is_one_line_that_does_not_repeat_it(run: Run, command: str, number: str) -> None:
+    done = run("optout", command, number)
+    assert bad(done, "NUMBER: this is no phone number")
+    assert not number or number not in done.err
+    assert "4711" not in done.err
+
+
+@pytest.mark.parametrize("stdin", [b"", b"\n", b"\xff\xfe\x00", b"9" * 10_000, b"+34912345678 or so"])
+def test_rubbish_on_standard_input_is_one_line(run: Run, stdin: bytes) -> None:
+    assert bad(run("optout", "add", "-", stdin=stdin), "NUMBER: this is no phone number")
+
+
+def test_a_national_number_needs_a_country(run: Run, two: Path) -> None:
+    two.write_text(two.read_text(encoding="utf-8").replace('region = "ES"', 'region = "IT"', 1), encoding="utf-8")
+    assert bad(run("optout", "list", "912345678"), "say --region")
+    assert run("optout", "add", "912345678", "--controller", "acme", "--region", "es").code == 0
+    assert [one["number"] for one in run("optout", "list", "--json").json] == [NUMBER]
+    assert bad(run("optout", "list", "912345678", "--region", "XX"), "--region: is no country's code")
+
+
+def test_with_two_controllers_one_is_named(run: Run, two: Path) -> None:
+    for command in ("add", "remove"):
+        assert bad(run("optout", command, NUMBER), "--controller: say which; there are: acme, zeta")
+        assert bad(run("optout", command, NUMBER, "--controller", "acmo"), "--controller: is not in the configuration")
+    assert bad(run("optout", "list", "--controller", "acmo"), "--controller: is not in the configuration")
+
+
+def test_the_list_is_of_one_controller_where_one_is_named(run: Run, two: Path) -> None:
+    for controller in ("acme", "zeta"):
+        run("optout", "add", NUMBER, "--controller", controller)
+    assert listed(run) == [("zeta", "marketing"), ("acme", "marketing")]
+    assert listed(run, "--controller", "acme", NUMBER) == [("acme", "marketing")]
+    assert listed(run, "+34912345679") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--purpose", "recording.quality"], "--purpose: goes with --scope purpose"),
+        (["--scope", "purpose"], "--purpose: goes with --scope purpose, which needs it"),
+        (["--scope", "campaign"], "--campaign: goes with --scope campaign, which needs it"),
+        (["--scope", "purpose", "--purpose", "No Such"], "--purpose: a name of small letters"),
+        (["--scope", "campaign", "--campaign", "a" * 41], "--campaign: a name of small letters"),
+        (["--until", "tomorrow"], "--until: a day such as"),
+        (["--until", "9999-12-31"], "--until: a day such as"),
+        (["--until", "2020-01-31"], "--until: is past already"),
+        (["--reason", "two\nlines"], "--reason: one line"),
+        (["--reason", "\x1b[2J"], "--reason: one line"),
+        (["--reason", "x" * 201], "--reason: one line"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(run: Run, written: Path, arguments: list[str], said: str) -> None:
+    assert bad(run("optout", "add", NUMBER, *arguments), said)
+    assert not (written.parent / "callguard.db").exists()
+
+
+def test_an_opt_out_lasts_through_its_last_day(run: Run) -> None:
+    today = datetime.now().astimezone()
+    run("optout", "add", NUMBER, "--until", today.date().isoformat(), "--reason", "[bold]asked[/bold]")
+    (one,) = run("optout", "list", "--json").json
+    end = datetime.fromisoformat(one["until"]).astimezone()
+    assert (end.hour, end.minute) == (0, 0)
+    assert timedelta() < end - today <= timedelta(hours=25)
+    assert "[bold]asked[/bold]" in run("optout", "list").out
+
+
+def test_an_empty_list_says_so(run: Run) -> None:
+    run("optout", "add", NUMBER)
+    run("optout", "remove", NUMBER)
+    assert run("optout", "list").out == "No opt-outs\n"
+    assert run("optout", "list", "--json").json == []
+
+
+def test_reading_makes_no_store(run: Run, written: Path) -> None:
+    for command in (["optout", "list"], ["check", NUMBER]):
+        assert bad(run(*command), "callguard.db: cannot be used as the store")
+    assert not (written.parent / "callguard.db").exists()
+
+
+# Checking
+
+
+def test_who_may_be_called_is_allowed(run: Run) -> None:
+    run("optout", "add", NUMBER)
+    done = run("check", NUMBER)
+    assert (done.code, done.out.splitlines()[0]) == (0, "Allowed: dial.allowed")
+    assert "marketing" in done.out  # the opt-out that was seen, and that does not concern service calls
+
+
+def test_the_decision_is_explained_in_json(run: Run, two: Path) -> None:
+    run("optout", "add", NUMBER, "--controller", "zeta")
+    run("optout", "add", NUMBER, "--controller", "zeta", "--scope", "campaign", "--campaign", "spring")
+    run("optout", "add", NUMBER, "--controller", "acme", "--scope", "all")
+    done = run("check", "912345678", "--profile", "sales", "--at", "2099-01-31T09:30+01:00", "--json")
+    assert done.code == 3
+    explained = done.json
+    assert [one["scope"] for one in explained.pop("opt_outs")] == ["campaign", "marketing"]
+    assert explained == {
+        "allow": False,
+        "rule": "optout.marketing",
+        "rules": ["optout.marketing", "optout.campaign"],
+        "number": NUMBER,
+        "controller": "zeta",
+        "profile": "sales",
+        "calls": "marketing",
+        "purpose": None,
+        "campaign": "spring",
+        "at": "2099-01-31T09:30:00+01:00",
+    }
+
+
+def test_all_rules_that_deny_are_told(run: Run) -> None:
+    run("optout", "add", NUMBER, "--scope", "all")
+    run("optout", "add", NUMBER, "--scope", "purpose", "--purpose", "recording.quality")
+    lines = run("check", NUMBER, "--purpose", "recording.quality").out.splitlines()
+    assert lines[:2] == ["Denied: optout.all", "Also denied by: optout.purpose"]
+
+
+@pytest.mark.parametrize("number", ["nonsense", "12", "+34912345678;rm"])
+def test_what_is_no_number_is_denied_whoever_has_opted_out(run: Run, number: str) -> None:
+    run("optout", "add", NUMBER, "--scope", "all")
+    done = run("check", number, "--json")
+    assert (done.code, done.json["rules"], done.json["opt_outs"]) == (3, ["number.invalid"], [])
+    assert "It is no phone number" in run("check", number).out
+
+
+def test_an_opt_out_is_seen_at_its_time(run: Run) -> None:
+    run("optout", "add", NUMBER, "--scope", "all", "--until", "2098-12-31")
+    assert run("check", NUMBER).code == 3
+    assert run("check", NUMBER, "--at", "2020-01-31T09:30").code == 0
+    assert run("check", NUMBER, "--at", "2099-01-02").code == 0
+
+
+@pytest.mark.parametrize("at", ["soon", "2027-13-01", "0001-01-01T00:00+99:00", ""])
+def test_what_is_no_time_is_one_line(run: Run, at: str) -> None:
+    assert bad(run("check", NUMBER, "--at", at), "--at: a time such as")
+
+
+def test_the_profile_is_the_one_that_can_be_meant(run: Run, two: Path) -> None:
+    run("optout", "add", NUMBER, "--controller", "zeta")
+    assert bad(run("check", NUMBER), "--profile: say which; there are: sales, service")
+    assert bad(run("check", NUMBER, "--profile", "sails"), "--profile: is not in the configuration")
+    assert run("check", NUMBER, "--campaign", "spring", "--json").json["profile"] == "sales"
+    assert run("check", NUMBER, "--purpose", "recording.quality", "--json").json["profile"] == "service"
+    assert bad(run("check", NUMBER, "--campaign", "autumn"), "--profile: say which")
+
+
+async def test_a_command_in_another_process_is_seen_by_the_service_and_does_not_fence_it(written: Path) -> None:
+    async with Store.open(
+        written.parent / "callguard.db", gate="callguard", controllers={"acme": "Acme Energy"}
+    ) as service:
+        done = callguard("optout", "add", NUMBER, CALLGUARD_CONFIG=str(written))
+        assert (done.returncode, done.stderr) == (0, "")
+        now = datetime.now().astimezone()
+        assert [one.source for one in await service.opt_outs("acme", NUMBER, now)] == ["command"]
+        assert await service.opt_in("acme", NUMBER, Scope.MARKETING, now, "key")
+        assert callguard("check", NUMBER, CALLGUARD_CONFIG=str(written)).returncode == 0
