@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from callguard.demo.agent import Agent, AgentCall
+from callguard.demo.dials import DIALS, WITHOUT_CALLGUARD, Dial, dial
 from callguard.demo.gate import Gate
 from callguard.demo.pbx import Pbx
 from callguard.demo.scenarios import SCENARIOS, Scenario, Times
@@ -87,9 +88,15 @@ async def run_demo(tree: Tree, *, json_file: Path | None, keep: bool) -> bool:
             ordinary = [scenario for scenario in SCENARIOS if not scenario.kill]
             rows = list(await asyncio.gather(*(_play(scenario, number, pbx, gate, agent)
                                                for number, scenario in enumerate(ordinary))))  # fmt: skip
+            status.update("Dialling out …")
+            for number in DIALS:
+                rows.append(await _dial(number, pbx, gate, agent))
             status.update("Calling, and killing callguard in the notice …")
-            for number, scenario in enumerate((s for s in SCENARIOS if s.kill), len(ordinary)):
-                rows.append(await _play(scenario, number, pbx, gate, agent))
+            for count, scenario in enumerate((s for s in SCENARIOS if s.kill), len(ordinary)):
+                rows.append(await _play(scenario, count, pbx, gate, agent))
+            status.update("Dialling out without callguard …")
+            for number in WITHOUT_CALLGUARD:
+                rows.append(await _dial(number, pbx, gate, agent))
             status.stop()
             _show(rows)
             if json_file is not None:
@@ -143,7 +150,25 @@ async def _play(scenario: Scenario, number: int, pbx: Pbx, gate: Gate, agent: Ag
     return judged(row, scenario, {int(tone.hz) for tone in found})
 
 
-def judged(row: Row, scenario: Scenario, found: set[int]) -> Row:
+async def _dial(number: Dial, pbx: Pbx, gate: Gate, agent: Agent) -> Row:
+    dialled = await dial(number, pbx, gate, agent)
+    file = await _recording(gate, dialled.call_id, expected=number.tones is not None)
+    found = tones_in(file) if file else ()
+    row = Row(
+        name=number.name,
+        pressed=number.pressed,
+        outcome=dialled.outcome,
+        granted=dialled.granted,
+        file=file.name if file else "",
+        recording_ms=_length_ms(file),
+        tones=tuple(dict.fromkeys(NAMES.get(int(tone.hz), str(tone.hz)) for tone in found)),
+        first_sound_ms=None if dialled.first_sound_s is None else round(dialled.first_sound_s * 1000),
+        wrong=(),
+    )
+    return judged(row, number, {int(tone.hz) for tone in found})
+
+
+def judged(row: Row, scenario: Scenario | Dial, found: set[int]) -> Row:
     """The row with what is wrong with it; `found` are the tones in its recording, in Hz."""
     wrong = []
     if row.outcome != (scenario.outcome or "not reached"):
@@ -193,7 +218,7 @@ def _length_ms(file: Path | None) -> int | None:
 
 def _show(rows: Sequence[Row]) -> None:
     table = Table(title="What happened", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("the caller …", "keys", "agent told", "granted", "recorded", "tones in it", "1st sound", ""):
+    for heading in ("the caller …", "keys", "came to", "granted", "recorded", "tones in it", "1st sound", ""):
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(
@@ -216,7 +241,9 @@ def _show(rows: Sequence[Row]) -> None:
 async def _keep(pbx: Pbx) -> None:
     """Leave everything up for a softphone until Ctrl-C."""
     print(f"SIP account: softphone, password {pbx.secrets.sip}, server 127.0.0.1:{pbx.sip_port} (UDP)", flush=True)
-    print("Extensions:  1000 asks for consent, 1001 informs, 2000 is a queue. The agent answers by itself.", flush=True)
+    print("Extensions:  1000 asks for consent, 1001 informs, 1003 asks two questions, 1004 asks by FastAGI,")
+    print("             2000 is a queue; 7NUMBER calls out for service, 8NUMBER for marketing.")
+    print("             The other phone answers by itself.", flush=True)
     print("Ctrl-C ends it.", flush=True)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

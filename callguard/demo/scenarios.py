@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from callguard.config import Config
+from callguard.core.gate import ASIDE_WAIT_MS
 from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.tones import AGENT, CALLER_AFTER_NO, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE
 from callguard.speech.catalogue import Catalogue
@@ -24,6 +25,7 @@ class Times:
     question: int
     again: int
     wait: int
+    opted_out: int = 0
 
     @classmethod
     def of(cls, config: Config, profile: str = "service", language: str = "en") -> Times:
@@ -37,6 +39,7 @@ class Times:
             question=length("question-1"),
             again=length("again-1") if profile == "service" else 0,
             wait=round(config.profiles[profile].answer_wait_s * 1000),
+            opted_out=length("optout-done"),
         )
 
 
@@ -109,6 +112,27 @@ def _waits_for_rescue(times: Times) -> Timeline:
     return (Tone(CALLER_BEFORE, times.essential + 3_000 + TALKS_MS),)
 
 
+def _agrees_to_one(times: Times) -> Timeline:
+    """1 to the first question, 2 to the second, each when it has been asked."""
+    return (
+        Tone(CALLER_BEFORE, times.essential + times.question),
+        Key("1"),
+        Tone(CALLER_BEFORE, THINKS_MS),
+        Key("2"),
+        Tone(CALLER_AFTER_YES, TALKS_MS),
+    )
+
+
+def _opts_out(times: Times) -> Timeline:
+    """9, its confirmation, and then no answer to the question."""
+    asked = times.question + times.wait + times.again + times.wait
+    return (
+        Tone(CALLER_BEFORE, times.essential + THINKS_MS),
+        Key("9"),
+        Tone(CALLER_BEFORE, times.opted_out + ASIDE_WAIT_MS + asked + TALKS_MS),
+    )
+
+
 def _informed(times: Times) -> Timeline:
     """Says nothing while being informed; 2 s later than the prompts the call goes on."""
     return (Tone(CALLER_BEFORE, times.essential + times.question + 1_900), Tone(CALLER_AFTER_YES, TALKS_MS))
@@ -125,5 +149,12 @@ SCENARIOS = (
     Scenario("hangs up early", "", _hangs_up, None),
     Scenario("is informed", "", _informed, "informed", CONTRACT,
              frozenset({CALLER_AFTER_YES, AGENT}), extension="1001", profile="contract"),
+    Scenario("agrees to one of two", "1 2", _agrees_to_one, "partial", QUALITY,
+             frozenset({CALLER_AFTER_YES, AGENT}), extension="1003", profile="choice"),
+    Scenario("agrees, by FastAGI", "1", _agrees, "given", QUALITY,
+             frozenset({CALLER_AFTER_YES, AGENT}), extension="1004"),
+    Scenario("agrees, in a queue", "1", _agrees, "given", QUALITY,
+             frozenset({CALLER_AFTER_YES, AGENT}), extension="2000"),
+    Scenario("no marketing calls", "9", _opts_out, "unknown"),
     Scenario("callguard is killed", "", _waits_for_rescue, "error", kill=True),
 )  # fmt: skip
