@@ -96,6 +96,14 @@ class PurposeSetting(_Model):
     required: bool = False
 
     @model_validator(mode="after")
+    def _recordings_only(self) -> Self:
+        if not self.id.startswith("recording."):
+            raise ValueError(
+                "id: the gate asks about recordings (recording.…); never about marketing before the service"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _consent_is_free(self) -> Self:
         if self.required and self.basis is Basis.CONSENT:
             raise ValueError("a purpose that rests on consent cannot be required (GDPR Art. 7(4))")

@@ -78,6 +78,8 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         ('languages = ["en", "es"]', "languages = []", "callguard.toml:23: profiles.service.languages: "),
         ('languages = ["en", "es"]', 'languages = ["en"]\nreplay = 3', "toml:24: profiles.service.replay: there"),
         ('basis = "consent"', 'basis = "consent"\nrequired = true', "cannot be required (GDPR Art. 7(4))"),
+        ('id = "recording.quality"', 'id = "marketing.calls"', "never about marketing before the service"),
+        ('languages = ["en", "es"]', 'languages = ["en"]\ncalls = "fun"', "toml:24: profiles.service.calls: "),
         ('"90 days"', '{ en = "90 days" }', "controllers.acme.retention: is not given in 'es'"),
         ("[profiles.service]", "[profiles.'Ser vice']", "profiles.Ser vice: "),
     ],
@@ -121,3 +123,32 @@ def test_a_secret_that_everyone_can_read_is_refused(tmp_path: Path) -> None:
         config.secret(read, "ari")
     with pytest.raises(InputError, match="CALLGUARD_ASTERISK__AMI_SECRET"):
         config.secret(read, "ami")
+
+
+SECOND = """[[profiles.service.purposes]]
+id = "{id}"
+basis = "{basis}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (SECOND.format(id="recording.training", basis="contract"), "two of them both rest on consent"),
+        (SECOND.format(id="recording.quality", basis="consent"), "each is named once"),
+        (
+            SECOND.format(id="recording.a", basis="consent") + SECOND.format(id="recording.b", basis="consent"),
+            "2 items",
+        ),
+    ],
+)
+def test_purposes_that_do_not_go_together_are_refused(tmp_path: Path, more: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load(tmp_path, GOOD + more)
+
+
+def test_agent_first_is_for_one_consent(tmp_path: Path) -> None:
+    marketing = GOOD.replace("[profiles.service]\n", '[profiles.service]\ncalls = "marketing"\n')
+    assert load(tmp_path, marketing).profiles["service"].agent_first
+    with pytest.raises(InputError, match="agent_first"):
+        load(tmp_path, marketing + SECOND.format(id="recording.training", basis="consent"))

@@ -68,6 +68,19 @@ exten => 3003,1,Gosub(callguard-outbound,s,1(600000003,service))
  same => n,Dial(PJSIP/agent,30,gU(callguard-callee^service))
  same => n,Set(DB(test/callee)=${DIALSTATUS}/${CALLGUARD_STATE}/${CALLGUARD_GRANTED}/${CALLGUARD_RECORDING})
  same => n,Hangup()
+; an administrator's own AGI(): for a profile there is, and for one there is not
+exten => _300[56],1,Set(HERE=agi://${CALLGUARD_AGI_HOST}:${CALLGUARD_AGI_PORT})
+ same => n,AGI(${HERE}/inbound,${IF($[${EXTEN} = 3005]?service:nobody)})
+ same => n,Set(DB(test/agi)=${CALLGUARD_DONE}/${CALLGUARD_STATE}/${AGISTATUS})
+ same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+; a U() of the administrator's own, after the gate's
+exten => 3007,1,Gosub(callguard-outbound,s,1(600000007,service))
+ same => n,Set(__CALLGUARD_CALLEE_THEN=mine,s,1)
+ same => n,Dial(PJSIP/agent,30,U(callguard-callee^service))
+[mine]
+exten => s,1,Set(DB(test/mine)=${CALLGUARD_STATE})
+ same => n,Return()
+[from-outside]
 ; a number dialled that is an emergency number
 exten => 112,1,Gosub(callguard-inbound,s,1(service))
  same => n,Set(DB(test/emergency)=${CALLGUARD_STATE}.)

@@ -187,3 +187,29 @@ async def test_an_agent_who_hangs_up_first_releases_the_person(door: World) -> N
         while reached.ended is None:
             await asyncio.sleep(0.01)
     assert reached.ended - result.ended < 1.0
+
+
+async def test_an_agi_of_the_administrators_own_is_gated_the_same(world: World) -> None:
+    calls = len(world.agent.calls)
+    await world.call(*says_yes(world.times), extension="3005")
+    told = world.told(await world.agent_call(calls))
+    assert (told.state, await world.note("agi")) == ("given", "yes/given/SUCCESS")
+    assert world.tones(await world.settled(told.call)) == {CALLER_AFTER_YES, AGENT}
+
+
+async def test_an_agi_for_a_profile_that_does_not_exist_goes_on_without_a_done(world: World) -> None:
+    calls = len(world.agent.calls)
+    await world.call(Tone(CALLER_BEFORE, 1_000), extension="3006")
+    await world.agent_call(calls)
+    assert await world.note("agi") == "//SUCCESS"
+
+
+async def test_callguard_killed_in_an_agi_leaves_no_done_and_the_call_goes_on(world: World) -> None:
+    calls, files = len(world.agent.calls), world.files()
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, 4_000), extension="3005"))
+    await asyncio.sleep(0.8)
+    await world.gate.kill()
+    await world.agent_call(calls)
+    await calling
+    assert (await world.note("agi")).startswith("//")
+    assert world.files() == files

@@ -264,3 +264,10 @@ async def test_agent_first_nine_with_callguard_dead_is_kept_when_it_is_back(worl
         await calling
     await world.gate.start()
     assert await dialled(world, f"41{ANA}") == "deny/optout.marketing"
+
+
+async def test_a_u_of_the_administrators_own_follows_the_gates(world: World) -> None:
+    await world.pbx.cli("database deltree test")
+    with the_person_called(world, Tone(CALLER_BEFORE, 600), Key("2"), Tone(CALLER_BEFORE, 4_000)):
+        await world.call(talks(1_500), extension="3007")
+    assert await world.note("mine") == "refused"

@@ -38,7 +38,7 @@ def test_our_own_texts_have_no_fault(profile: str, language: str, built: Site) -
     assert lint(basis, tuple(pieces), built.catalogue) == []
 
 
-PHRASES = ("recording.quality", "recording.training", "recording.analysis", "marketing.calls")
+PHRASES = ("recording.quality", "recording.training", "recording.analysis")
 
 
 def test_every_purpose_alone_first_and_second_has_no_fault(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""How long a key was held, for the door that is not told."""
+
+from __future__ import annotations
+
+from callguard.telephony.ami import KeyPressed
+from callguard.telephony.holds import UNKNOWN_MS, Holds
+from callguard.telephony.withdrawal import Withdrawals, withdraws
+
+
+def key(digit: str, held_ms: int = 60, channel: str = "pbx-1.1") -> KeyPressed:
+    return KeyPressed(channel, f"PJSIP/{channel}", digit, held_ms)
+
+
+async def test_a_key_is_found_among_those_that_ami_told() -> None:
+    holds = Holds()
+    with holds.following("pbx-1.1"):
+        for told in (key("3", 40), key("1", 700), key("1", 80, "pbx-1.2")):
+            holds.told(told)
+        assert await holds.held_ms("pbx-1.1", "1") == 700
+
+
+async def test_a_key_that_ami_does_not_tell_of_was_held_for_long() -> None:
+    holds = Holds()
+    with holds.following("pbx-1.1"):
+        assert await holds.held_ms("pbx-1.1", "1") == UNKNOWN_MS
+
+
+async def test_only_the_recorded_caller_withdraws() -> None:
+    withdrawals = Withdrawals()
+    withdrawals.follow("pbx-1.1", "leg")
+    pressed = [withdrawals.pressed(key(digit, channel=channel)) for channel in ("pbx-1.2", "pbx-1.1") for digit in "*9"]
+    assert pressed == [None, None, None, "leg"]
+    withdrawals.keep_only(["pbx-1.2"])
+    assert [withdrawals.pressed(key(digit)) for digit in "*9"] == [None, None]
+
+
+def test_the_keys_that_the_dialplan_kept() -> None:
+    assert withdraws("12*9")
+    assert withdraws("**93")
+    assert not withdraws("*19")
