@@ -125,7 +125,7 @@ class After:
             log.info("recording begins: agreed in the call", leg=notice.leg_id)
         except Refused as error:
             log.warning("agreed, and not recorded", leg=notice.leg_id, problem=str(error))
-            await self._store.recording_absent(notice.leg_id, datetime.now(UTC))
+            await self._recordings.ended(notice.leg_id)
 
     async def _opted_out(self, notice: Notice, at: datetime) -> None:
         subject = await self._store.subject_of_leg(notice.leg_id)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -65,6 +66,11 @@ class AgiCalls:
                 log.error("an AGI call names no door and profile that there are, and goes on unrecorded")
 
     async def _outbound(self, call: Call, number: str, profile: str) -> None:
+        if re.fullmatch(r"[0-9*#+]{1,30}", number):
+            emergency = await call.get_full_variable(f"${{DIALPLAN_EXISTS(callguard-emergency,x{number},1)}}")
+            if emergency == "1":
+                await call.gosub("callguard-agi", "s", 1, "dial-emergency-emergency", profile, "outbound")
+                return
         decision = await self._dial.decide(profile, number)
         allow = "allow" if decision.allow else "deny"
         answer = f"dial-{allow}-{decision.rule}-{self._config.asterisk.app}"

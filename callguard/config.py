@@ -27,6 +27,7 @@ from pydantic import (
 
 from callguard.core.model import Basis
 from callguard.errors import InputError
+from callguard.numbers import REGIONS
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
 DAY_S = 86_400
@@ -42,6 +43,12 @@ Spoken = Line | dict[Language, Line]
 def _http_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
         raise ValueError("an address such as http://127.0.0.1:8088 is needed")
+    return text
+
+
+def _region(text: str) -> str:
+    if text not in REGIONS:
+        raise ValueError("a country's two capital letters (ISO 3166-1) are needed, such as ES")
     return text
 
 
@@ -131,7 +138,7 @@ class Profile(_Model):
     callee: Literal["gate_first", "agent_first"] | None = None
     gate_required: bool = False
     on_refusal: Literal["continue"] = "continue"
-    region: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")] | None = None
+    region: Annotated[str, AfterValidator(_region)] | None = None
     answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0
 
     @property
@@ -140,6 +147,8 @@ class Profile(_Model):
 
     @model_validator(mode="after")
     def _purposes_are_asked_one_by_one(self) -> Self:
+        if len(set(self.languages)) < len(self.languages):
+            raise ValueError("languages: each is named once")
         if len({purpose.id for purpose in self.purposes}) < len(self.purposes):
             raise ValueError("purposes: each is named once")
         if len(self.purposes) > 1 and any(purpose.basis is not Basis.CONSENT for purpose in self.purposes):
@@ -227,7 +236,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", file=path) from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"cannot be read: {why}", file=path) from error
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -248,6 +258,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         where = tuple(part for part in first["loc"] if part != "[key]")
         message = _plain(first["msg"])
+        if named := re.match(r"((?:controllers|profiles)\.[\w.]+): (.*)", message):
+            where, message = tuple(named[1].split(".")), named[2]
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
         if variable in environment:
             raise InputError(message, field=variable) from error
@@ -297,7 +309,11 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
 
 
 def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "there is no such setting")
+    message = message.removeprefix("Value error, ").replace(
+        "Extra inputs are not permitted", "there is no such setting"
+    )
+    message = message.replace("Input should be a valid tuple", "a list is needed")
+    return re.sub(r"Tuple should have at most (\d+) items? after validation, not (\d+)", r"\1 at most, not \2", message)
 
 
 def _line_of(text: str, where: Sequence[str | int]) -> int | None:

@@ -124,8 +124,9 @@ class Leg:
                 self._recording = committed.recording and committed.recording_ended_at is None
                 await self._release(Release(committed.outcome, committed.granted))
                 return
-            if self._subject.taken >= MAX_TAKEOVERS:
-                self._log.error("a call that was left twice is not asked again and goes on unrecorded")
+            # Rule 7: somebody waits for a callee.
+            if self._party.callee or self._subject.taken >= MAX_TAKEOVERS:
+                self._log.error("a call that was left by its gate, and is not asked again, goes on unrecorded")
                 await self._release(Release(gate.closed(self._flow, self._party)))
                 return
         except (Disconnected, StoreError) as error:
@@ -179,13 +180,14 @@ class Leg:
         change = self._store.opt_in if command.undo else self._store.opt_out
         source: OptOutSource = "typed_unverified" if command.typed else "key"
         try:
-            await change(subject.controller, number, Scope.MARKETING, datetime.now(UTC), source)
+            changed = await change(subject.controller, number, Scope.MARKETING, datetime.now(UTC), source)
         except Fenced:
             return Lost()
         except StoreError as error:
             self._log.error("an opt-out is not saved, and not confirmed", problem=str(error))
             return SaveFailed()
-        return Saved()
+        # One that came another way is not undone by typing its number, and that it is may not be said.
+        return SaveFailed() if command.undo and not changed else Saved()
 
     async def _save(self, save: Save) -> Event:
         if save.granted and self._door.expired():

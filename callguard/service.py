@@ -66,7 +66,8 @@ def check_agi_address(config: Config) -> None:
         try:
             tried.bind((settings.agi_host, settings.agi_port))
         except OSError as error:
-            raise InputError(f"cannot be listened on: {error.strerror}", field="asterisk.agi_port") from error
+            problem = f"{settings.agi_port} on {settings.agi_host} cannot be listened on: {error.strerror}"
+            raise InputError(problem, field="asterisk.agi_port") from error
 
 
 class Service:
@@ -289,9 +290,8 @@ class Service:
         self._callees.setdefault(subject.linkedid, set()).add(subject.channel)
         try:
             await client.applications.watch(subject.linkedid)
-        except Refused:
-            await client.channels.get(subject.channel).hang_up()
-            return False
+        except Refused:  # who called is gone, and the call was handed on; whoever waits now is not known
+            pass
         except Disconnected:
             return False
         return True

@@ -255,7 +255,7 @@ def test_an_empty_list_says_so(run: Run) -> None:
 
 def test_reading_makes_no_store(run: Run, written: Path) -> None:
     for command in (["optout", "list"], ["check", NUMBER]):
-        assert bad(run(*command), "callguard.db: cannot be used as the store")
+        assert bad(run(*command), "callguard.db: there is no store yet")
     assert not (written.parent / "callguard.db").exists()
 
 

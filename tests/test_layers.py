@@ -18,7 +18,7 @@ MAY: dict[str, set[str]] = {
     "errors": set(),
     "logs": set(),
     "numbers": set(),
-    "config": {"core", "errors"},
+    "config": {"core", "errors", "numbers"},
     "store": {"core", "errors"},
     "speech": {"core", *SHARED},
     "telephony": {"core", "store", *SHARED},

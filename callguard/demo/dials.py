@@ -71,7 +71,7 @@ BOTH = frozenset({CALLER_AFTER_YES, AGENT})
 DIALS = (
     Dial("called: agrees", "1", "7600000101", _agrees, "given", QUALITY, BOTH),
     Dial("called: opts out", "9", "7600000102", _opts_out, "diverted"),
-    Dial("for sale: not called", "", "8600000102", _talks, "denied: optout.marketing"),
+    Dial("opted out: not called", "", "8600000102", _talks, "denied: optout.marketing"),
     Dial("agent first, agrees", "1", "8600000103", _is_asked_by_the_agent, "given", QUALITY, BOTH),
 )
 WITHOUT_CALLGUARD = (

@@ -155,6 +155,6 @@ SCENARIOS = (
              frozenset({CALLER_AFTER_YES, AGENT}), extension="1004"),
     Scenario("agrees, in a queue", "1", _agrees, "given", QUALITY,
              frozenset({CALLER_AFTER_YES, AGENT}), extension="2000"),
-    Scenario("no marketing calls", "9", _opts_out, "unknown"),
+    Scenario("wants no marketing", "9", _opts_out, "unknown"),
     Scenario("callguard is killed", "", _waits_for_rescue, "error", kill=True),
 )  # fmt: skip

@@ -147,6 +147,8 @@ def usable(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreError(f"{path}: another program has locked it") from error
+        if not path.exists():
+            raise InputError("there is no store yet: `callguard run` makes it", file=path) from error
         raise InputError(f"cannot be used as the store: {error}", file=path) from error
 
 

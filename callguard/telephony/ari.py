@@ -183,6 +183,11 @@ class Channel:
         answer = await self._client.ask(wire.GET_VARIABLE, self._path, {"variable": variable})
         return str(answer["value"])
 
+    async def running(self) -> str:
+        """The dialplan application that it is in. Raises: Refused (no such channel), Disconnected."""
+        answer = await self._client.ask(wire.GET_CHANNEL, self._path)
+        return str(answer["dialplan"]["app_name"])
+
     async def hang_up(self) -> None:
         await self._order(wire.HANG_UP)
 

@@ -35,6 +35,7 @@ CONTINUE = Operation(
 GET_VARIABLE = Operation(
     "channels", "getChannelVar", "GET", "channels/{channelId}/variable", frozenset({"variable"})
 )  # fmt: skip
+GET_CHANNEL = Operation("channels", "get", "GET", "channels/{channelId}")
 LIST_CHANNELS = Operation("channels", "list", "GET", "channels")
 PLAY = Operation(
     "channels", "playWithId", "POST", "channels/{channelId}/play/{playbackId}", frozenset({"media"})
@@ -57,7 +58,7 @@ UNSUBSCRIBE = Operation(
 FILTER_EVENTS = Operation("applications", "filter", "PUT", "applications/{applicationName}/eventFilter")
 
 OPERATIONS = (
-    ANSWER, CONTINUE, GET_VARIABLE, LIST_CHANNELS, PLAY, SET_GLOBAL, GET_GLOBAL,
+    ANSWER, CONTINUE, GET_VARIABLE, GET_CHANNEL, LIST_CHANNELS, PLAY, SET_GLOBAL, GET_GLOBAL,
     HANG_UP, STOP_PLAYBACK, CLAIM, LIST_APPLICATIONS, GET_APPLICATION, SUBSCRIBE, UNSUBSCRIBE, FILTER_EVENTS,
 )  # fmt: skip
 

@@ -17,6 +17,10 @@ from callguard.telephony.ari import Client
 ARGUMENTS = "CG_ARGS"
 
 
+# The applications by which the dialplan hands a channel over.
+IN_STASIS = frozenset({"Stasis", "StasisBroadcast"})
+
+
 @dataclass(frozen=True, slots=True)
 class Orphan:
     """A channel in our application. `args` is empty when it was not our dialplan that sent it."""
@@ -42,6 +46,9 @@ async def find_orphans(client: Client) -> list[Orphan]:
     for channel_id in await client.applications.channel_ids():
         channel = client.channels.get(channel_id)
         try:
+            # The list also has channels that are only watched.
+            if await channel.running() not in IN_STASIS:
+                continue
             caller = await channel.get_variable("CALLERID(num)")
         except Refused:
             continue

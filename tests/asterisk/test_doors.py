@@ -156,10 +156,12 @@ async def test_a_second_time_on_the_leg_is_silent(door: World) -> None:
     assert await door.note("first") == await door.note("second") == f"given/{told.call}"
 
 
-async def test_dial_decisions(door: World) -> None:
-    async with opted_out(door, "+34600000042"):
-        assert await dialled(door, "41600000042") == "deny/optout.marketing"
-    assert await dialled(door, "41600000042") == "allow/dial.allowed"
+@pytest.mark.parametrize(("prefix", "done"), [("41", ""), ("3008", "/yes")], ids=["gosub", "agi"])
+async def test_dial_decisions(world: World, prefix: str, done: str) -> None:
+    async with opted_out(world, "+34600000042"):
+        assert await dialled(world, f"{prefix}600000042") == f"deny/optout.marketing{done}"
+    assert await dialled(world, f"{prefix}600000042") == f"allow/dial.allowed{done}"
+    assert await dialled(world, f"{prefix}112") == f"emergency/emergency{done}"
 
 
 @pytest.mark.parametrize(("key", "outcome"), [("1", "given"), ("2", "refused"), ("9", "diverted")])

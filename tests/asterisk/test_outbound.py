@@ -67,6 +67,8 @@ async def dialled(world: World, extension: str) -> str:
         ("41*67600000001", "deny/number.invalid"),
         ("41600abc001", "deny/number.invalid"),
         ("4999", "deny/number.invalid"),
+        ("41600000001,service", "deny/number.invalid"),
+        ("41600000001,,service", "deny/number.invalid"),
         ("41112", "emergency/emergency"),
     ],
 )
@@ -271,3 +273,45 @@ async def test_a_u_of_the_administrators_own_follows_the_gates(world: World) -> 
     with the_person_called(world, Tone(CALLER_BEFORE, 600), Key("2"), Tone(CALLER_BEFORE, 4_000)):
         await world.call(talks(1_500), extension="3007")
     assert await world.note("mine") == "refused"
+
+
+@pytest.mark.parametrize("alive", [True, False])
+async def test_an_emergency_call_is_not_gated_at_its_other_end(world: World, alive: bool) -> None:
+    legs, calls = await world.legs(), len(world.agent.calls)
+    if not alive:
+        await world.gate.kill()
+    with the_person_called(world, Tone(CALLER_BEFORE, 4_000)):
+        await world.call(talks(1_500), extension="6112")
+        reached = await world.agent_call(calls)
+        await reached.over()
+    heard = {int(tone.hz) for tone in tones(reached.heard.samples, 8_000, [AGENT, PROMPT_HZ])}
+    assert heard == {AGENT}
+    assert await world.legs() == legs
+
+
+@pytest.mark.parametrize(("extension", "put_through"), [("7", True), ("6", False)])
+async def test_a_gate_that_is_started_again_while_it_asks_the_person_called(
+    world: World, extension: str, put_through: bool
+) -> None:
+    """Somebody waits: they are put through unasked, or the call ends where the gate is required."""
+    files, calls = world.files(), len(world.agent.calls)
+    with the_person_called(world, Tone(CALLER_BEFORE, 9_000)):
+        calling = asyncio.create_task(world.call(talks(2_000), extension=f"{extension}{ANA}"))
+        reached = await world.agent_call(calls)
+        await reached.up()
+        await asyncio.sleep(0.8)
+        await world.gate.kill()
+        await world.gate.start()
+        await reached.over()
+        await calling
+    heard = {int(tone.hz) for tone in tones(reached.heard.samples, 8_000, [AGENT])}
+    assert heard == ({AGENT} if put_through else set())
+    assert world.files() == files
+    async with Reader.reading(world.gate.store) as store:
+        assert len(await store.decisions(100)) == 1  # the agent's channel, which was watched, is no call to decide
+
+
+async def test_a_store_that_was_removed_denies(world: World) -> None:
+    for file in world.gate.folder.glob("callguard.db*"):
+        file.rename(file.with_suffix(file.suffix + ".gone"))
+    assert await dialled(world, f"40{ANA}") == "deny/gate.failed"
