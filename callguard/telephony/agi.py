@@ -37,7 +37,7 @@ Handle = Callable[["Call"], Awaitable[None]]
 
 
 class Hangup(Disconnected):
-    """The call is over, or Asterisk does not answer as it should: nothing more is sent on this session."""
+    """The call is over, or Asterisk does not answer as it should: nothing more is sent on this connection."""
 
 
 @dataclass(frozen=True, slots=True)
