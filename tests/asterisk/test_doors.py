@@ -215,3 +215,13 @@ async def test_callguard_killed_in_an_agi_leaves_no_done_and_the_call_goes_on(wo
     await calling
     assert (await world.note("agi")).startswith("//")
     assert world.files() == files
+
+
+async def test_two_purposes(door: World) -> None:
+    calls, times = len(door.agent.calls), Times.of(door.gate.config, "choice")
+    first = (Tone(CALLER_BEFORE, times.essential + 800), Key("1"))
+    second = (Tone(CALLER_BEFORE, 800), Key("2"), Tone(CALLER_AFTER_YES, 1_500))
+    await door.call(*first, *second, extension="1003", from_number="anonymous")
+    told = door.told(await door.agent_call(calls))
+    assert (told.state, told.purposes) == ("partial", "recording.quality")
+    assert door.tones(await door.settled(told.call)) == {CALLER_AFTER_YES, AGENT}
