@@ -42,7 +42,7 @@ class AgiCalls:
         holds: Holds,
         recorded: Callable[[Subject], None],
         watching: Callable[[Subject], Awaitable[bool]],
-        unwatched: Callable[[Subject], None],
+        unwatched: Callable[[Subject], Awaitable[None]],
     ) -> None:
         self._config = config
         self._flows = flows
@@ -92,4 +92,4 @@ class AgiCalls:
                 try:
                     await leg.run()
                 finally:
-                    self._unwatched(subject)
+                    await self._unwatched(subject)

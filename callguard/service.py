@@ -6,7 +6,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -226,7 +226,7 @@ class Service:
                 case wire.StasisStart() if "back" in event.args:
                     group.create_task(self._take_again(client, group, event))
                 case wire.HangupRequested() if event.channel in self._callees:
-                    for callee in self._callees[event.channel]:
+                    for callee in tuple(self._callees[event.channel]):
                         if callee in self._doors:
                             self._doors[callee].hear(PeerGone())
                         await client.channels.get(callee).hang_up()
@@ -274,13 +274,17 @@ class Service:
             pass
         finally:
             if callee:
-                self._unwatch_agent(subject)
+                await self._unwatch_agent(subject)
 
-    def _unwatch_agent(self, subject: Subject) -> None:
+    async def _unwatch_agent(self, subject: Subject) -> None:
         callees = self._callees.get(subject.linkedid, set())
         callees.discard(subject.channel)
-        if not callees:
-            self._callees.pop(subject.linkedid, None)
+        if callees:
+            return
+        self._callees.pop(subject.linkedid, None)
+        if self._client is not None:
+            with suppress(Disconnected):
+                await self._client.applications.unwatch(subject.linkedid)
 
     async def _watch_agent(self, subject: Subject) -> bool:
         """The agent hears ringing while the person called is in the gate, and may hang up unheard of by Dial."""

@@ -28,6 +28,7 @@ KEYS = {
 }
 PROTECTING = frozenset(key for key, meaning in KEYS.items() if meaning is not Meaning.GIVE)
 ALL_KEYS = frozenset(KEYS)
+REFUSING = frozenset(key for key, meaning in KEYS.items() if meaning is Meaning.REFUSE)
 OPT_OUT = frozenset(key for key, meaning in KEYS.items() if meaning is Meaning.OPT_OUT)
 
 # Nobody is held for ever by pressing "repeat": after so many prompts the call goes on, unrecorded.

@@ -15,7 +15,7 @@ from callguard.core import gate
 from callguard.core.commands import Ask
 from callguard.core.events import Answered, Cause, Lost
 from callguard.core.keys import BETWEEN_KEYS_MS, Keypad
-from callguard.core.model import Heard, Meaning, Prompt
+from callguard.core.model import Heard, Prompt
 from callguard.errors import Refused
 from callguard.telephony.agi import Call, Hangup
 from callguard.telephony.ami import PRESSED
@@ -23,7 +23,6 @@ from callguard.telephony.holds import Holds
 
 log = structlog.get_logger()
 
-REFUSING = frozenset(keys for keys, meaning in gate.KEYS.items() if meaning is Meaning.REFUSE)
 GIVING = gate.ALL_KEYS - gate.PROTECTING
 ALL_DIGITS = "0123456789*#"
 # Keys that come to nothing stop a prompt here, and it begins again; so often.
@@ -67,7 +66,7 @@ class AgiDoor:
         return False
 
     async def refused_meanwhile(self) -> bool:
-        keypad = Keypad(REFUSING, REFUSING)
+        keypad = Keypad(gate.REFUSING, gate.REFUSING)
         if any(keypad.press(digit, 0) for digit in (await self._pressed())[self._seen :]):
             return True
         return bool(keypad.pressed)

@@ -18,7 +18,7 @@ from callguard.core import gate
 from callguard.core.commands import Ask
 from callguard.core.events import Answered, Cause, Lost
 from callguard.core.keys import Keypad
-from callguard.core.model import Heard, Meaning, Prompt
+from callguard.core.model import Heard, Prompt
 from callguard.core.profile import Aside, Flow
 from callguard.errors import Refused
 from callguard.telephony import ari_wire as wire
@@ -35,7 +35,6 @@ TURN_MS = 1_000
 PLAYBACK_MARGIN_MS = 1_000
 # The dialplan's limit for the gate of a callee, who is hung up on when it ends.
 CALLEE_LIMIT_MS = 120_000
-REFUSING = frozenset(keys for keys, meaning in gate.KEYS.items() if meaning is Meaning.REFUSE)
 GONE = frozenset({404, 409, 412})
 
 
@@ -199,7 +198,7 @@ class AriDoor:
         return f"callguard-{self._id}-{number}"
 
     async def refused_meanwhile(self) -> bool:
-        keypad = Keypad(REFUSING, REFUSING)
+        keypad = Keypad(gate.REFUSING, gate.REFUSING)
         while not self._inbox.empty():
             event = self._inbox.get_nowait()
             if isinstance(event, wire.KeyReceived) and keypad.press(event.digit, event.at):
