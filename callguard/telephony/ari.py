@@ -17,20 +17,16 @@ from urllib.parse import quote
 
 import orjson
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.typing import Subprotocol
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from callguard.errors import Disconnected, Refused, Replaced
 from callguard.telephony import ari_wire as wire
+from callguard.telephony.ari_socket import Socket, connect
 
 log = structlog.get_logger()
 
 ANSWER_TIMEOUT_S = 2.0
-CONNECT_TIMEOUT_S = 5.0
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 0.1, 5.0
-# Asterisk's own ping is none; ours finds a half-open connection in twice this.
-PING_EVERY_S = 5.0
 
 OnRefused = Callable[[Refused], None]
 
@@ -38,7 +34,7 @@ OnRefused = Callable[[Refused], None]
 class Client:
     """One connection to Asterisk. Iterate over it for events; whoever iterates also feeds the answers."""
 
-    def __init__(self, socket: ClientConnection, app: str) -> None:
+    def __init__(self, socket: Socket, app: str) -> None:
         self.app = app
         self._socket = socket
         self._numbers = count(1)
@@ -56,21 +52,21 @@ class Client:
             Disconnected: always, at the end.
         """
         try:
-            async for text in self._socket:
-                try:
-                    message = wire.decode(text)
-                except wire.Malformed as error:
-                    log.warning("ARI message dropped", problem=str(error))
-                    continue
-                if isinstance(message, wire.Response):
-                    self._respond(message)
-                elif isinstance(message, wire.ApplicationReplaced):
-                    raise Replaced(f"another callguard has taken over the application {self.app}: one may run for each")
-                elif message is not None:
-                    yield message
-            raise Disconnected("Asterisk closed the ARI connection")
-        except ConnectionClosed as error:
-            raise Disconnected(f"the ARI connection broke: {error}") from error
+            while True:
+                for text in await self._socket.receive():
+                    try:
+                        message = wire.decode(text)
+                    except wire.Malformed as error:
+                        log.warning("ARI message dropped", problem=str(error))
+                        continue
+                    if isinstance(message, wire.Response):
+                        self._respond(message)
+                    elif isinstance(message, wire.ApplicationReplaced):
+                        raise Replaced(
+                            f"another callguard has taken over the application {self.app}: one may run for each"
+                        )
+                    elif message is not None:
+                        yield message
         finally:
             waiting, self._waiting = self._waiting, {}
             for waiter in waiting.values():
@@ -93,7 +89,7 @@ class Client:
         number = next(self._numbers)
         if on_refused is not None:
             self._waiting[number] = on_refused
-        await self._send(wire.request(number, operation, path, query))
+        self._socket.send(wire.request(number, operation, path, query))
 
     async def ask(
         self,
@@ -112,7 +108,7 @@ class Client:
         waiter = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                await self._send(wire.request(number, operation, path, query, body))
+                self._socket.send(wire.request(number, operation, path, query, body))
                 response = await waiter
         except TimeoutError as error:
             raise Disconnected(f"no answer to {operation.nickname} within {ANSWER_TIMEOUT_S} s") from error
@@ -124,12 +120,6 @@ class Client:
 
     async def close(self) -> None:
         await self._socket.close()
-
-    async def _send(self, text: str) -> None:
-        try:
-            await self._socket.send(text)
-        except ConnectionClosed as error:
-            raise Disconnected("the ARI connection is gone") from error
 
     def _respond(self, response: wire.Response) -> None:
         waiter = self._waiting.pop(response.request, None)
@@ -283,20 +273,9 @@ async def connected(url: str, user: str, secret: str, app: str) -> AsyncIterator
         Disconnected: Asterisk does not answer, or does not let us in; the text says which.
     """
     credentials = base64.b64encode(f"{user}:{secret}".encode()).decode()
-    target = url.rstrip("/").replace("http", "ws", 1) + f"/ari/events?app={quote(app)}&subscribeAll=false"
+    path = f"/ari/events?app={quote(app)}&subscribeAll=false"
     try:
-        socket = await connect(
-            target,
-            additional_headers={"Authorization": f"Basic {credentials}"},
-            subprotocols=[Subprotocol("ari")],
-            open_timeout=CONNECT_TIMEOUT_S,
-            ping_interval=PING_EVERY_S,
-            ping_timeout=PING_EVERY_S,
-            # Loopback or a LAN: compressing costs more CPU than the bytes it saves.
-            compression=None,
-            max_size=2**20,
-            proxy=None,
-        )
+        socket = await connect(url, path, {"Authorization": f"Basic {credentials}"})
     except InvalidStatus as error:
         status = error.response.status_code
         hint = "check ari_user and its secret" if status == 401 else "is ARI enabled in Asterisk (http.conf, ari.conf)?"

@@ -209,8 +209,8 @@ def request(
     path: Mapping[str, str],
     query: Mapping[str, str] | None = None,
     body: object = None,
-) -> str:
-    """A request as text. Values in the path are percent-encoded; Asterisk's ids may hold slashes and semicolons."""
+) -> bytes:
+    """A request, as JSON. Values in the path are percent-encoded; Asterisk's ids may hold slashes and semicolons."""
     uri = operation.path
     for name, value in path.items():
         uri = uri.replace("{" + name + "}", quote(value, safe=""))
@@ -226,7 +226,7 @@ def request(
     if body is not None:
         message["content_type"] = "application/json"
         message["message_body"] = orjson.dumps(body).decode()
-    return orjson.dumps(message).decode()
+    return orjson.dumps(message)
 
 
 def event_filter() -> object:
