@@ -191,6 +191,12 @@ class World:
             writer.close()
             await writer.wait_closed()
 
+    async def forgotten(self, family: str) -> None:
+        """Wait until Asterisk's database keeps no mark of ours."""
+        async with asyncio.timeout(PATIENCE_S):
+            while "0 results" not in await self.pbx.cli(f"database show {family}"):
+                await asyncio.sleep(0.05)
+
     async def note(self, key: str) -> str:
         """What a test's dialplan wrote to AstDB."""
         answer = await self.pbx.cli(f"database get test {key}")

@@ -255,7 +255,7 @@ async def test_agent_first_nine_says_goodbye_ends_and_is_kept(world: World) -> N
     assert str(result.ended_by) == "pbx"
     assert tones(reached.heard.samples, 8_000, [PROMPT_HZ])
     assert await dialled(world, f"41{ANA}") == "deny/optout.marketing"
-    assert "0 results" in await world.pbx.cli("database show callguard_optedout")
+    await world.forgotten("callguard_optedout")
 
 
 async def test_agent_first_nine_with_callguard_dead_is_kept_when_it_is_back(world: World) -> None:

@@ -132,7 +132,7 @@ async def test_withdrawal_with_callguard_dead_stops_at_once_and_is_recorded_late
     await world.gate.start()
     leg = await world.destroyed(told.call)
     assert [grant.state for grant in leg.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN]
-    assert "0 results" in await world.pbx.cli("database show callguard_withdrawn")
+    await world.forgotten("callguard_withdrawn")
 
 
 @pytest.mark.parametrize("profile", ["service", "contract"])
