@@ -1,6 +1,7 @@
 # Everything from a clean clone. Only .venv here and callguard's folder in the user's cache are written to.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+# (make bench makes .venv-bench as well.)
+.PHONY: help demo test lint bench clean
 BIN := .venv/bin
 
 help: ## list what there is
@@ -17,8 +18,16 @@ lint: .venv/.ready ## ruff and mypy
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
+bench: .venv/.ready .venv-bench/.ready ## what a call costs, beside other gates in the same run (10 min); ARGS="--json FILE"
+	@$(BIN)/python -m tests.bench --asyncari .venv-bench/bin/python $(ARGS)
+
 clean: ## remove .venv and what tools left here; the private Asterisk stays in the cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 
 .venv/.ready: pyproject.toml requirements-dev.txt tools/setup
 	@tools/setup
+
+.venv-bench/.ready: tests/bench/requirements.txt
+	@[ -x .venv-bench/bin/pip ] || python3 -m venv --clear .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@

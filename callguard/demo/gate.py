@@ -153,6 +153,11 @@ class Gate:
     def store(self) -> Path:
         return self.config.store.path
 
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
     def log(self) -> str:
         return (self.folder / "log").read_text(encoding="utf-8")
 
