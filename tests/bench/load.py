@@ -45,7 +45,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """What one caller waited for, in seconds: from the INVITE to the first sound, from the key, as it goes down, to the end."""
+    """What one caller waited for, in seconds: from the INVITE to the first sound, from the key to the end.
+
+    The key counts from when it goes down; it is held for 80 ms.
+    """
 
     sound_s: float | None
     outcome_s: float
