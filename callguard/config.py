@@ -204,10 +204,43 @@ class Store(_Model):
     path: Path
 
 
+class Http(_Model):
+    """Where `/health` and `/metrics` are served; nowhere without a port. They hold no secret, and ask for none."""
+
+    host: Line = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class Log(_Model):
+    """What the service says on standard error.
+
+    Attributes:
+        format: ``auto`` is ``keyvalue`` under systemd's journal and ``console`` elsewhere.
+        level: the least that is said.
+    """
+
+    format: Literal["auto", "console", "keyvalue", "json"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Limits(_Model):
+    """Bounds on what the service takes on at once.
+
+    Attributes:
+        calls_in_gate: callers and persons called who are being asked, and dial decisions in progress; one more goes on
+            unrecorded at once, and is not dialled.
+    """
+
+    calls_in_gate: Annotated[int, Field(ge=1, le=100_000)] = 1_000
+
+
 class Config(_Model):
     """The whole of it."""
 
     asterisk: Asterisk = Asterisk()
+    http: Http = Http()
+    log: Log = Log()
+    limits: Limits = Limits()
     recording: Recording
     prompts: Prompts
     store: Store
