@@ -6,15 +6,13 @@ What fails now is tried again: an ended recording is still expected, and a mark 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from callguard.config import Config
 from callguard.core.decide import Scope
 from callguard.core.model import Basis
-from callguard.core.profile import Flow
+from callguard.current import Current
 from callguard.errors import Refused, StoreError
 from callguard.store import Store
 from callguard.telephony.ami import PRESSED, KeyPressed, Notice, Session, Told
@@ -36,15 +34,13 @@ class After:
 
     def __init__(
         self,
-        config: Config,
-        flows: Mapping[str, Flow],
+        current: Current,
         store: Store,
         recordings: Recordings,
         withdrawals: Withdrawals,
         holds: Holds,
     ) -> None:
-        self._recording = config.recording
-        self._flows = flows
+        self._current = current
         self._store = store
         self._recordings = recordings
         self._withdrawals = withdrawals
@@ -113,15 +109,16 @@ class After:
             log.error("a consent came too late to act on: do the clocks differ?", leg=notice.leg_id)
             return
         subject = await self._store.subject_of_leg(notice.leg_id)
-        flow = None if subject is None else self._flows.get(subject.profile)
+        flow = None if subject is None else self._current.flow_when_begun(subject.profile, notice.leg_id)
         if flow is None or not flow.agent_first:
             return
         consents = tuple(purpose for purpose in flow.purposes if purpose.basis is Basis.CONSENT)
         if not await self._store.agree(notice.leg_id, at, consents, "1", notice.leg_id):
             return
-        file = f"{self._recording.folder.in_asterisk}/{notice.leg_id}"
+        recording = self._current.config.recording
+        file = f"{recording.folder.in_asterisk}/{notice.leg_id}"
         try:
-            await session.start_recording(notice.channel, file, two=self._recording.files == "two")
+            await session.start_recording(notice.channel, file, two=recording.files == "two")
             log.info("recording begins: agreed in the call", leg=notice.leg_id)
         except Refused as error:
             log.warning("agreed, and not recorded", leg=notice.leg_id, problem=str(error))

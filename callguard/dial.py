@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import structlog
 import uuid_utils
 
-from callguard.config import Config, Profile
+from callguard.config import Profile
 from callguard.core.decide import Decision, Facts, decide
+from callguard.current import Current
 from callguard.errors import StoreError
+from callguard.metrics import Metrics
 from callguard.numbers import to_e164
 from callguard.store import Store
 from callguard.store.records import DialRecord
@@ -23,15 +26,31 @@ FAILED = "gate.failed"
 class Dial:
     """Decides for the profiles of a configuration. Whatever goes wrong, the answer is no."""
 
-    def __init__(self, config: Config, store: Store) -> None:
-        self._config = config
+    def __init__(self, current: Current, store: Store, metrics: Metrics) -> None:
+        self._current = current
         self._store = store
+        self._metrics = metrics
 
     async def decide(self, profile: str, written: str) -> Decision:
         """Whether the number, as it is about to be dialled, may be called now for this profile."""
-        settings = self._config.profiles.get(profile)
+        decision = await self._decide(profile, written)
+        self._count(profile, decision)
+        return decision
+
+    def deny(self, profile: str, rule: str) -> Decision:
+        """A no without a look at anything, as the gate cannot attend to it; nothing of it is kept."""
+        decision = Decision(allow=False, rules=(rule,))
+        self._count(profile, decision)
+        return decision
+
+    def _count(self, profile: str, decision: Decision) -> None:
+        known = profile if profile in self._current.config.profiles else "none"
+        self._metrics.dials.labels(known, decision.rule).inc()
+
+    async def _decide(self, profile: str, written: str) -> Decision:
+        settings = self._current.config.profiles.get(profile)
         if settings is None:
-            log.error("a dial names no profile of the configuration and is denied", profile=profile[:40])
+            log.error("a dial names no profile of the configuration and is denied", profile=named(profile))
             return Decision(allow=False, rules=(NO_PROFILE,))
         call_id = str(uuid_utils.uuid7())
         try:
@@ -49,3 +68,8 @@ class Dial:
         number = to_e164(written, settings.region)
         opt_outs = () if number is None else await self._store.opt_outs(settings.controller, number, now)
         return Facts(number, settings.calls, None, settings.campaign, now, opt_outs)
+
+
+def named(profile: str) -> str:
+    """What a dialplan gave for a profile, as far as it may be shown: a number in its place may not."""
+    return profile if re.fullmatch(r"[a-z][a-z_]{0,39}[0-9]{0,3}", profile) else "(no name)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,11 @@ from callguard.config import Config
 from callguard.core import gate
 from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.decide import Scope
-from callguard.core.events import Event, Lost, Released, Saved, SaveFailed
+from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
 from callguard.core.model import Outcome, Party
 from callguard.core.profile import Flow
 from callguard.errors import Disconnected, Refused, StoreError
+from callguard.metrics import LOST, LegMetrics, Metrics
 from callguard.numbers import to_e164
 from callguard.store import Fenced, Store
 from callguard.store.records import Direction, Files, LegRecord, OptOutSource
@@ -40,6 +42,7 @@ class Subject:
         at: Asterisk's clock when the channel became ours, milliseconds since the epoch.
         files: how Asterisk records it.
         taken: how often a process has taken the leg over from one that left it.
+        told_as: what the dialplan knows the leg's purposes by, where a reload has changed them: see `Current`.
     """
 
     leg_id: str
@@ -53,10 +56,20 @@ class Subject:
     at: int
     files: Files
     taken: int = 0
+    told_as: str = ""
 
 
 def subject_of(
-    config: Config, profile: str, channel: str, linkedid: str, number: str, at: int, *, callee: bool, taken: int = 0
+    config: Config,
+    profile: str,
+    channel: str,
+    linkedid: str,
+    number: str,
+    at: int,
+    *,
+    callee: bool,
+    taken: int = 0,
+    told_as: str = "",
 ) -> Subject:
     """The subject of a new leg; `number` as the network, or whoever dialled, wrote it."""
     settings = config.profiles[profile]
@@ -74,6 +87,7 @@ def subject_of(
         at=at,
         files=config.recording.files,
         taken=taken,
+        told_as=told_as,
     )
 
 
@@ -82,10 +96,17 @@ class Leg:
 
     Args:
         recorded: told of the leg before it is given back to be recorded.
+        seen: counts what happens.
     """
 
     def __init__(
-        self, door: Door, store: Store, flow: Flow, subject: Subject, recorded: Callable[[Subject], None]
+        self,
+        door: Door,
+        store: Store,
+        flow: Flow,
+        subject: Subject,
+        recorded: Callable[[Subject], None],
+        seen: LegMetrics | None = None,
     ) -> None:
         self._door = door
         self._store = store
@@ -94,6 +115,9 @@ class Leg:
         self._party = Party(known=subject.number is not None, callee=subject.direction == "outbound")
         self._recording = False
         self._recorded = recorded
+        self._seen = seen or Metrics().leg(subject.direction, flow.profile)
+        self._sounded = False
+        self._keyed: float | None = None
         self._log = log.bind(call=subject.call_id, leg=subject.leg_id)
 
     async def run(self) -> None:
@@ -105,6 +129,7 @@ class Leg:
             while commands:
                 state, commands = gate.step(self._flow, state, await self._do(commands))
         except Disconnected as error:
+            self._seen.left(LOST)
             self._log.warning("leg left to its lease", problem=str(error))
         except Exception:
             self._log.exception("leg failed, call goes on unrecorded")
@@ -161,7 +186,7 @@ class Leg:
         for command in commands:
             match command:
                 case Ask():
-                    answer: Event = await self._door.ask(command)
+                    answer: Event = await self._ask(command)
                 case OptOut():
                     answer = await self._opt_out(command)
                 case Save():
@@ -170,6 +195,16 @@ class Leg:
                     self._recording = True
                 case Release():
                     answer = await self._release(command)
+        return answer
+
+    async def _ask(self, ask: Ask) -> Answered | Lost:
+        answer = await self._door.ask(ask)
+        if not self._sounded and self._door.first_sound_ms is not None:
+            self._sounded = True
+            self._seen.sounded(self._door.first_sound_ms)
+        if isinstance(answer, Answered):
+            self._keyed = time.monotonic() if answer.cause is Cause.KEY else None
+            self._seen.asked(ask, answer)
         return answer
 
     async def _opt_out(self, command: OptOut) -> Event:
@@ -193,6 +228,7 @@ class Leg:
         if save.granted and self._door.expired():
             return Lost()
         subject = self._subject
+        began = time.monotonic()
         try:
             await self._store.save(
                 LegRecord(
@@ -222,8 +258,10 @@ class Leg:
             self._log.warning("another process has taken over; this one touches nothing any more")
             return Lost()
         except StoreError as error:
+            self._seen.not_saved()
             self._log.error("consent not saved, call goes on unrecorded", problem=str(error))
             return SaveFailed()
+        self._seen.committed(time.monotonic() - began, save.dropped)
         return Saved()
 
     async def _release(self, release: Release) -> Event:
@@ -232,6 +270,7 @@ class Leg:
             release = Release(Outcome.REFUSED)
             await self._not_recorded(refused=True)
         if self._door.expired():
+            self._seen.left(LOST)
             await self._not_recorded()
             return Lost()
         which = sum(1 << n for n, purpose in enumerate(self._flow.purposes) if purpose.id in release.granted)
@@ -241,11 +280,14 @@ class Leg:
             self._recorded(self._subject)
         try:
             await self._door.leave(
-                f"done-{release.outcome}-{recording}-{which}-{self._subject.leg_id}-{self._door.app}"
+                f"done-{release.outcome}-{recording}-{which}-{self._subject.leg_id}-"
+                f"{self._door.app}{self._subject.told_as}"
             )
         except Refused:
+            self._seen.left(LOST)
             await self._not_recorded()
             return Lost()
+        self._seen.left(release.outcome, None if self._keyed is None else time.monotonic() - self._keyed)
         return Released()
 
     async def _not_recorded(self, *, refused: bool = False) -> None:

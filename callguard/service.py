@@ -1,30 +1,35 @@
-"""Wiring: configuration, adapters, one task group."""
+"""Wiring: configuration, adapters, one task group; what the service is told from outside, and tells."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
+from callguard import web
 from callguard.after import After
 from callguard.agi_calls import AgiCalls
+from callguard.ari_calls import AriCalls
 from callguard.config import Config, secret
-from callguard.core.model import Purpose
-from callguard.core.profile import Aside, Flow, compile_profile
+from callguard.core.profile import Flow
+from callguard.current import Current
 from callguard.dial import Dial
-from callguard.errors import Disconnected, InputError, Refused, Replaced, StoreError, TelephonyError
-from callguard.leg import Leg, Subject, subject_of
-from callguard.speech.catalogue import Catalogue
+from callguard.dialplan import Dialplan
+from callguard.errors import CallguardError, Disconnected, InputError, Refused, Replaced, StoreError, TelephonyError
+from callguard.health import Health
+from callguard.metrics import CONTENT_TYPE, GateState, Metrics
+from callguard.notify import Notify
+from callguard.prepare import prepare, reloaded
+from callguard.room import Room
 from callguard.store.store import Store
 from callguard.telephony import agi, ami, ari
-from callguard.telephony import ari_wire as wire
-from callguard.telephony.ari_door import AriDoor, PeerGone, first_lease_ms
+from callguard.telephony.ari_door import CLAIM_MS
 from callguard.telephony.holds import Holds
-from callguard.telephony.orphans import Orphan, find_orphans
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals
 
@@ -34,70 +39,54 @@ AMI_RETRY_S = 1.0
 TELL_EVERY_S = 15.0
 # How long calls may go on asking when the service is told to stop.
 STOP_WITHIN_S = 30.0
-
-
-def compile_flows(config: Config, catalogue: Catalogue) -> dict[str, Flow]:
-    """Every profile, compiled. Raises InputError for a prompt that is missing."""
-
-    def compiled(name: str) -> Flow:
-        profile = config.profiles[name]
-        return compile_profile(
-            name,
-            tuple(Purpose(purpose.id, purpose.basis, purpose.required) for purpose in profile.purposes),
-            profile.languages,
-            lambda language, part: catalogue.prompt(name, language, part),
-            lambda language: catalogue.details(name, language),
-            round(profile.answer_wait_s * 1000),
-            agent_first=profile.agent_first,
-            gate_required=profile.gate_required,
-        )
-
-    return {name: compiled(name) for name in config.profiles}
-
-
-def check_agi_address(config: Config) -> None:
-    """Raises: InputError, where FastAGI is wanted on an address that another program has."""
-    settings = config.asterisk
-    if settings.agi_port is None:
-        return
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((settings.agi_host, settings.agi_port))
-        except OSError as error:
-            problem = f"{settings.agi_port} on {settings.agi_host} cannot be listened on: {error.strerror}"
-            raise InputError(problem, field="asterisk.agi_port") from error
+# The service manager waits so long for Asterisk; then the service counts as started, and says what it waits for.
+READY_WITHIN_S = 5.0
+# AGI connections that are here and have no place in the gate yet.
+AGI_HEADROOM = 100
+# A health that is asked for more often is not looked into again.
+HEALTH_HOLDS_S = 1.0
+LEAST_SPACE = 16 << 20
+WAITING = "waiting for Asterisk: calls go on unrecorded"
 
 
 class Service:
-    """callguard at work. `stop` may be called from a signal handler."""
+    """callguard at work. `stop` and `reload` may be called from a signal handler.
 
-    def __init__(self, config: Config, flows: dict[str, Flow], store: Store) -> None:
-        self._config = config
-        self._flows = flows
+    Args:
+        path: of the configuration, for `reload`.
+        notify: tells the service manager.
+    """
+
+    def __init__(self, config: Config, flows: Mapping[str, Flow], store: Store, path: Path, notify: Notify) -> None:
+        self._path = path
+        self._notify = notify
         self._store = store
+        self._metrics = Metrics()
+        self._current = Current(config, flows)
+        self._room = Room(lambda: self._current.config.limits.calls_in_gate, self._metrics)
         self._recordings = Recordings(config.recording, store)
         self._withdrawals = Withdrawals()
         holds = Holds()
-        self._after = After(config, flows, store, self._recordings, self._withdrawals, holds)
-        self._dial = Dial(config, store)
-        self._doors: dict[str, AriDoor] = {}
-        self._walks: dict[str, asyncio.Task[None]] = {}
-        # The callees in the gate, by the channel of the agent who waits for them.
-        self._callees: dict[str, set[str]] = {}
-        self._session: ami.Session | None = None
-        self._client: ari.Client | None = None
-        self._agi_calls = AgiCalls(
-            config, flows, store, self._dial, holds, self._follow, self._watch_agent, self._unwatch_agent
-        )
+        self._after = After(self._current, store, self._recordings, self._withdrawals, holds)
+        dial = Dial(self._current, store, self._metrics)
+        self._dialplan = Dialplan(self._current)
+        self._ari = AriCalls(self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals)
+        self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
         self._stopping = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._started = datetime.now(UTC)
+        self._serving_since: datetime | None = None
+        self._store_fault: str | None = None
+        self._store_seen = 0.0
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def reload(self) -> None:
+        self._reload.set()
 
     async def run(self) -> None:
         """Serve until told to stop; calls that are asking then may finish, `STOP_WITHIN_S` at most.
@@ -105,37 +94,54 @@ class Service:
         Raises:
             Replaced: another process has taken over. This one touches nothing any more.
         """
-        settings = self._config.asterisk
         async with asyncio.TaskGroup() as group, self._agi_open():
-            sweeper = group.create_task(self._recordings.keep_sweeping())
-            serving = group.create_task(self._keep_serving(settings.ari_url, settings.ari_user))
+            beside = [
+                group.create_task(self._notify.keep_pinging()),
+                group.create_task(self._say_ready()),
+                group.create_task(self._recordings.keep_sweeping()),
+                group.create_task(self._keep_reloading()),
+                group.create_task(self._keep_serving()),
+            ]
+            http = self._current.config.http
+            if http.port is not None:
+                pages = {"/health": self._health_page, "/metrics": self._metrics_page}
+                beside.append(group.create_task(web.keep_serving(http.host, http.port, pages)))
             await self._stopping.wait()
-            if self._presence is not None:
-                self._presence.cancel()
-            try:
-                async with asyncio.timeout(STOP_WITHIN_S):
-                    while self._doors:
-                        self._idle.clear()
-                        await self._idle.wait()
-            except TimeoutError:
-                log.warning("stopping with calls still in the gate: their lease takes them on", calls=len(self._doors))
-            sweeper.cancel()
-            serving.cancel()
+            if self._replaced is None:
+                await self._let_finish()
+            for task in beside:
+                task.cancel()
         if self._replaced is not None:
             raise self._replaced
 
+    async def _let_finish(self) -> None:
+        """Nobody is taken on any more; who is being asked may answer."""
+        self._ari.stopping = True
+        self._serving_since = None
+        log.info("stopping: who is being asked may answer, others go on unrecorded", calls=self._room.held)
+        self._notify.stopping(f"stopping: {self._room.held} calls may finish")
+        if self._presence is not None:
+            self._presence.cancel()
+        try:
+            async with asyncio.timeout(STOP_WITHIN_S):
+                await self._room.empty()
+        except TimeoutError:
+            log.warning("stopping with calls still in the gate: their lease takes them on", calls=self._room.held)
+
     @asynccontextmanager
     async def _agi_open(self) -> AsyncIterator[None]:
-        settings = self._config.asterisk
+        settings, limits = self._current.config.asterisk, self._current.config.limits
         if settings.agi_port is None:
             yield
             return
-        async with agi.serve(settings.agi_host, settings.agi_port, self._agi_calls.serve):
+        most = limits.calls_in_gate + AGI_HEADROOM
+        async with agi.serve(settings.agi_host, settings.agi_port, self._agi.serve, most=most):
             yield
 
-    async def _keep_serving(self, url: str, user: str) -> None:
-        app = self._config.asterisk.app
-        async for client in ari.connections(url, user, secret(self._config, "ari"), app):
+    async def _keep_serving(self) -> None:
+        settings = self._current.config.asterisk
+        key = secret(self._current.config, "ari")
+        async for client in ari.connections(settings.ari_url, settings.ari_user, key, settings.app):
             try:
                 await self._serve(client)
             except* Replaced as errors:
@@ -144,65 +150,28 @@ class Service:
             except* (Disconnected, Refused) as errors:
                 log.warning("ARI lost; calls go on unrecorded until it is back", problem=str(errors.exceptions[0]))
             finally:
-                self._client = None
-                self._doors.clear()
+                self._ari.lost()
+                self._serving_since = None
+                self._notify.status(WAITING)
             if self._replaced is not None:
                 return
 
     async def _serve(self, client: ari.Client) -> None:
         """One connection's life. When it breaks, every leg on it is left to its lease, or to the next connection."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pump(client, group))
+            group.create_task(self._ari.pump(client, group))
             await client.applications.filter()
-            self._client = client
-            await self._tell_dialplan(client)
-            await self._warn_of_no_diversion(client)
-            for orphan in await find_orphans(client):
-                self._take(client, group, orphan)
+            self._ari.client = client
+            await self._dialplan.tell(client)
+            await self._dialplan.warn_of_no_diversion(client)
+            await self._ari.take_orphans(client, group)
             self._presence = group.create_task(self._keep_present(client))
+            if self._stopping.is_set():
+                self._presence.cancel()
             while True:
                 await asyncio.sleep(TELL_EVERY_S)
-                await self._tell_dialplan(client)
+                await self._dialplan.tell(client)
                 await self._finish_recordings(client)
-
-    async def _tell_dialplan(self, client: ari.Client) -> None:
-        """What the dialplan has to know beforehand, in globals; again and again, as a reload may clear them."""
-        app = client.app
-        told = {
-            f"CALLGUARD_FOLDER_{app}": str(self._config.recording.folder.in_asterisk),
-            f"CALLGUARD_FILES_{app}": self._config.recording.files,
-            "CALLGUARD_MANAGER": self._config.asterisk.ami_user,
-        }
-        if self._config.asterisk.agi_port is not None:
-            told["CALLGUARD_AGI_HOST"] = self._config.asterisk.agi_host
-            told["CALLGUARD_AGI_PORT"] = str(self._config.asterisk.agi_port)
-        alone = await client.applications.others() == []
-        for name, flow in self._flows.items():
-            lease = f"CALLGUARD_LEASE_{name}"
-            first_s = first_lease_ms(flow) / 1000
-            # Who will claim a call is not known when its first lease begins: it lasts for the longer notice.
-            told[lease] = f"{first_s if alone else max(first_s, _seconds(await client.asterisk.get_global(lease))):.1f}"
-            settings = self._config.profiles[name]
-            said = f"{self._config.prompts.folder.in_asterisk}/{flow.languages[0]}/{name}"
-            told |= {
-                f"CALLGUARD_DENIED_{name}": f"{said}-denied",
-                f"CALLGUARD_GOODBYE_{name}": f"{said}-goodbye",
-                f"CALLGUARD_FAREWELL_{name}": f"{said}-{Aside.FAREWELL}",
-                f"CALLGUARD_REQUIRED_{name}": "yes" if settings.gate_required else "no",
-                f"CALLGUARD_AGENT_FIRST_{name}": "yes" if settings.agent_first else "no",
-            }
-            told[f"CALLGUARD_PURPOSES_{app}_{name}"] = ",".join(purpose.id for purpose in flow.purposes)
-        for variable, value in told.items():
-            await client.asterisk.set_global(variable, value)
-
-    async def _warn_of_no_diversion(self, client: ari.Client) -> None:
-        for name, flow in self._flows.items():
-            variable = f"CALLGUARD_DIVERT_{name}"
-            if flow.may_not_go_unrecorded and not await client.asterisk.get_global(variable):
-                log.error(
-                    "who objects has nowhere to go and reaches the agent: set it in [globals] of extensions.conf",
-                    missing=variable,
-                )
 
     async def _finish_recordings(self, client: ari.Client) -> None:
         """What could not be finished when its call ended, or ended unheard of."""
@@ -213,140 +182,129 @@ class Service:
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", problem=str(error))
 
-    async def _pump(self, client: ari.Client, group: asyncio.TaskGroup) -> None:
-        async for event in client:
-            match event:
-                case wire.CallBroadcast():
-                    if not self._stopping.is_set():
-                        await client.events.claim(event.channel)
-                case wire.StasisStart() if event.channel not in self._doors:
-                    found = Orphan(event.channel, event.args, event.caller, event.at)
-                    # One that is back from a turn too late to be waited for is as good as an orphan.
-                    self._take(client, group, found, fresh=len(event.args) <= 4)
-                case wire.StasisStart() if "back" in event.args:
-                    group.create_task(self._take_again(client, group, event))
-                case wire.HangupRequested() if event.channel in self._callees:
-                    for callee in tuple(self._callees[event.channel]):
-                        if callee in self._doors:
-                            self._doors[callee].hear(PeerGone())
-                        await client.channels.get(callee).hang_up()
-                case _:
-                    door = self._doors.get(event.channel)
-                    if door is not None:
-                        door.hear(event)
-
-    def _take(self, client: ari.Client, group: asyncio.TaskGroup, found: Orphan, *, fresh: bool = False) -> None:
-        """Answer for a channel from now on."""
-        if found.channel in self._doors:
-            return
-        direction, profile, linkedid, number = (*found.args, "", "", "", "")[:4]
-        if direction == "outbound":
-            group.create_task(self._decide(client, found.channel, profile, number))
-            return
-        flow = self._flows.get(profile)
-        if flow is None or direction not in {"inbound", "callee"}:
-            log.error("a call names no profile of the configuration and goes on unrecorded", profile=profile[:40])
-            group.create_task(_leave(client, found.channel, "done"))
-            return
-        callee = direction == "callee"
-        number = number if callee else found.caller
-        subject = subject_of(
-            self._config, profile, found.channel, linkedid, number, found.at, callee=callee, taken=found.taken
-        )
-        taken = found.taken + (not fresh)
-        door = AriDoor(client, found.channel, found.at, first_lease_ms(flow), taken, callee=callee)
-        leg = Leg(door, self._store, flow, subject, self._follow)
-        self._doors[found.channel] = door
-        task = group.create_task(self._walk(client, leg, door, subject, fresh=fresh))
-        self._walks[found.channel] = task
-        task.add_done_callback(lambda _: self._left(found.channel))
-
-    async def _walk(self, client: ari.Client, leg: Leg, door: AriDoor, subject: Subject, *, fresh: bool) -> None:
-        callee = subject.direction == "outbound"
-        if callee and not await self._watch_agent(subject):
-            return
-        try:
-            await (leg.run() if fresh else leg.resume())
-            if door.taken_away and self._session is not None:
-                # Our lease must not end a call that somebody has sent elsewhere.
-                await self._session.lift_lease(subject.channel)
-        except Refused:
-            pass
-        finally:
-            if callee:
-                await self._unwatch_agent(subject)
-
-    async def _unwatch_agent(self, subject: Subject) -> None:
-        callees = self._callees.get(subject.linkedid, set())
-        callees.discard(subject.channel)
-        if callees:
-            return
-        self._callees.pop(subject.linkedid, None)
-        if self._client is not None:
-            with suppress(Disconnected):
-                await self._client.applications.unwatch(subject.linkedid)
-
-    async def _watch_agent(self, subject: Subject) -> bool:
-        """The agent hears ringing while the person called is in the gate, and may hang up unheard of by Dial."""
-        client = self._client
-        if client is None:
-            return False
-        self._callees.setdefault(subject.linkedid, set()).add(subject.channel)
-        try:
-            await client.applications.watch(subject.linkedid)
-        except Refused:  # who called is gone, and the call was handed on; whoever waits now is not known
-            pass
-        except Disconnected:
-            return False
-        return True
-
-    async def _take_again(self, client: ari.Client, group: asyncio.TaskGroup, start: wire.StasisStart) -> None:
-        """Somebody has sent the caller out of the gate and into it again (AMI Redirect): the leg's outcome stands."""
-        await asyncio.wait({self._walks[start.channel]})
-        self._take(client, group, Orphan(start.channel, start.args, start.caller, start.at))
-
-    async def _decide(self, client: ari.Client, channel: str, profile: str, number: str) -> None:
-        decision = await self._dial.decide(profile, number)
-        allow = "allow" if decision.allow else "deny"
-        await _leave(client, channel, f"dial-{allow}-{decision.rule}-{client.app}")
-
-    def _follow(self, subject: Subject) -> None:
-        self._withdrawals.follow(subject.channel, subject.leg_id)
-
-    def _left(self, channel: str) -> None:
-        self._doors.pop(channel, None)
-        self._walks.pop(channel, None)
-        if not self._doors:
-            self._idle.set()
-
     async def _keep_present(self, client: ari.Client) -> None:
         """Hold a manager session for as long as calls can be taken: it is how the dialplan knows."""
-        settings = self._config.asterisk
+        settings = self._current.config.asterisk
         while True:
             try:
                 async with ami.connected(
-                    settings.ami_host, settings.ami_port, settings.ami_user, secret(self._config, "ami")
+                    settings.ami_host, settings.ami_port, settings.ami_user, secret(self._current.config, "ami")
                 ) as session:
                     await self._after.catch_up(session)
                     await self._finish_recordings(client)
-                    self._session = session
+                    self._ari.session = session
+                    self._serving_since = datetime.now(UTC)
                     log.info("serving", app=client.app)
+                    self._ready.set()
+                    self._notify.status("serving: calls are gated")
                     await self._after.listen(session)
             except TelephonyError as error:
                 log.warning("no manager session: calls go on unrecorded until there is one", problem=str(error))
             except StoreError as error:
                 log.error("what happened meanwhile cannot be caught up with, trying again", problem=str(error))
             finally:
-                self._session = None
+                self._ari.session = None
+                self._serving_since = None
+            self._notify.status(WAITING)
             await asyncio.sleep(AMI_RETRY_S)
 
+    async def _say_ready(self) -> None:
+        """An Asterisk that is absent when the machine starts must not make the service fail: it waits for it."""
+        try:
+            async with asyncio.timeout(READY_WITHIN_S):
+                await self._ready.wait()
+        except TimeoutError:
+            log.warning(f"started, and {WAITING}")
+        self._notify.ready(self._status)
 
-def _seconds(text: str) -> float:
-    return float(text) if re.fullmatch(r"\d{1,4}(\.\d)?", text) else 0.0
+    @property
+    def _status(self) -> str:
+        return WAITING if self._serving_since is None else "serving: calls are gated"
+
+    async def _keep_reloading(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self._notify.reloading()
+            try:
+                await self._take_new_configuration()
+                self._metrics.reloads.labels("taken").inc()
+            except CallguardError as error:
+                self._metrics.reloads.labels("refused").inc()
+                log.error("the new configuration is not taken; the old one stays in force", problem=str(error))
+            self._notify.ready(self._status)
+
+    async def _take_new_configuration(self) -> None:
+        """Read it again. Raises: CallguardError, and then nothing has changed."""
+        read, flows = await asyncio.to_thread(prepare, self._path)
+        if not self._current.fits(flows):
+            raise InputError("purposes change, and the name is too long to tell them apart", field="asterisk.app")
+        config, waiting = reloaded(self._current.config, read)
+        await self._store.know({name: controller.name for name, controller in config.controllers.items()})
+        client = self._ari.client
+        try:
+            if client is not None and await self._dialplan.lengthen_leases(client, flows):
+                # Who has begun with the shorter lease is claimed by then.
+                await asyncio.sleep(CLAIM_MS / 1000)
+        except TelephonyError:
+            client = None  # told when it is back
+        self._current.replace(config, flows)
+        self._recordings.destroy_withdrawn_after(config.recording.destroy_withdrawn_after_s)
+        log.info("configuration reloaded", profiles=len(flows))
+        if waiting:
+            log.warning("these settings wait for a restart and stay as they were", settings=", ".join(waiting))
+        client = self._ari.client
+        if client is not None:
+            try:
+                await self._dialplan.tell(client)
+                await self._dialplan.warn_of_no_diversion(client)
+            except TelephonyError as error:
+                log.warning("the dialplan is told of the new configuration when ARI is back", problem=str(error))
+
+    async def _health_page(self) -> web.Page:
+        await self._look_at_the_store()
+        return web.Page(*_json(self._health()))
+
+    async def _metrics_page(self) -> web.Page:
+        health = self._health()
+        state = GateState(
+            calls_in_gate=health.calls_in_gate,
+            calls_limit=health.calls_limit,
+            ari_connected=health.ari_connected,
+            ami_connected=health.ami_connected,
+            serving=health.fault is None,
+            recordings_expected=self._recordings.expected,
+            recordings_overdue=self._recordings.overdue,
+        )
+        return web.Page(200, CONTENT_TYPE, self._metrics.text(state))
+
+    def _health(self) -> Health:
+        config = self._current.config
+        return Health(
+            app=config.asterisk.app,
+            started=self._started,
+            serving_since=self._serving_since,
+            ari_connected=self._ari.client is not None,
+            ami_connected=self._ari.session is not None,
+            store=self._store_fault,
+            stopping=self._stopping.is_set(),
+            calls_in_gate=self._room.held,
+            calls_limit=config.limits.calls_in_gate,
+        )
+
+    async def _look_at_the_store(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._store_seen and now < self._store_seen + HEALTH_HOLDS_S:
+            return
+        self._store_seen = now
+        try:
+            await self._store.writable()
+            free = shutil.disk_usage(self._current.config.store.path.parent).free
+            self._store_fault = None if free >= LEAST_SPACE else f"{free >> 20} MiB are free on its disk"
+        except (StoreError, OSError) as error:
+            self._store_fault = str(error)
 
 
-async def _leave(client: ari.Client, channel_id: str, extension: str) -> None:
-    try:
-        await client.channels.get(channel_id).leave_and_wait(extension)
-    except TelephonyError as error:
-        log.warning("a call left to its lease", problem=str(error))
+def _json(health: Health) -> tuple[int, str, bytes]:
+    status, body = health.answer()
+    return status, "application/json", body

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +12,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from callguard import __version__, config, logs
+from callguard import __version__, config
 from callguard.cli import optout
 from callguard.cli.check import check
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_BAD_INPUT, EXIT_FAILED, ConfigOption
+from callguard.cli.run import run
 from callguard.errors import CallguardError, InputError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 prompts_app = typer.Typer(help="Texts and audio of the notices.", no_args_is_help=True)
 app.add_typer(prompts_app, name="prompts")
 app.add_typer(optout.app, name="optout")
+app.command()(run)
 app.command()(check)
 
 
@@ -47,40 +48,6 @@ def _root(
     if version:
         typer.echo(f"callguard {__version__}")
         raise typer.Exit
-
-
-@app.command()
-def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Serve calls until stopped (SIGTERM or Ctrl-C); calls that are asking then may finish."""
-    from callguard.service import Service, check_agi_address, compile_flows
-    from callguard.speech.catalogue import Catalogue
-    from callguard.store.store import Store
-
-    settings = config.load(path)
-    for name in ("ari", "ami"):
-        config.secret(settings, name)
-    recordings = settings.recording.folder.path_here
-    if not recordings.is_dir() or not os.access(recordings, os.R_OK | os.W_OK | os.X_OK):
-        raise InputError(
-            "there is no such folder, or it cannot be written to", file=recordings, field="recording.folder"
-        )
-    flows = compile_flows(settings, Catalogue.load(settings))
-    # Before the store is taken over from a process that may be serving now.
-    check_agi_address(settings)
-    logs.configure()
-    # What is made here is for callguard and Asterisk's group, not for everyone.
-    os.umask(0o007)
-
-    async def serve() -> None:
-        controllers = {name: controller.name for name, controller in settings.controllers.items()}
-        async with Store.open(settings.store.path, gate=settings.asterisk.app, controllers=controllers) as store:
-            service = Service(settings, flows, store)
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, service.stop)
-            await service.run()
-
-    asyncio.run(serve())
 
 
 @app.command()

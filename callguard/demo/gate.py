@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,8 @@ ari_secret_file = "{here}/ari.secret"
 {agi}
 ami_port = {ami_port}
 ami_secret_file = "{here}/ami.secret"
+
+{http}
 
 [recording]
 files = "{files}"
@@ -108,6 +111,9 @@ basis = "consent"
 class Gate:
     """`callguard run` for a private Asterisk, as an async context manager. Its folder goes with it.
 
+    Args:
+        environment: settings over those of the file.
+
     Attributes:
         folder: configuration, secrets, store and log.
     """
@@ -121,8 +127,10 @@ class Gate:
         answer_wait_s: float = 5.0,
         texts: Path | None = None,
         app: str = "callguard",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.pbx = pbx
+        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self.recordings = pbx.folder("recordings" if app == "callguard" else f"recordings-{app}")
         self._temporary = tempfile.TemporaryDirectory(prefix="callguard-gate-")
         self.folder = Path(self._temporary.name)
@@ -135,6 +143,7 @@ class Gate:
                 ari_url=pbx.ari_url,
                 app=app,
                 agi=f"agi_port = {pbx.ports.agi}" if app == "callguard" else "",
+                http=f"[http]\nport = {pbx.ports.status}" if app == "callguard" else "",
                 ami_port=pbx.ami_port,
                 here=self.folder,
                 files=files,
@@ -148,6 +157,11 @@ class Gate:
         )
         self.config = config.load(self.folder / "callguard.toml")
         self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def command(self) -> list[str]:
+        """How it is started."""
+        return [sys.executable, "-m", "callguard", "run", "--config", str(self.folder / "callguard.toml")]
 
     @property
     def store(self) -> Path:
@@ -189,9 +203,9 @@ class Gate:
         already = self.log().count(READY) if (self.folder / "log").exists() else 0
         with (self.folder / "log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "callguard", "run", "--config", str(self.folder / "callguard.toml"),
+                *self.command,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=self.environment,
             )  # fmt: skip
         try:
             async with asyncio.timeout(READY_LIMIT_S):

@@ -60,6 +60,11 @@ class Ports:
         return self.first + 4
 
     @property
+    def status(self) -> int:
+        """callguard's own, for health and metrics."""
+        return self.first + 5
+
+    @property
     def lines(self) -> tuple[Line, ...]:
         starts = range(self.first + 100, self.first + 100 + CALLERS * 10, 10)
         return tuple(Line(sip=start, ear=start + 2, spare=start + 4) for start in starts)
@@ -109,6 +114,7 @@ def _free(ports: Ports) -> bool:
         for kind, port in (
             (socket.SOCK_DGRAM, ports.sip), (socket.SOCK_DGRAM, ports.agent),
             (socket.SOCK_STREAM, ports.http), (socket.SOCK_STREAM, ports.ami), (socket.SOCK_STREAM, ports.agi),
+            (socket.SOCK_STREAM, ports.status),
         ):  # fmt: skip
             tried = stack.enter_context(socket.socket(socket.AF_INET, kind))
             if kind is socket.SOCK_STREAM:

@@ -66,6 +66,14 @@ class Store(Reader):
             async with open_to_read(path) as reading, Writer(database, gate, epoch) as writer:
                 yield cls(reading, writer, path)
 
+    async def writable(self) -> None:
+        """Whether what is written now would be kept. Raises: StoreError, as writing would."""
+        await self._run(_nothing)
+
+    async def know(self, controllers: Mapping[str, str]) -> None:
+        """Name the controllers, by id, that were not given when the store was opened, or have another name now."""
+        await self._run(_name, controllers=controllers)
+
     async def save(self, record: LegRecord) -> None:
         """Keep what the gate of a leg came to: its subject, grants and evidence.
 
@@ -235,9 +243,17 @@ class Store(Reader):
             raise StoreError("the database file was removed or replaced: start callguard again")
 
 
-def _take(transaction: Transaction, gate: str | None, controllers: Mapping[str, str]) -> int:
+def _nothing(_: Transaction) -> None:
+    """A transaction of its own is enough: it needs the lock, the right to write, and the gate."""
+
+
+def _name(transaction: Transaction, controllers: Mapping[str, str]) -> None:
     for controller, name in controllers.items():
         transaction.fetch("set_controller", controller=controller, name=name)
+
+
+def _take(transaction: Transaction, gate: str | None, controllers: Mapping[str, str]) -> int:
+    _name(transaction, controllers)
     if gate is None:
         return 0
     ((epoch,),) = transaction.fetch("take_gate", app=gate)

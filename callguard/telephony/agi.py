@@ -28,6 +28,8 @@ BLOCK_TIMEOUT_S = 2.0
 # A block has about 600 bytes and callers can add 400; nothing else that Asterisk sends is as long.
 LINE_LIMIT = 8 * 1024
 MOST_CALLS = 500
+# A flood of connections is no flood of lines.
+SAY_EVERY_S = 1.0
 # STREAM FILE tells samples of the file that Asterisk chose; the narrowest of ours has this many a millisecond.
 SAMPLES_PER_MS = 8
 # When a command failed because of a hang-up, that is told up to 50 ms later.
@@ -248,10 +250,14 @@ async def serve(host: str, port: int, handle: Handle, *, most: int = MOST_CALLS)
     """
     sessions: set[asyncio.Task[None]] = set()
     room = most
+    say_again = 0.0
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(sessions) >= room:
-            log.warning("too many AGI connections at once: a call goes on without callguard", most=most)
+            nonlocal say_again
+            if (now := asyncio.get_running_loop().time()) >= say_again:
+                say_again = now + SAY_EVERY_S
+                log.warning("too many AGI connections at once: calls go on without callguard", most=most)
             writer.transport.abort()
             return
         session = group.create_task(_session(reader, writer, handle))

@@ -43,6 +43,8 @@ class AgiDoor:
         self._call = call
         self._place = (profile, direction)
         self._seen = 0
+        self._arrived = asyncio.get_running_loop().time()
+        self.first_sound_ms: int | None = None
 
     async def open(self) -> None:
         await self._call.answer()
@@ -54,6 +56,8 @@ class AgiDoor:
 
     async def ask(self, ask: Ask) -> Answered | Lost:
         listening = _Listening(self._call, ask, self._holds)
+        if self.first_sound_ms is None:  # Asterisk begins to play with the command
+            self.first_sound_ms = round((asyncio.get_running_loop().time() - self._arrived) * 1000)
         try:
             answer = await listening.run()
             if answer.cause is Cause.KEY:

@@ -71,7 +71,8 @@ class AriDoor:
         # The dialplan's first lease is for the first prompt.
         limit_ms = CALLEE_LIMIT_MS if callee else first_lease_ms
         self._lease_ends = self._loop.time() + (limit_ms - CLAIM_MS) / 1000
-        self._at = at
+        self._at = self._arrived = at
+        self.first_sound_ms: int | None = None
         # Who takes a call over does not know what is left of the lease, and begins with one of its own.
         self._plays = 1 if taken else 0
         self._hanging_up = False
@@ -139,6 +140,8 @@ class AriDoor:
                     match event:
                         case wire.PlaybackStarted(playback=which, at=at) if which == playback:
                             listening.started(at)
+                            if self.first_sound_ms is None:
+                                self.first_sound_ms = at - self._arrived
                         case wire.PlaybackFinished(playback=which, at=at) if which == playback:
                             listening.stopped(at)
                             self._at = at

@@ -9,9 +9,14 @@ from callguard.core.events import Answered, Lost
 
 
 class Door(Protocol):
-    """One channel while it is ours. Every method may raise `Disconnected`: then nothing more can be ordered."""
+    """One channel while it is ours. Every method may raise `Disconnected`: then nothing more can be ordered.
+
+    Attributes:
+        first_sound_ms: how long after the call's arrival the first prompt began; None until then.
+    """
 
     app: str
+    first_sound_ms: int | None
 
     async def open(self) -> None:
         """Answer, where that is ours to do."""

@@ -34,12 +34,22 @@ SWEEP_EVERY_S = 60.0
 
 
 class Recordings:
-    """The recordings of one folder."""
+    """The recordings of one folder.
+
+    Attributes:
+        expected: how many are being made or worked off, as far as was seen when they were reconciled last.
+        overdue: how many of them could not be finished although their calls have ended.
+    """
 
     def __init__(self, settings: config.Recording, store: Store) -> None:
         self._folder = settings.folder.path_here
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store
+        self.expected = self.overdue = 0
+
+    def destroy_withdrawn_after(self, seconds: int) -> None:
+        """What is withdrawn from now on is destroyed so much later."""
+        self._destroy_after = timedelta(seconds=seconds)
 
     async def knows(self, leg_id: str) -> bool:
         """Whether it is a leg of this store. (Another callguard on the PBX may have one of its own.)"""
@@ -70,6 +80,7 @@ class Recordings:
     async def reconcile(self, live_channels: Collection[str]) -> None:
         """End what ended while nobody listened, and name the files that no consent is known for."""
         running = set()
+        overdue = 0
         for expected in await self._store.expected_recordings():
             if expected.channel in live_channels and expected.withdrawn_at is None:
                 running.add(expected.file)
@@ -78,7 +89,9 @@ class Recordings:
                 await self._end(expected)
             except OSError as error:
                 running.add(expected.file)
+                overdue += 1
                 log.error("a recording is not finished yet, trying again", leg=expected.leg_id, problem=str(error))
+        self.expected, self.overdue = len(running), overdue
         for name in await asyncio.to_thread(_untagged, self._folder, running):
             log.error("no consent is known for this recording: set it aside and find out who made it", file=name)
 

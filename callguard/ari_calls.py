@@ -1,0 +1,213 @@
+"""Calls that come by ARI: claimed, asked, decided and given back; one connection's worth at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from callguard.current import Current
+from callguard.dial import Dial, named
+from callguard.dialplan import Dialplan
+from callguard.errors import Disconnected, Refused, TelephonyError
+from callguard.leg import Leg, Subject, subject_of
+from callguard.metrics import Metrics
+from callguard.room import OVERLOADED, STOPPING, Room
+from callguard.store import Store
+from callguard.telephony import ami, ari
+from callguard.telephony import ari_wire as wire
+from callguard.telephony.ari_door import AriDoor, PeerGone, first_lease_ms
+from callguard.telephony.orphans import Orphan, find_orphans
+from callguard.telephony.withdrawal import Withdrawals
+
+log = structlog.get_logger()
+
+# What a gate that is full leaves to one beside it that is not; then it takes the call to send it on unrecorded.
+AFTER_OTHERS_S = 0.1
+ASKED = frozenset({"inbound", "callee"})
+
+
+class AriCalls:
+    """Serves them.
+
+    Attributes:
+        client: the connection, while there is one.
+        session: the manager session, while there is one.
+        stopping: no call is taken on any more.
+    """
+
+    def __init__(
+        self,
+        current: Current,
+        store: Store,
+        dial: Dial,
+        dialplan: Dialplan,
+        room: Room,
+        metrics: Metrics,
+        withdrawals: Withdrawals,
+    ) -> None:
+        self._current = current
+        self._store = store
+        self._dial = dial
+        self._dialplan = dialplan
+        self._room = room
+        self._metrics = metrics
+        self._withdrawals = withdrawals
+        self._doors: dict[str, AriDoor] = {}
+        self._walks: dict[str, asyncio.Task[None]] = {}
+        # The callees in the gate, by the channel of the agent who waits for them.
+        self._callees: dict[str, set[str]] = {}
+        self.client: ari.Client | None = None
+        self.session: ami.Session | None = None
+        self.stopping = False
+
+    def lost(self) -> None:
+        """The connection is gone: who was asked on it is left to their lease, or to the next connection."""
+        self.client = None
+        self._doors.clear()
+
+    async def pump(self, client: ari.Client, group: asyncio.TaskGroup) -> None:
+        """Heed what Asterisk tells until the connection ends. Raises: Disconnected, Replaced."""
+        async for event in client:
+            match event:
+                case wire.CallBroadcast():
+                    await self._claim(client, group, event.channel)
+                case wire.StasisStart() if event.channel not in self._doors:
+                    found = Orphan(event.channel, event.args, event.caller, event.at)
+                    # One that is back from a turn too late to be waited for is as good as an orphan.
+                    self._take(client, group, found, fresh=len(event.args) <= 4)
+                case wire.StasisStart() if "back" in event.args:
+                    group.create_task(self._take_again(client, group, event))
+                case wire.HangupRequested() if event.channel in self._callees:
+                    for callee in tuple(self._callees[event.channel]):
+                        if callee in self._doors:
+                            self._doors[callee].hear(PeerGone())
+                        await client.channels.get(callee).hang_up()
+                case _:
+                    door = self._doors.get(event.channel)
+                    if door is not None:
+                        door.hear(event)
+
+    async def take_orphans(self, client: ari.Client, group: asyncio.TaskGroup) -> None:
+        """Answer for the calls that wait and that nobody answers for. Raises: Disconnected."""
+        for orphan in await find_orphans(client):
+            if orphan.channel not in self._doors:
+                self._metrics.orphans.inc()
+                self._take(client, group, orphan)
+
+    async def watch_agent(self, subject: Subject) -> bool:
+        """The agent hears ringing while the person called is in the gate, and may hang up unheard of by Dial."""
+        client = self.client
+        if client is None:
+            return False
+        self._callees.setdefault(subject.linkedid, set()).add(subject.channel)
+        try:
+            await client.applications.watch(subject.linkedid)
+        except Refused:  # who called is gone, and the call was handed on; whoever waits now is not known
+            pass
+        except Disconnected:
+            return False
+        return True
+
+    async def unwatch_agent(self, subject: Subject) -> None:
+        """As nobody who waits for this agent is in the gate any more."""
+        callees = self._callees.get(subject.linkedid, set())
+        callees.discard(subject.channel)
+        if callees:
+            return
+        self._callees.pop(subject.linkedid, None)
+        if self.client is not None:
+            with suppress(Disconnected):
+                await self.client.applications.unwatch(subject.linkedid)
+
+    def follow(self, subject: Subject) -> None:
+        """A leg is about to be recorded: its keys matter from now on."""
+        self._withdrawals.follow(subject.channel, subject.leg_id)
+
+    async def _claim(self, client: ari.Client, group: asyncio.TaskGroup, channel: str) -> None:
+        """Take a call on; or, where we cannot and nobody else will, take it to send it on at once (not in 2 s)."""
+        if self._dialplan.alone or not (self.stopping or self._room.full):
+            await client.events.claim(channel)
+        elif not self.stopping:
+            group.create_task(self._claim_after_others(client, channel))
+
+    async def _claim_after_others(self, client: ari.Client, channel: str) -> None:
+        await asyncio.sleep(AFTER_OTHERS_S)
+        await client.events.claim(channel)
+
+    def _take(self, client: ari.Client, group: asyncio.TaskGroup, found: Orphan, *, fresh: bool = False) -> None:
+        """Answer for a channel from now on."""
+        if found.channel in self._doors:
+            return
+        direction, profile, linkedid, number = (*found.args, "", "", "", "")[:4]
+        if fresh and (self.stopping or self._room.full):
+            if not self.stopping:
+                self._room.turn_away(direction if direction in ASKED else "outbound")
+            on = "done"
+            if direction == "outbound":
+                rule = self._dial.deny(profile, STOPPING if self.stopping else OVERLOADED).rule
+                on = f"dial-deny-{rule}-{client.app}"
+            group.create_task(_leave(client, found.channel, on))
+            return
+        if direction == "outbound":
+            self._room.take()
+            deciding = group.create_task(self._decide(client, found.channel, profile, number))
+            deciding.add_done_callback(lambda _: self._room.give_back())
+            return
+        flow = self._current.flows.get(profile)
+        if flow is None or direction not in ASKED:
+            log.error("a call names no profile of the configuration and goes on unrecorded", profile=named(profile))
+            group.create_task(_leave(client, found.channel, "done"))
+            return
+        callee = direction == "callee"
+        number = number if callee else found.caller
+        subject = subject_of(
+            self._current.config, profile, found.channel, linkedid, number, found.at,
+            callee=callee, taken=found.taken, told_as=self._current.told_as,
+        )  # fmt: skip
+        taken = found.taken + (not fresh)
+        door = AriDoor(client, found.channel, found.at, first_lease_ms(flow), taken, callee=callee)
+        leg = Leg(door, self._store, flow, subject, self.follow, self._metrics.leg(subject.direction, profile))
+        self._doors[found.channel] = door
+        self._room.take()
+        task = group.create_task(self._walk(client, leg, door, subject, fresh=fresh))
+        self._walks[found.channel] = task
+        task.add_done_callback(lambda _: self._left(found.channel))
+
+    async def _walk(self, client: ari.Client, leg: Leg, door: AriDoor, subject: Subject, *, fresh: bool) -> None:
+        callee = subject.direction == "outbound"
+        if callee and not await self.watch_agent(subject):
+            return
+        try:
+            await (leg.run() if fresh else leg.resume())
+            if door.taken_away and self.session is not None:
+                # Our lease must not end a call that somebody has sent elsewhere.
+                await self.session.lift_lease(subject.channel)
+        except Refused:
+            pass
+        finally:
+            if callee:
+                await self.unwatch_agent(subject)
+
+    async def _take_again(self, client: ari.Client, group: asyncio.TaskGroup, start: wire.StasisStart) -> None:
+        """Somebody has sent the caller out of the gate and into it again (AMI Redirect): the leg's outcome stands."""
+        await asyncio.wait({self._walks[start.channel]})
+        self._take(client, group, Orphan(start.channel, start.args, start.caller, start.at))
+
+    async def _decide(self, client: ari.Client, channel: str, profile: str, number: str) -> None:
+        decision = await self._dial.decide(profile, number)
+        allow = "allow" if decision.allow else "deny"
+        await _leave(client, channel, f"dial-{allow}-{decision.rule}-{client.app}")
+
+    def _left(self, channel: str) -> None:
+        self._doors.pop(channel, None)
+        self._walks.pop(channel, None)
+        self._room.give_back()
+
+
+async def _leave(client: ari.Client, channel_id: str, extension: str) -> None:
+    try:
+        await client.channels.get(channel_id).leave_and_wait(extension)
+    except TelephonyError as error:
+        log.warning("a call left to its lease", problem=str(error))

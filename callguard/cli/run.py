@@ -1,0 +1,48 @@
+"""``callguard run``: the service."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import signal
+
+from callguard import logs
+from callguard.cli.options import DEFAULT_CONFIG, ConfigOption
+from callguard.core.profile import Flow
+
+
+def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Serve calls until stopped (SIGTERM or Ctrl-C); calls that are asking then may finish. SIGHUP reads PATH again."""
+    from callguard.config import Config
+    from callguard.notify import Notify
+    from callguard.prepare import check_agi_address, prepare
+    from callguard.service import Service
+    from callguard.store.store import Store
+
+    # A reload asked for before it can be heeded is no reason to die.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    settings, flows = prepare(path)
+    # Before the store is taken over from a process that may be serving now.
+    check_agi_address(settings)
+    logs.configure(settings.log.format, settings.log.level)
+    # Where a hung process stood when its watchdog ended it (SIGABRT): functions and lines, no values.
+    faulthandler.enable()
+    # What is made here is for callguard and Asterisk's group, not for everyone.
+    os.umask(0o007)
+    notify = Notify.from_environment(os.environ)
+
+    async def serve(settings: Config, flows: dict[str, Flow]) -> None:
+        controllers = {name: controller.name for name, controller in settings.controllers.items()}
+        async with Store.open(settings.store.path, gate=settings.asterisk.app, controllers=controllers) as store:
+            service = Service(settings, flows, store, path, notify)
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, service.stop)
+            loop.add_signal_handler(signal.SIGHUP, service.reload)
+            await service.run()
+
+    try:
+        asyncio.run(serve(settings, flows))
+    finally:
+        notify.close()

@@ -1,0 +1,64 @@
+"""The configuration in force and the flows made of it. Whoever needs either asks here each time; a reload replaces it.
+
+A leg in the gate finishes with the flow it began with, whatever is reloaded meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from callguard.config import Config
+from callguard.core.profile import Flow
+
+# A leg's answer ends with the application's name and, after a reload that changed purposes, with one of these marks:
+# the dialplan looks up what the answer's purposes were called then. By the time they begin again, nobody is left in
+# the gate from the last round.
+ROUNDS = 9
+# An extension has 79 characters at most (Asterisk's AST_MAX_EXTENSION); this is what an answer leaves for a name.
+LONGEST_NAME = 22
+# So many configurations back a person's key in the call (where the agent speaks first) is still understood.
+KEPT = 10
+
+
+class Current:
+    """What is in force now, and what was when a leg began."""
+
+    def __init__(self, config: Config, flows: Mapping[str, Flow]) -> None:
+        self.config = config
+        self.flows = flows
+        self._round = 0
+        self._since: list[tuple[int, Mapping[str, Flow]]] = [(0, flows)]
+
+    @property
+    def told_as(self) -> str:
+        """What the purposes in force are marked with in answers to the dialplan; nothing until they change."""
+        return f"--{self._round}" if self._round else ""
+
+    def fits(self, flows: Mapping[str, Flow]) -> bool:
+        """Whether these flows can replace the present ones: where purposes change, the mark needs its place."""
+        return not self._changes(flows) or len(self.config.asterisk.app) + len("--1") <= LONGEST_NAME
+
+    def replace(self, config: Config, flows: Mapping[str, Flow]) -> None:
+        """From now on, for new legs."""
+        if self._changes(flows):
+            self._round = self._round % ROUNDS + 1
+        self.config, self.flows = config, flows
+        self._since = [*self._since[1 - KEPT :], (round(time.time() * 1000), flows)]
+
+    def flow_when_begun(self, profile: str, leg_id: str) -> Flow | None:
+        """The flow of a leg that has left the gate; None where that is not known any more.
+
+        A leg's id tells when it began (UUIDv7, RFC 9562, 5.7); in the very millisecond of a reload it tells not enough.
+        """
+        began = int(leg_id.replace("-", "")[:12], 16)
+        for since, flows in reversed(self._since):
+            if since and since == began:
+                return None
+            if since <= began:
+                return flows.get(profile)
+        return None
+
+    def _changes(self, flows: Mapping[str, Flow]) -> bool:
+        before = {name: [one.id for one in flow.purposes] for name, flow in self.flows.items()}
+        return any(name in before and before[name] != [one.id for one in new.purposes] for name, new in flows.items())

@@ -1,0 +1,80 @@
+"""From a configuration file to what the service works with, checked whole: at start, and again with each reload."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from callguard import config
+from callguard.config import Config
+from callguard.core.model import Purpose
+from callguard.core.profile import Flow, compile_profile
+from callguard.errors import InputError
+from callguard.speech.catalogue import Catalogue
+
+
+def prepare(path: Path) -> tuple[Config, dict[str, Flow]]:
+    """The configuration, and every profile compiled with prompts that are there and what they should be.
+
+    Raises:
+        InputError: one line that names file, line and field; also for a missing secret, folder or prompt.
+    """
+    settings = config.load(path)
+    for name in ("ari", "ami"):
+        config.secret(settings, name)
+    recordings = settings.recording.folder.path_here
+    if not recordings.is_dir() or not os.access(recordings, os.R_OK | os.W_OK | os.X_OK):
+        raise InputError(
+            "there is no such folder, or it cannot be written to", file=recordings, field="recording.folder"
+        )
+    return settings, compile_flows(settings, Catalogue.load(settings))
+
+
+def compile_flows(settings: Config, catalogue: Catalogue) -> dict[str, Flow]:
+    """Every profile, compiled. Raises InputError for a prompt that is missing."""
+
+    def compiled(name: str) -> Flow:
+        profile = settings.profiles[name]
+        return compile_profile(
+            name,
+            tuple(Purpose(purpose.id, purpose.basis, purpose.required) for purpose in profile.purposes),
+            profile.languages,
+            lambda language, part: catalogue.prompt(name, language, part),
+            lambda language: catalogue.details(name, language),
+            round(profile.answer_wait_s * 1000),
+            agent_first=profile.agent_first,
+            gate_required=profile.gate_required,
+        )
+
+    return {name: compiled(name) for name in settings.profiles}
+
+
+def check_agi_address(settings: Config) -> None:
+    """Raises: InputError, where FastAGI is wanted on an address that another program has."""
+    host, port = settings.asterisk.agi_host, settings.asterisk.agi_port
+    if port is None:
+        return
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            problem = f"{port} on {host} cannot be listened on: {error.strerror}"
+            raise InputError(problem, field="asterisk.agi_port") from error
+
+
+def reloaded(now: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
+    """What a new configuration comes to in a running service, and the settings in it that wait for a restart.
+
+    A connection, a file that is open and how recordings are made stay as they were.
+    """
+    waiting = [name for name in ("asterisk", "store", "http", "log") if getattr(now, name) != getattr(new, name)]
+    if new.recording.folder != now.recording.folder:
+        waiting.append("recording.folder")
+    if new.recording.files != now.recording.files:
+        waiting.append("recording.files")
+    kept = {name: getattr(now, name) for name in ("asterisk", "store", "http", "log")}
+    kept["recording"] = new.recording.model_copy(update={"folder": now.recording.folder, "files": now.recording.files})
+    return new.model_copy(update=kept), tuple(waiting)
