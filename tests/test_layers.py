@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -71,3 +72,10 @@ def test_the_core_is_pure(path: Path) -> None:
     outside = {name.split(".")[0] for name in imported(path)} - {"callguard", "__future__"}
     assert outside <= set(sys.stdlib_module_names)
     assert not outside & FORBIDDEN_IN_CORE
+
+
+def test_the_service_starts_without_what_only_builds_prompts() -> None:
+    """Who is called waits for a callguard that is started again, and each import makes it longer."""
+    code = "import sys, callguard.cli.run, callguard.prepare, callguard.service; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert not {"numpy", "soxr", "pyttsx3"} & set(loaded.split())

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from callguard.config import Config
 from callguard.core.model import Prompt
 from callguard.errors import InputError
+from callguard.speech.formats import RATES, Format
 from callguard.speech.plan import Take, plan
-from callguard.speech.sound import RATES, Format
 
 FILE = "catalogue.json"
 # What is played has its hash for a name and is never overwritten: a build under a running service cannot make the

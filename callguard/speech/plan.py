@@ -9,7 +9,7 @@ from pathlib import Path
 
 from callguard.config import Config
 from callguard.errors import InputError
-from callguard.speech import sound, texts
+from callguard.speech import formats, texts
 from callguard.speech.texts import Piece, Voice
 
 
@@ -71,7 +71,7 @@ def plan(config: Config) -> tuple[Take, ...]:
 
 def _take(piece: Piece, source: texts.Texts, folder: Path) -> Take:
     studio = folder / piece.language / f"{file_stem(piece.id)}.wav"
-    made_from: dict[str, object] = {"revision": sound.REVISION}
+    made_from: dict[str, object] = {"revision": formats.REVISION}
     try:
         made_from["studio"] = hashlib.sha256(studio.read_bytes()).hexdigest()
     except FileNotFoundError:

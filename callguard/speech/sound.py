@@ -10,15 +10,15 @@ from __future__ import annotations
 import io
 import wave
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-REVISION = 2
-"""Counts up when the same source would give other bytes, so that prompts are built anew."""
+from callguard.speech.formats import RATES as RATES
+from callguard.speech.formats import REVISION as REVISION
+from callguard.speech.formats import Format as Format
 
 LEVEL_DBFS = -20.0
 PEAK_DBFS = -1.0
@@ -33,10 +33,6 @@ PAUSE_DB = 30.0
 """A frame this much quieter than the loudest one is a pause and does not count for the level (after ITU-T P.56)."""
 EDGE_DB = 45.0
 """What is this much quieter than the loudest frame, at either end, is no voice and is cut off."""
-
-Format = Literal["wav", "wav16"]
-RATES: dict[Format, int] = {"wav": 8_000, "wav16": 16_000}
-"""Asterisk's file name extensions for 16-bit RIFF/WAVE, and the only sampling rate that each may hold, in Hz."""
 
 Samples = NDArray[np.float64]
 

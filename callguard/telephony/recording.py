@@ -16,7 +16,6 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import structlog
 
 from callguard import config
@@ -195,18 +194,22 @@ def _join(left: Path, right: Path, to: Path) -> None:
     sides = [side for side in (left, right) if side.exists() and side.stat().st_size > HEADER_BYTES]
     if not sides:
         return
-    both = np.zeros((max((side.stat().st_size - HEADER_BYTES) // 2 for side in sides), 2), dtype="<i2")
+    frames = max((side.stat().st_size - HEADER_BYTES) // 2 for side in sides)
+    # As bytes, two to a sample: neither the machine's byte order nor numpy, which the service does without, matters.
+    both = bytearray(frames * 4)
     for side in sides:
         rate, _ = _format(side)
-        data = side.read_bytes()[HEADER_BYTES:]
-        samples = np.frombuffer(data[: len(data) // 2 * 2], dtype="<i2")[: len(both)]
-        both[: len(samples), 0 if side == left else 1] = samples
+        data = side.read_bytes()[HEADER_BYTES : HEADER_BYTES + 2 * frames]
+        first = 0 if side == left else 2
+        samples = len(data) // 2
+        both[first : samples * 4 : 4] = data[: samples * 2 : 2]
+        both[first + 1 : samples * 4 : 4] = data[1 : samples * 2 : 2]
     part = to.with_suffix(".part")
     with wave.open(str(part), "wb") as audio:
         audio.setnchannels(2)
         audio.setsampwidth(2)
         audio.setframerate(rate)
-        audio.writeframes(both.tobytes())
+        audio.writeframes(both)
     _settle(part, to)
 
 
