@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import tomllib
@@ -14,9 +15,13 @@ import uuid_utils
 
 from callguard.config import Config
 from callguard.core.model import Basis, Purpose
+from callguard.core.profile import Notice
 from callguard.current import KEPT, LONGEST_NAME, ROUNDS, Current
+from callguard.dialplan import Dialplan
 from callguard.prepare import reloaded
+from callguard.telephony import ari
 from tests.core.flows import FLOWS
+from tests.telephony.fake_asterisk import fake_asterisk
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "callguard.example.toml"
 FLOW = replace(FLOWS["consent"], profile="service")
@@ -107,3 +112,31 @@ def test_the_dialplan_looks_up_what_an_answer_is_marked_with(name: str) -> None:
     dialplan = (EXAMPLE.parent.parent / "dialplan" / "callguard.conf").read_text(encoding="utf-8")
     assert re.search(rf"GLOBAL\(CALLGUARD_{name}_\$\{{CG_APP\}}", dialplan)
     assert "Set(CG_APP=${FILTER(a-z0-9-,${CUT(CG_ANSWER,-,10-)})})" in dialplan
+
+
+async def test_a_notice_that_becomes_longer_is_told_before_it_is_played() -> None:
+    """A call's first lease is taken from Asterisk's globals before anybody knows who will claim it."""
+    longer = replace(
+        FLOW,
+        steps={
+            language: (Notice(replace(steps[0].essential, length_ms=20_000)), *steps[1:])
+            for language, steps in FLOW.steps.items()
+            if isinstance(steps[0], Notice)
+        },
+    )
+    async with fake_asterisk() as fake, ari.connected(fake.url, "callguard", "secret", "callguard") as client:
+
+        async def pump() -> None:
+            async for _ in client:
+                pass
+
+        pumping = asyncio.create_task(pump())
+        short, long = current(), current()
+        long.replace(long.config, {"service": longer})
+        assert await Dialplan(short).lengthen_leases(client, {"service": longer, "sales": FLOW})
+        assert not await Dialplan(long).lengthen_leases(client, {"service": FLOW})
+        pumping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pumping
+    told = [query for _, _, query in fake.orders]
+    assert told == [{"variable": "CALLGUARD_LEASE_service", "value": "23.0"}]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import callguard
 
-IN_CHECKOUT = {"asterisk": "docker/asterisk", "dialplan": "dialplan", "prompts": "prompts"}
+IN_CHECKOUT = {"asterisk": "docker/asterisk", "dialplan": "dialplan", "prompts": "prompts", "systemd": "systemd"}
 
 
 def shipped(name: str) -> Path:
