@@ -6,6 +6,7 @@ import asyncio
 import faulthandler
 import os
 import signal
+import sys
 
 from callguard import logs
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption
@@ -20,8 +21,10 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     from callguard.service import Service
     from callguard.store.store import Store
 
-    # A reload asked for before it can be heeded is no reason to die.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # From a service manager it asks for a reload; from a terminal it says that the terminal is gone.
+    in_terminal = sys.stdin is not None and sys.stdin.isatty()
+    if not in_terminal:  # a reload asked for before it can be heeded is no reason to die
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings, flows = prepare(path)
     # Before the store is taken over from a process that may be serving now.
     check_agi_address(settings)
@@ -39,7 +42,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, service.stop)
-            loop.add_signal_handler(signal.SIGHUP, service.reload)
+            loop.add_signal_handler(signal.SIGHUP, service.stop if in_terminal else service.reload)
             await service.run()
 
     try:
