@@ -23,6 +23,9 @@ from callguard.telephony.holds import Holds
 
 log = structlog.get_logger()
 
+# What the dialplan's FILTER(0-9*#+,…) leaves out.
+NO_KEY = re.compile(r"[^0-9*#+]")
+
 
 class AgiCalls:
     """Serves them, each with a gate of its own.
@@ -105,7 +108,7 @@ class AgiCalls:
             return
         subject = subject_of(
             config, profile, call.uniqueid, linkedid, number, round(time.time() * 1000),
-            callee=callee, told_as=self._current.told_as,
+            called="" if callee else NO_KEY.sub("", call.dnid), callee=callee, told_as=self._current.told_as,
         )  # fmt: skip
         door = AgiDoor(call, config.asterisk.app, profile, call.path, self._holds)
         seen = self._metrics.leg(subject.direction, profile)

@@ -161,10 +161,10 @@ class AriCalls:
             group.create_task(_leave(client, found.channel, "done"))
             return
         callee = direction == "callee"
-        number = number if callee else found.caller
+        # Of a callee the dialplan tells their own number, of a caller the one that they called.
         subject = subject_of(
-            self._current.config, profile, found.channel, linkedid, number, found.at,
-            callee=callee, taken=found.taken, told_as=self._current.told_as,
+            self._current.config, profile, found.channel, linkedid, number if callee else found.caller, found.at,
+            called="" if callee else number, callee=callee, taken=found.taken, told_as=self._current.told_as,
         )  # fmt: skip
         taken = found.taken + (not fresh)
         door = AriDoor(client, found.channel, found.at, first_lease_ms(flow), taken, callee=callee)

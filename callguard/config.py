@@ -27,7 +27,7 @@ from pydantic import (
 
 from callguard.core.model import Basis
 from callguard.errors import InputError
-from callguard.numbers import REGIONS
+from callguard.numbers import REGIONS, country, to_e164
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
 DAY_S = 86_400
@@ -35,6 +35,8 @@ DAY_S = 86_400
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 PurposeId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,59}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+# As a trunk gives it, or with a plus and the country code.
+Called = Annotated[str, StringConstraints(pattern=r"^[0-9*#+]{1,30}$")]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 Spoken = Line | dict[Language, Line]
@@ -128,6 +130,8 @@ class Profile(_Model):
             consent of its own there (Directive 2002/58/EC Art. 13(1)).
         gate_required: a callee whose gate fails after the answer hears a goodbye and is not put through.
         region: of numbers in national format.
+        language_by_number_called: where an inbound call begins, by the number that was called.
+        language_by_country: where a call begins, by the country of the subject's number.
     """
 
     controller: Name
@@ -139,7 +143,22 @@ class Profile(_Model):
     gate_required: bool = False
     on_refusal: Literal["continue"] = "continue"
     region: Annotated[str, AfterValidator(_region)] | None = None
+    language_by_number_called: dict[Called, Language] = {}
+    language_by_country: dict[Annotated[str, AfterValidator(_region)], Language] = {}
     answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0
+
+    def language_of_call(self, called: str) -> str | None:
+        """The language that a number called stands for, as the trunk gave it or as it is in E.164."""
+        if not self.language_by_number_called:
+            return None
+        known = self.language_by_number_called.get(called)
+        return known or self.language_by_number_called.get(to_e164(called, self.region) or "")
+
+    def language_of_number(self, number: str | None) -> str | None:
+        """The language that the country of a number in E.164 stands for; a withheld number is from nowhere."""
+        if number is None or not self.language_by_country:
+            return None
+        return self.language_by_country.get(country(number) or "")
 
     @property
     def agent_first(self) -> bool:
@@ -246,6 +265,15 @@ class Config(_Model):
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _calls_begin_in_a_language_of_the_profile(self) -> Self:
+        for name, profile in self.profiles.items():
+            for field in ("language_by_number_called", "language_by_country"):
+                for what, language in getattr(profile, field).items():
+                    if language not in profile.languages:
+                        raise ValueError(f"profiles.{name}.{field}: {what}: {language!r} is not one of its languages")
+        return self
 
     @model_validator(mode="after")
     def _controllers_exist(self) -> Self:
@@ -361,7 +389,7 @@ def _line_of(text: str, where: Sequence[str | int]) -> int | None:
                 counts[table] = counts.get(table, -1) + 1
                 table = (*table, counts[table])
             here = table
-        elif key := re.match(r"\s*([\w.\"'-]+)\s*=", line):
+        elif key := re.match(r"\s*([\w.\"'+*#-]+)\s*=", line):
             here = (*table, *(part.strip("\"'") for part in key[1].split(".")))
         else:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -15,21 +15,22 @@ from callguard.core import gate
 from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.decide import Scope
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
+from callguard.core.language import Signs, language_for
 from callguard.core.model import Outcome, Party
 from callguard.core.profile import Flow
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.metrics import LOST, LegMetrics, Metrics
 from callguard.numbers import to_e164
 from callguard.store import Fenced, Store
-from callguard.store.records import Direction, Files, LegRecord, OptOutSource
+from callguard.store.records import Direction, Files, LegRecord, OptOutSource, Remembered
 from callguard.telephony.door import Door
 
 log = structlog.get_logger()
 
 # A process that dies again and again must not ask the same caller again and again.
 MAX_TAKEOVERS = 1
-# Rule 4: how long a no follows a number.
-NO_HOLDS = timedelta(days=365)
+# Rule 4: how long a no follows a number, and a choice of language with it.
+REMEMBERED_FOR = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Subject:
     Attributes:
         number: E.164, or None for nobody in particular.
         region: of a number that is typed in national format.
+        signs: what the configuration makes of the number called and of the subject's own, for the language.
         at: Asterisk's clock when the channel became ours, milliseconds since the epoch.
         files: how Asterisk records it.
         taken: how often a process has taken the leg over from one that left it.
@@ -57,6 +59,7 @@ class Subject:
     files: Files
     taken: int = 0
     told_as: str = ""
+    signs: Signs = field(default_factory=Signs)
 
 
 def subject_of(
@@ -67,14 +70,21 @@ def subject_of(
     number: str,
     at: int,
     *,
+    called: str = "",
     callee: bool,
     taken: int = 0,
     told_as: str = "",
 ) -> Subject:
-    """The subject of a new leg; `number` as the network, or whoever dialled, wrote it."""
+    """The subject of a new leg.
+
+    Args:
+        number: as the network, or whoever dialled, wrote it.
+        called: the number that a caller called, as the trunk gave it. (Of a callee it is the subject's own.)
+    """
     settings = config.profiles[profile]
     # The first leg's id is the call's.
     call_id = str(uuid_utils.uuid7())
+    known = to_e164(number, settings.region)
     return Subject(
         leg_id=call_id,
         call_id=call_id,
@@ -82,12 +92,13 @@ def subject_of(
         linkedid=linkedid,
         controller=settings.controller,
         direction="outbound" if callee else "inbound",
-        number=to_e164(number, settings.region),
+        number=known,
         region=settings.region,
         at=at,
         files=config.recording.files,
         taken=taken,
         told_as=told_as,
+        signs=Signs(called=settings.language_of_call(called), country=settings.language_of_number(known)),
     )
 
 
@@ -123,7 +134,10 @@ class Leg:
     async def run(self) -> None:
         """From answer to release. Any error ends in the closed outcome; cancellation leaves the call to its lease."""
         try:
-            self._party = replace(self._party, refused=await self._refused_before())
+            before = await self._remembered()
+            signs = replace(self._subject.signs, chosen=before.languages)
+            language = language_for(self._flow.languages, signs)
+            self._party = replace(self._party, refused=before.refused, language=language)
             await self._door.open()
             state, commands = gate.start(self._flow, self._party)
             while commands:
@@ -160,18 +174,16 @@ class Leg:
         self._log.info("asking anew: another process left this call")
         await self.run()
 
-    async def _refused_before(self) -> frozenset[str]:
-        """Rule 4: the purposes whose no is remembered, for this notice; another notice asks anew."""
+    async def _remembered(self) -> Remembered:
+        """What the subject's earlier calls mean for this one. Rule 4: a withheld number is nobody."""
         if self._subject.number is None:
-            return frozenset()
-        since = datetime.now(UTC) - NO_HOLDS
+            return Remembered()
+        since = datetime.now(UTC) - REMEMBERED_FOR
         try:
-            refused = await self._store.refused(self._subject.controller, self._subject.number, since)
+            return await self._store.remembered(self._subject.controller, self._subject.number, since)
         except StoreError as error:
             self._log.warning("whether there was a no before is not known, so it is asked", problem=str(error))
-            return frozenset()
-        version = self._flow.essential(self._flow.languages[0]).version
-        return frozenset(purpose for purpose, heard in refused if heard == version)
+            return Remembered()
 
     async def _close(self) -> None:
         self._recording = False
@@ -252,6 +264,7 @@ class Leg:
                     heard=save.heard,
                     early_keys=save.dropped,
                     notice_version=self._flow.essential(save.language).version,
+                    language_chosen=save.chosen,
                 )
             )
         except Fenced:

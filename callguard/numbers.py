@@ -14,6 +14,18 @@ REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
 _WRITTEN = re.compile(r"\+?\(?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
 
 
+def country(number: str) -> str | None:
+    """The country that a number in E.164 belongs to (ISO 3166-1 alpha-2); None for one that belongs to none.
+
+    Of countries that share a country code (+1, +39, +44 …) the one whose range it is in; for a range that is not known,
+    the main one.
+    """
+    parsed = phonenumbers.parse(number)
+    region = phonenumbers.region_code_for_number(parsed)
+    region = region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
+    return str(region) if region in REGIONS else None
+
+
 def to_e164(written: str, region: str | None) -> str | None:
     """The number in E.164 (ITU-T E.164, with plus), or None when it identifies nobody.
 

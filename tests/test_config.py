@@ -79,6 +79,18 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         ('languages = ["en", "es"]', 'languages = ["en"]\nregion = "XX"', "toml:24: profiles.service.region: a"),
         ('languages = ["en", "es"]', "languages = []", "callguard.toml:23: profiles.service.languages: "),
         ('languages = ["en", "es"]', 'languages = ["en"]\nreplay = 3', "toml:24: profiles.service.replay: there"),
+        (
+            'languages = ["en", "es"]', 'languages = ["en"]\nlanguage_by_country = { ES = "es" }',
+            "toml:24: profiles.service.language_by_country: ES: 'es' is not one of its languages",
+        ),
+        (
+            'languages = ["en", "es"]', 'languages = ["en", "es"]\nlanguage_by_number_called = { "9 1" = "es" }',
+            "toml:24: profiles.service.language_by_number_called.9 1: ",
+        ),
+        (
+            'languages = ["en", "es"]', 'languages = ["en", "es"]\nlanguage_by_country = { Spain = "es" }',
+            "toml:24: profiles.service.language_by_country.Spain: a country's two capital letters",
+        ),
         ('basis = "consent"', 'basis = "consent"\nrequired = true', "cannot be required (GDPR Art. 7(4))"),
         ('id = "recording.quality"', 'id = "marketing.calls"', "never about marketing before the service"),
         ('languages = ["en", "es"]', 'languages = ["en"]\ncalls = "fun"', "toml:24: profiles.service.calls: "),
@@ -94,6 +106,32 @@ def test_a_bad_one_is_refused_in_one_line(tmp_path: Path, old: str, new: str, sa
     assert said in line
     assert "\n" not in line
     assert str(tmp_path / "callguard.toml") in line
+
+
+@pytest.mark.parametrize(
+    ("called", "stands_for"),
+    [
+        ("900111222", "es"),
+        ("+34900111222", "es"),
+        ("900333444", "de"),
+        ("34900111222", "es"),
+        ("111222", None),
+        ("-", None),
+        ("", None),
+    ],
+)
+def test_a_number_called_is_known_as_the_trunk_gives_it_or_in_e164(
+    tmp_path: Path, called: str, stands_for: str | None
+) -> None:
+    languages = """languages = ["en", "es", "de"]
+region = "ES"
+language_by_number_called = { "+34900111222" = "es", "900333444" = "de" }
+language_by_country = { PT = "es" }"""
+    profile = load(tmp_path, GOOD.replace('languages = ["en", "es"]', languages)).profiles["service"]
+    assert profile.language_of_call(called) == stands_for
+    assert profile.language_of_number("+351210000000") == "es"
+    assert profile.language_of_number("+34600000001") is None
+    assert profile.language_of_number(None) is None
 
 
 @pytest.mark.parametrize(("name", "value"), [("AMI_PORT", "many"), ("AMI_PROT", "5038"), ("ARI_URL", "localhost")])

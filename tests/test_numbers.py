@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from callguard.numbers import to_e164
+from callguard.numbers import country, to_e164
 
 
 @pytest.mark.parametrize("written", ["+34 912 34 56 78", "+34912345678", "912 34 56 78", "912-345-678"])
@@ -25,3 +25,16 @@ def test_a_national_number_needs_a_region() -> None:
 )  # fmt: skip
 def test_what_is_no_number_is_nobody(written: str) -> None:
     assert to_e164(written, "ES") is None
+
+
+@pytest.mark.parametrize(
+    ("number", "of"),
+    [
+        ("+34600000001", "ES"),
+        ("+15145550100", "CA"),  # of those who share +1
+        ("+390000000001", "IT"),  # a range that is not known, and +39 is the Vatican's too
+        ("+80012345678", None),  # freephone, of no country
+    ],
+)
+def test_the_country_of_a_number(number: str, of: str | None) -> None:
+    assert country(number) == of

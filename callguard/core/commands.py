@@ -41,7 +41,8 @@ class OptOut:
 class Save:
     """Commit what was answered, and what proves it. Saved or SaveFailed comes back.
 
-    `granted` names the purposes whose basis stands; `record` tells whether a recording will follow.
+    `granted` names the purposes whose basis stands; `record` tells whether a recording will follow; `chosen`, that the
+    subject chose the language by key, and went through the gate in it.
     """
 
     outcome: Outcome
@@ -51,6 +52,7 @@ class Save:
     language: str
     heard: tuple[Heard, ...]
     dropped: int
+    chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

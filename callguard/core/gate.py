@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
-from callguard.core.model import Answer, Basis, GrantState, Heard, Meaning, Outcome, Party
+from callguard.core.model import Answer, Basis, GrantState, Heard, Meaning, Outcome, Party, Purpose
 from callguard.core.profile import Aside, Flow, Inform, Notice, Question, Step
 
 KEYS = {
@@ -62,7 +62,9 @@ class State:
         party: who is asked.
         detail: index of the piece of the full layer that is being played, or None.
         aside: what is being said beside the steps, or None.
-        refused: purposes that are not asked about again, as their no is remembered.
+        chosen: the language was chosen by key, among several.
+        refused: purposes that are not asked about again where the notice has the version beside them, as their no to
+            it is remembered.
         opted_out: the subject has opted out in this call.
         typed: the number that was typed for it.
         repeats: silences at this question so far.
@@ -77,7 +79,8 @@ class State:
     step: int = 0
     detail: int | None = None
     aside: Aside | None = None
-    refused: frozenset[str] = frozenset()
+    chosen: bool = False
+    refused: frozenset[tuple[str, str | None]] = frozenset()
     opted_out: bool = False
     typed: str = ""
     repeats: int = 0
@@ -94,9 +97,10 @@ Move = tuple[State, tuple[Command, ...]]
 
 def start(flow: Flow, party: Party) -> Move:
     """Begin with a leg that has just been claimed."""
-    state = State(Phase.ASKING, flow.languages[0], party)
     if party.callee and flow.agent_first:
-        return _save(flow, state)
+        # What the dialplan says to them is in the first language.
+        return _save(flow, State(Phase.ASKING, flow.languages[0], party))
+    state = State(Phase.ASKING, party.language or flow.languages[0], party)
     return _begin(flow, replace(state, refused=party.refused))
 
 
@@ -120,8 +124,13 @@ def closed(flow: Flow, party: Party) -> Outcome:
 
 def _begin(flow: Flow, state: State) -> Move:
     """From the notice; or, for who said no to all of it before, with the short form (rule 4)."""
-    remembered = all(purpose.id in state.refused for purpose in flow.purposes)
+    remembered = all(_said_no(flow, state, purpose) for purpose in flow.purposes)
     return _ask(flow, replace(state, aside=Aside.REMEMBERED if remembered else None))
+
+
+def _said_no(flow: Flow, state: State, purpose: Purpose) -> bool:
+    """Whether a no is remembered to what the notice says now, in the language that is spoken."""
+    return (purpose.id, flow.essential(state.language).version) in state.refused
 
 
 def _ask(flow: Flow, state: State) -> Move:
@@ -131,7 +140,7 @@ def _ask(flow: Flow, state: State) -> Move:
     if state.turns >= MAX_TURNS:
         return _save(flow, _rest_unknown(flow, state, "limit"))
     at = _at(flow, state)
-    if isinstance(at, Question) and at.purpose.id in state.refused and state.aside is None:
+    if isinstance(at, Question) and _said_no(flow, state, at.purpose) and state.aside is None:
         return _next(flow, _with(state, Answer(at.purpose, GrantState.REFUSED, "", "remembered")))
     state = replace(state, turns=state.turns + 1)
     if state.aside is not None:
@@ -184,7 +193,8 @@ def _key(flow: Flow, state: State, event: Answered) -> Move:
         return _begin(flow, replace(state, step=0, detail=None, repeats=0, answers=()))
     if meaning is Meaning.LANGUAGE:
         after = flow.languages[(flow.languages.index(state.language) + 1) % len(flow.languages)]
-        return _begin(flow, replace(state, language=after, step=0, detail=None, repeats=0, answers=(), essential=False))
+        state = replace(state, language=after, chosen=state.chosen or after != state.language)
+        return _begin(flow, replace(state, step=0, detail=None, repeats=0, answers=(), essential=False))
     if meaning is Meaning.OPT_OUT:
         if state.party.known or state.typed or state.opted_out:
             return _opt(state)
@@ -257,7 +267,8 @@ def _next(flow: Flow, state: State) -> Move:
 
 def _save(flow: Flow, state: State) -> Move:
     outcome, granted, record = _outcome(flow, state)
-    save = Save(outcome, state.answers, granted, record, state.language, state.heard, state.dropped)
+    chosen = state.chosen and not _broken_off(state)
+    save = Save(outcome, state.answers, granted, record, state.language, state.heard, state.dropped, chosen)
     return replace(state, phase=Phase.SAVING), (save,)
 
 
@@ -320,6 +331,11 @@ def _outcome(flow: Flow, state: State) -> tuple[Outcome, tuple[str, ...], bool]:
         return Outcome.PARTIAL, stands, record
     asked = any(purpose.basis is Basis.CONSENT for purpose in flow.purposes)
     return (Outcome.GIVEN if asked else Outcome.INFORMED), stands, record
+
+
+def _broken_off(state: State) -> bool:
+    """Who is not through the gate may have been about to choose yet another language."""
+    return state.gone or any(answer.reason in {"failed", "limit"} for answer in state.answers)
 
 
 def _closed(flow: Flow, state: State) -> Outcome:

@@ -95,12 +95,15 @@ class Party:
     Attributes:
         known: whether the number is known; a withheld one has to be typed to opt out.
         callee: whether they are called; else they call.
-        refused: ids of the purposes to which they said no before, for this notice, and have not said yes since.
+        refused: ids of the purposes to which they said no before and have not said yes since, each with the version of
+            the notice that they heard then: it stands for that notice, and another one asks anew.
+        language: in which the call begins, one of the flow's; None for its first.
     """
 
     known: bool = True
     callee: bool = False
-    refused: frozenset[str] = frozenset()
+    refused: frozenset[tuple[str, str | None]] = frozenset()
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ more_at = "acme dot example slash privacy"
 controller = "acme"
 languages = ["en", "es"]
 region = "ES"
+language_by_number_called = {{ "+34910000061" = "es" }}
+language_by_country = {{ MX = "es" }}
 answer_wait_s = {answer_wait}
 [[profiles.service.purposes]]
 id = "recording.quality"

@@ -29,6 +29,7 @@ from callguard.store.records import (
     LegSubject,
     OpenRecording,
     RecordedFile,
+    Remembered,
     SavedLeg,
     StoredDecision,
     StoredOptOut,
@@ -114,15 +115,18 @@ class Reader:
         rows = await self._fetch(query, controller=controller, number=number, at=to_ms(at))
         return tuple(map(_opt_out, rows))
 
-    async def refused(self, controller: str, number: str | None, since: datetime) -> frozenset[tuple[str, str | None]]:
-        """What a subject said no to by key and has not said yes to since: purpose, and version of the notice heard.
+    async def remembered(self, controller: str, number: str | None, since: datetime) -> Remembered:
+        """What a subject's earlier calls mean for the next one.
 
         Args:
-            number: E.164; None for a withheld number, which is nobody and has refused nothing.
-            since: older answers are forgotten.
+            number: E.164; None for a withheld number, which is nobody: nothing is remembered of it.
+            since: what is older is forgotten.
         """
-        rows = await self._fetch("refused_purposes", controller=controller, number=number, since=to_ms(since))
-        return frozenset((row["purpose"], row["notice_version"]) for row in rows)
+        rows = await self._fetch("remembered", controller=controller, number=number, since=to_ms(since))
+        return Remembered(
+            refused=frozenset((row["purpose"], row["notice_version"]) for row in rows if row["language"] is None),
+            languages=tuple(row["language"] for row in rows if row["language"] is not None),
+        )
 
     async def subject_of_leg(self, leg_id: str) -> LegSubject | None:
         """Whose leg it is, or None where there is no such leg."""

@@ -33,6 +33,7 @@ class LegRecord:
         file: the recording's name without folder and extension; no number in it.
         early_keys: yeses pressed before the essential part was heard, and dropped.
         notice_version: of the notice that was heard when the answers were given.
+        language_chosen: whether the subject chose the language by key, and went through the gate in it.
     """
 
     leg_id: str
@@ -55,6 +56,21 @@ class LegRecord:
     heard: tuple[Heard, ...]
     early_keys: int
     notice_version: str | None = None
+    language_chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What earlier calls of a subject mean for the next one.
+
+    Attributes:
+        refused: purposes that they said no to by key and have not said yes to since, each with the version of the
+            notice heard then.
+        languages: the languages that they chose by key, the latest first.
+    """
+
+    refused: frozenset[tuple[str, str | None]] = frozenset()
+    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def leg_rows(record: LegRecord) -> Rows:
         "recording": int(record.recording),
         "file": record.file,
         "files": record.files,
+        "language_chosen": int(record.language_chosen),
     }
     return {
         "add_subject": (subject,),

@@ -44,10 +44,12 @@ class PeerGone:
 
 
 def first_lease_ms(flow: Flow) -> int:
-    """How long the dialplan lends a call at first: for whichever comes first, notice or remembered no."""
-    language = flow.languages[0]
-    remembered = flow.asides[language].get(Aside.REMEMBERED)
-    return max(flow.essential(language).length_ms, remembered.length_ms if remembered else 0) + LEASE_MARGIN_MS
+    """How long the dialplan lends a call at first, when it does not know what will come first: notice or remembered
+    no, in any language.
+    """
+    first = [flow.essential(language) for language in flow.languages]
+    first += [asides[Aside.REMEMBERED] for asides in flow.asides.values() if Aside.REMEMBERED in asides]
+    return max(prompt.length_ms for prompt in first) + LEASE_MARGIN_MS
 
 
 class AriDoor:

@@ -27,8 +27,10 @@ from callguard.speech.plan import plan
 from callguard.store.reader import Reader
 from callguard.store.records import LegDetail
 
-# All prompts of these tests sound like this, so that a prompt in a recording would be heard there.
+# The prompts of these tests sound like this, so that a prompt in a recording would be heard there, and which language
+# a caller hears.
 PROMPT_HZ = 1277
+SPANISH_HZ = 1427
 LENGTHS_MS = {"essential": 1_600, "question-1": 1_000, "again-1": 800, "question-2": 1_000, "again-2": 800}
 DETAILS_MS = 600
 WAIT_S = 2.0
@@ -49,6 +51,8 @@ exten => 3001,1,Set(TIMEOUT(absolute)=100)
  same => n,Gosub(callguard-inbound,s,1(service))
  same => n,Set(DB(test/limit)=${TIMEOUT(absolute)})
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+; a number called that stands for another language
+exten => 910000061,1,Goto(1000,1)
 ; waits a second before the agent is called
 exten => 3002,1,Gosub(callguard-inbound,s,1(service))
  same => n,Wait(1)
@@ -170,7 +174,7 @@ class World:
 
     def tones(self, leg: LegDetail) -> set[int]:
         assert leg.recording is not None
-        found = tones_in(self.folder / leg.recording.files[0].name, [*TONES, PROMPT_HZ])
+        found = tones_in(self.folder / leg.recording.files[0].name, [*TONES, PROMPT_HZ, SPANISH_HZ])
         return {int(tone.hz) for tone in found}
 
     def sidecar(self, leg: LegDetail) -> dict[str, Any]:
@@ -233,7 +237,8 @@ def record_studio_files(gate: Gate, folder: Path) -> None:
         ms = LENGTHS_MS.get(part, DETAILS_MS)
         file = folder / f"{take.name}.wav"
         file.parent.mkdir(exist_ok=True)
-        samples = np.sin(2 * np.pi * PROMPT_HZ * np.arange(16 * ms) / 16_000) * 8_000
+        hz = SPANISH_HZ if take.piece.language == "es" else PROMPT_HZ
+        samples = np.sin(2 * np.pi * hz * np.arange(16 * ms) / 16_000) * 8_000
         with wave.open(str(file), "wb") as audio:
             audio.setnchannels(1)
             audio.setsampwidth(2)
@@ -264,3 +269,13 @@ async def world(pbx: Pbx, agent: Agent, short_texts: Path) -> AsyncIterator[Worl
     record_studio_files(gate, short_texts)
     async with gate:
         yield World(pbx, gate, agent)
+
+
+@pytest.fixture(params=["ari", "agi"])
+async def door(request: pytest.FixtureRequest, world: World) -> AsyncIterator[World]:
+    """The same by either door."""
+    await world.pbx.cli(f"dialplan set global CALLGUARD_DOOR {request.param}")
+    try:
+        yield world
+    finally:
+        await world.pbx.cli("dialplan set global CALLGUARD_DOOR ari")

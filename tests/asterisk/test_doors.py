@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -15,15 +15,6 @@ from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CAL
 from callguard.store.records import LegDetail
 from tests.asterisk.conftest import PATIENCE_S, World, presses, says_yes, stop_keys
 from tests.asterisk.test_outbound import dialled, opted_out, talks, the_person_called
-
-
-@pytest.fixture(params=["ari", "agi"])
-async def door(request: pytest.FixtureRequest, world: World) -> AsyncIterator[World]:
-    await world.pbx.cli(f"dialplan set global CALLGUARD_DOOR {request.param}")
-    try:
-        yield world
-    finally:
-        await world.pbx.cli("dialplan set global CALLGUARD_DOOR ari")
 
 
 def essence(leg: LegDetail) -> dict[str, Any]:

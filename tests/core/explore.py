@@ -42,6 +42,8 @@ class Observer:
         wants_out: the last key asked for an opt-out, or for its undoing.
         out: the store has the opt-out.
         left: the callee has heard the goodbye that follows it.
+        language: in which the call has to go on.
+        chosen: the language key has brought another language.
     """
 
     ask: Ask | None = None
@@ -57,6 +59,8 @@ class Observer:
     opting: bool | None = None
     out: bool = False
     left: bool = False
+    language: str = ""
+    chosen: bool = False
 
     def sees_event(self, flow: Flow, event: Event) -> Observer:
         match event:
@@ -90,7 +94,7 @@ class Observer:
             return replace(seen, wants_out=bool(event.keys))
         if event.cause is Cause.SILENCE:
             if aside is Aside.REMEMBERED:
-                return replace(seen, refused=self.party.refused)
+                return replace(seen, refused=self._said_no(flow, language))
             if aside is Aside.FAREWELL:
                 return replace(seen, left=True)
             if isinstance(at, Notice):
@@ -114,8 +118,15 @@ class Observer:
             case "0" | "*8":  # all is asked again
                 return replace(seen, stands=frozenset(), refused=frozenset())
             case "#":
-                return replace(seen, informed_in="", stands=frozenset(), refused=frozenset())
+                after = flow.languages[(flow.languages.index(language) + 1) % len(flow.languages)]
+                seen = replace(seen, informed_in="", stands=frozenset(), refused=frozenset())
+                return replace(seen, language=after, chosen=self.chosen or after != language)
         return seen
+
+    def _said_no(self, flow: Flow, language: str) -> frozenset[str]:
+        """To which purposes a no is remembered that was said to the notice as this language has it now."""
+        version = next(step.essential.version for step in flow.steps[language] if isinstance(step, Notice))
+        return frozenset(purpose for purpose, heard in self.party.refused if heard == version)
 
     def sees_commands(self, flow: Flow, event: Event | None, commands: tuple[Command, ...]) -> Observer:
         seen = self
@@ -134,6 +145,13 @@ class Observer:
                         raise Broken(f"rules 2 and 3: {command.granted} saved, but only {set(self.stands)} stands")
                     if command.record and (self.failed or not command.granted):
                         raise Broken("rule 7: a recording announced in doubt")
+                    if command.language != self.language:
+                        raise Broken("saved in another language than was spoken")
+                    if command.chosen and (self.failed or self.over or not self.chosen):
+                        raise Broken("a language is remembered that nobody chose, or was not asked in to the end")
+                    again = {answer.purpose.id for answer in command.answers if answer.reason == "remembered"}
+                    if not again <= self._said_no(flow, self.language):
+                        raise Broken("rule 4: a no is remembered that nobody said to this notice")
                     seen = replace(seen, saving=frozenset(command.granted))
                 case StartRecording():
                     if not isinstance(event, Saved) or self.committed is None:
@@ -149,6 +167,8 @@ class Observer:
 
     def _ask(self, flow: Flow, ask: Ask) -> Observer:
         language = ask.prompts[0].language
+        if language != self.language:
+            raise Broken("asked in another language than the call begins in, or was chosen")
         aside = next((one for one, prompt in flow.asides[language].items() if prompt == ask.prompts[0]), None)
         if aside is Aside.NUMBER:
             if self.party.known or ask.keys:
@@ -161,7 +181,7 @@ class Observer:
         if aside is Aside.OPTED_OUT and not self.out:
             raise Broken("rule 8: confirmed what is not committed")
         if aside is Aside.REMEMBERED:
-            if not {purpose.id for purpose in flow.purposes} <= self.party.refused:
+            if not {purpose.id for purpose in flow.purposes} <= self._said_no(flow, language):
                 raise Broken("rule 4: a no is remembered that nobody said")
         elif "1" in ask.keys:
             if self.informed_in != language:
@@ -229,7 +249,8 @@ def advance(
 
 def begin(gate: ModuleType, flow: Flow, party: Party = CALLER) -> tuple[Any, Observer]:
     state, commands = gate.start(flow, party)
-    return state, Observer(party=party).sees_commands(flow, None, commands)
+    language = party.language or flow.languages[0]
+    return state, Observer(party=party, language=language).sees_commands(flow, None, commands)
 
 
 def explore(gate: ModuleType, flow: Flow, party: Party = CALLER) -> set[Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from callguard.core.model import Basis, Party, Prompt, Purpose
 from callguard.core.profile import Flow, compile_profile
 
@@ -11,8 +14,9 @@ CONTRACT = Purpose("recording.contract", Basis.CONTRACT, required=True)
 SECURITY = Purpose("recording.security", Basis.LEGITIMATE_INTERESTS)
 
 
-def prompt(language: str, part: str, length_ms: int = 3_000) -> Prompt:
-    return Prompt(f"p/{part}", language, "1", f"/prompts/{language}/p-{part}", length_ms, {"wav": "00", "wav16": "01"})
+def prompt(language: str, part: str, length_ms: int = 3_000, version: str = "1") -> Prompt:
+    media = f"/prompts/{language}/p-{part}"
+    return Prompt(f"p/{part}", language, version, media, length_ms, {"wav": "00", "wav16": "01"})
 
 
 def flow(
@@ -20,12 +24,13 @@ def flow(
     languages: tuple[str, ...] = ("en", "es"),
     agent_first: bool = False,
     gate_required: bool = False,
+    versions: Mapping[str, str] = MappingProxyType({}),
 ) -> Flow:
     return compile_profile(
         "p",
         purposes,
         languages,
-        prompt,
+        lambda language, part: prompt(language, part, version=versions.get(language, "1")),
         lambda language: (prompt(language, "details-1"), prompt(language, "details-2")),
         200,
         agent_first=agent_first,
@@ -42,15 +47,20 @@ FLOWS = {
     "mixture": flow(CONTRACT, QUALITY, languages=("en",)),
 }
 
-NO_TO_ALL = frozenset({QUALITY.id, TRAINING.id})
+# They were said to the first version of the notice.
+NO_TO_ALL = frozenset({(QUALITY.id, "1"), (TRAINING.id, "1")})
+NO_TO_TRAINING = frozenset({(TRAINING.id, "1")})
 # Whom the gate may have to do with, and the flows in which each makes a difference.
 CALLS = {
     "consent, callee, gate required": (flow(QUALITY, languages=("en",), gate_required=True), Party(callee=True)),
     "consent, callee": (flow(QUALITY, languages=("en",)), Party(callee=True)),
     "required, callee": (flow(CONTRACT, languages=("en",)), Party(callee=True)),
-    "consent, said no before": (FLOWS["consent"], Party(refused=NO_TO_ALL)),
-    "consent, withheld number": (FLOWS["consent"], Party(known=False)),
+    "consent, said no before": (flow(QUALITY, languages=("en",)), Party(refused=NO_TO_ALL)),
+    "consent, begins in the second language, said no before to the first one's notice": (
+        flow(QUALITY, versions={"es": "2"}), Party(refused=NO_TO_ALL, language="es"),
+    ),
+    "consent, withheld number": (flow(QUALITY, languages=("en",)), Party(known=False)),
     **{f"{name}, caller": (one, Party()) for name, one in FLOWS.items()},
-    "two questions, said no to one before": (FLOWS["two questions"], Party(refused=frozenset({TRAINING.id}))),
+    "two questions, said no to one before": (FLOWS["two questions"], Party(refused=NO_TO_TRAINING)),
     "two questions, said no to both before": (FLOWS["two questions"], Party(refused=NO_TO_ALL)),
-}
+}  # fmt: skip

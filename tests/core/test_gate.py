@@ -15,7 +15,7 @@ from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRe
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
 from callguard.core.model import GrantState, Heard, Outcome, Party
 from tests.core.explore import CALLER, LONGEST_CALL, Broken, advance, begin, events, explore
-from tests.core.flows import CALLS, FLOWS, NO_TO_ALL, QUALITY, TRAINING, flow
+from tests.core.flows import CALLS, FLOWS, NO_TO_ALL, NO_TO_TRAINING, QUALITY, TRAINING, flow
 
 # Deep enough for every step and everything beside the steps; the first test goes to the gate's own limit.
 SHALLOW = 6
@@ -114,8 +114,8 @@ MUTATIONS = {
     "rule 2: a yes comes before it is told to what": ("question.prompt.length_ms // 2 if several", "0 if several"),
     "rule 2: half a notice is a notice": ("if heard < at.essential.length_ms - HEARD_TOLERANCE_MS:", "if heard < 0:"),
     "rule 2: another language's notice counts": (
-        "language=after, step=0, detail=None, repeats=0, answers=(), essential=False)",
-        "language=after, detail=None, repeats=0, answers=())",
+        "replace(state, step=0, detail=None, repeats=0, answers=(), essential=False)",
+        "replace(state, detail=None, repeats=0, answers=())",
     ),
     "rule 2: a no is not heard during the notice": (
         "return state, (Ask((at.essential,), PROTECTING, 0),)",
@@ -132,8 +132,19 @@ MUTATIONS = {
     "rule 3: any key gives": ("meaning = KEYS.get(event.keys)", "meaning = KEYS.get(event.keys, Meaning.GIVE)"),
     "rule 3: a no gives": ("Answer(at.purpose, GrantState.REFUSED, keys", "Answer(at.purpose, GrantState.GIVEN, keys"),
     "rule 4: a no is remembered that nobody said": (
-        "remembered = all(purpose.id in state.refused", "remembered = any(True"
+        "remembered = all(_said_no(flow, state, purpose)", "remembered = any(True"
     ),
+    "rule 4: a no to another notice is remembered": (
+        "return (purpose.id, flow.essential(state.language).version) in state.refused",
+        "return purpose.id in dict(state.refused)",
+    ),
+    "rule 4: a no to the first language's notice is remembered in another": (
+        "flow.essential(state.language).version", "flow.essential(flow.languages[0]).version"
+    ),
+    "the call begins in another language than was picked": ("party.language or flow.languages[0]", "flow.languages[0]"),
+    "the language key does not take the next": ("flow.languages.index(state.language) + 1", "1"),
+    "a language is remembered that nobody chose": ("chosen = state.chosen and", "chosen ="),
+    "a language is remembered of who did not come through": ("state.chosen and not _broken_off(state)", "state.chosen"),
     "rule 4: the 1 of the short form is a yes": (
         "            return _ask(flow, replace(state, aside=None, refused=frozenset()))",
         "            return _save(flow, _with(state, Answer(flow.purposes[0], GrantState.GIVEN, event.keys, 'key')))",
@@ -261,6 +272,40 @@ def test_the_language_key_starts_the_notice_anew() -> None:
     ]  # fmt: skip
 
 
+def test_a_call_begins_where_it_is_told_and_the_key_goes_round_from_there() -> None:
+    assert walk("consent", pressed("#"), pressed("#"), party=Party(language="es")) == [
+        "play es/essential", "play en/essential", "play es/essential",
+    ]  # fmt: skip
+
+
+def _saved(*happened: Event, party: Party = CALLER) -> Save:
+    state, commands = gate.start(FLOWS["consent"], party)
+    for event in happened:
+        state, commands = gate.step(FLOWS["consent"], state, event)
+    (save,) = commands
+    assert isinstance(save, Save)
+    return save
+
+
+def test_a_language_is_chosen_by_key_and_by_nothing_else() -> None:
+    spanish, through = (played(language="es"), played("question-1", "es"), played("again-1", "es")), pressed("2")
+    assert _saved(pressed("#"), *spanish).chosen
+    assert _saved(pressed("#"), pressed("#"), through).chosen
+    assert not _saved(*spanish, party=Party(language="es")).chosen
+    assert not _saved(pressed("#"), Answered(Cause.HANGUP)).chosen
+    assert not _saved(pressed("#"), Answered(Cause.FAILED)).chosen
+    assert not _saved(*[pressed("#")] * gate.MAX_TURNS).chosen
+
+
+def test_a_no_stands_for_the_notice_as_it_is_spoken() -> None:
+    """Each language's texts have a version of their own."""
+    both = flow(QUALITY, versions={"es": "2"})
+    for language, first in (("en", "p/remembered"), ("es", "p/essential")):
+        _, (asked,) = gate.start(both, Party(refused=frozenset({(QUALITY.id, "1")}), language=language))
+        assert isinstance(asked, Ask)
+        assert (asked.prompts[0].language, asked.prompts[0].id) == (language, first)
+
+
 def test_details_are_skipped_piece_by_piece_and_lead_back() -> None:
     assert walk("consent", pressed("3"), pressed("3"), pressed("3"), played()) == [
         "play en/essential", "play en/details-1", "play en/details-2", "play en/essential", "play en/question-1",
@@ -351,14 +396,15 @@ def test_a_no_is_remembered_and_can_be_taken_back() -> None:
 
 
 def test_a_remembered_no_to_one_of_two_is_not_asked_again() -> None:
-    said_no = Party(refused=frozenset({TRAINING.id}))
+    said_no = Party(refused=NO_TO_TRAINING)
     assert walk("two questions", played(), pressed("1", 1_500), party=said_no) == [
         "play en/essential", "play en/question-1", "save partial recording.quality",
     ]  # fmt: skip
 
 
 def test_agent_first_asks_nothing_of_a_callee() -> None:
-    state, commands = gate.start(flow(QUALITY, agent_first=True), Party(callee=True))
+    state, commands = gate.start(flow(QUALITY, agent_first=True), Party(callee=True, language="es"))
     assert [_word(command) for command in commands] == ["save unknown"]
+    assert state.language == "en"  # what the dialplan says to them is in the first language
     _, commands = gate.step(flow(QUALITY, agent_first=True), state, Saved())
     assert [_word(command) for command in commands] == ["release unknown"]

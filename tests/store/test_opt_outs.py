@@ -217,10 +217,12 @@ async def test_what_makes_no_sense_is_refused_whole(
     assert list(database.iterdump()) == before
 
 
-async def test_the_look_before_a_dial_reads_no_table_from_end_to_end(store: Store, database: Connection) -> None:
+async def test_the_looks_before_a_dial_and_in_each_call_read_no_table_from_end_to_end(
+    store: Store, database: Connection
+) -> None:
     from callguard.store.queries import sql
 
-    for query in ("opt_outs_of_number", "refused_purposes"):
+    for query in ("opt_outs_of_number", "remembered"):
         parameters = {"controller": "acme", "number": NUMBER, "at": 0, "since": 0}
         plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql(query)}", parameters)]
         assert [step for step in plan if step.startswith("SCAN")] == []

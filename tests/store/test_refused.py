@@ -9,6 +9,7 @@ import pytest
 
 from callguard.core.model import Answer, Basis, GrantState, Purpose
 from callguard.store import Store
+from callguard.store.records import Remembered
 
 from .legs import QUALITY, START, given, make_leg, refused
 
@@ -33,7 +34,7 @@ async def answer(store: Store, at: datetime, *answers: Answer, version: str | No
 
 
 async def remembered(store: Store, since: datetime = START) -> frozenset[tuple[str, str | None]]:
-    return await store.refused("acme", NUMBER, since)
+    return (await store.remembered("acme", NUMBER, since)).refused
 
 
 async def test_a_no_is_remembered_with_the_notice_that_was_heard(store: Store) -> None:
@@ -115,4 +116,4 @@ async def test_it_is_of_one_number_and_one_controller(store: Store) -> None:
 
 async def test_a_withheld_number_has_refused_nothing(store: Store) -> None:
     await answer(store, START, refused(), number=None)
-    assert await store.refused("acme", None, START) == frozenset()
+    assert await store.remembered("acme", None, START) == Remembered()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from callguard.core.profile import Flow, Notice, Step
+from callguard.core.language import Signs
+from callguard.core.profile import Aside, Flow, Notice, Step
 from callguard.errors import Disconnected, StoreError
 from callguard.leg import Leg, Subject
 from callguard.store.records import LegRecord
@@ -212,8 +213,7 @@ async def test_a_no_is_remembered_for_the_number_until_the_notice_changes(fake: 
         fake.orders.clear()
         async with leg_of(fake, store, again, number="+34600000001") as leg:
             await leg.run()
-        played = [query["media"] for _, uri, query in fake.orders if "/play/" in uri]
-        assert played[0].endswith(first)
+        assert played(fake)[0].endswith(first)
 
 
 def _of_version(flow: Flow, version: str) -> dict[str, tuple[Step, ...]]:
@@ -221,6 +221,48 @@ def _of_version(flow: Flow, version: str) -> dict[str, tuple[Step, ...]]:
         return replace(step, essential=replace(step.essential, version=version)) if isinstance(step, Notice) else step
 
     return {language: tuple(map(dated, steps)) for language, steps in flow.steps.items()}
+
+
+def played(fake: FakeAsterisk) -> list[str]:
+    return [query["media"].removeprefix("sound:/prompts/") for _, uri, query in fake.orders if "/play/" in uri]
+
+
+@pytest.mark.parametrize(("number", "begins"), [("+34600000001", "es/p-remembered"), (None, "en/p-essential")])
+async def test_the_next_call_begins_in_the_language_that_was_chosen_by_key(
+    fake: FakeAsterisk, store: Store, number: str | None, begins: str
+) -> None:
+    fake.keys["p-essential"], fake.keys["p-question-1"] = "#", "2"
+    async with leg_of(fake, store, number=number) as leg:
+        await leg.run()
+    assert played(fake) == ["en/p-essential", "es/p-essential", "es/p-question-1"]
+    fake.orders.clear()
+    async with leg_of(fake, store, number=number) as leg:
+        await leg.run()
+    assert played(fake)[0] == begins
+
+
+async def test_a_choice_that_cannot_be_read_is_none(
+    fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise StoreError("locked")
+
+    monkeypatch.setattr(store, "remembered", fails)
+    async with leg_of(fake, store, number="+34600000001") as leg:
+        leg._subject = replace(leg._subject, signs=Signs(country="es"))
+        await leg.run()
+    assert played(fake)[0] == "es/p-essential"
+
+
+def test_the_first_lease_is_long_enough_for_any_language() -> None:
+    flow = FLOWS["consent"]
+    assert first_lease_ms(flow) == 6_000
+    notice, *rest = flow.steps["es"]
+    assert isinstance(notice, Notice)
+    longer = Notice(replace(notice.essential, length_ms=8_000))
+    assert first_lease_ms(replace(flow, steps={**flow.steps, "es": (longer, *rest)})) == 11_000
+    asides = {**flow.asides["es"], Aside.REMEMBERED: replace(notice.essential, length_ms=9_000)}
+    assert first_lease_ms(replace(flow, asides={**flow.asides, "es": asides})) == 12_000
 
 
 async def test_a_store_that_fails_closes(fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

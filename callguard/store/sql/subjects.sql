@@ -37,9 +37,10 @@ WHERE (CAST(:controller AS TEXT) IS NULL OR o.controller = :controller)
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
--- name: refused_purposes(controller, number, since)
--- A subject's last answer by key, where it is a no. Nothing else is an answer: no silence, no withdrawal.
-SELECT g.purpose, g.notice_version
+-- name: remembered(controller, number, since)
+-- Asked once in every call. A subject's last answer by key, where it is a no: nothing else is an answer, no silence, no
+-- withdrawal. And the languages that were chosen by key, the latest first.
+SELECT g.purpose, g.notice_version, NULL AS language, g.valid_from AS at
 FROM subjects AS s JOIN grants AS g ON g.subject_id = s.subject_id
 WHERE s.controller = :controller AND s.number = :number
     AND g.state = 'refused' AND g.reason = 'key' AND g.valid_from >= :since
@@ -49,7 +50,14 @@ WHERE s.controller = :controller AND s.number = :number
             AND later.reason = 'key' AND later.state IN ('given', 'refused')
             AND (later.valid_from > g.valid_from
                 OR (later.valid_from = g.valid_from AND later.grant_id > g.grant_id))
-    );
+    )
+UNION ALL
+SELECT NULL, NULL, l.language, MAX(l.saved_at)
+FROM subjects AS s JOIN legs AS l ON l.subject_id = s.subject_id
+WHERE s.controller = :controller AND s.number = :number
+    AND l.language_chosen = 1 AND l.saved_at >= :since
+GROUP BY l.language
+ORDER BY at DESC;
 
 -- name: decision_of_call(call_id)^
 SELECT decision_id FROM decisions WHERE call_id = :call_id;

@@ -6,14 +6,14 @@ ON CONFLICT (controller, number) DO NOTHING;
 -- name: add_leg*!
 INSERT INTO legs (
     leg_id, call_id, channel, linkedid, controller, subject_id, profile, language, direction,
-    started_at, saved_at, outcome, granted, recording, file, files
+    started_at, saved_at, outcome, granted, recording, file, files, language_chosen
 ) VALUES (
     :leg_id, :call_id, :channel, :linkedid, :controller,
     COALESCE(
         (SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number), :subject_id
     ),
     :profile, :language, :direction,
-    :started_at, :saved_at, :outcome, :granted, :recording, :file, :files
+    :started_at, :saved_at, :outcome, :granted, :recording, :file, :files, :language_chosen
 );
 
 -- name: add_grant*!
