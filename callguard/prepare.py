@@ -43,6 +43,7 @@ def compile_flows(settings: Config, catalogue: Catalogue) -> dict[str, Flow]:
             lambda language, part: catalogue.prompt(name, language, part),
             lambda language: catalogue.details(name, language),
             round(profile.answer_wait_s * 1000),
+            switch=lambda language: catalogue.switch(name, language),
             agent_first=profile.agent_first,
             gate_required=profile.gate_required,
         )

@@ -136,7 +136,9 @@ def _said_no(flow: Flow, state: State, purpose: Purpose) -> bool:
 def _ask(flow: Flow, state: State) -> Move:
     """Order what the state's place in the flow asks for."""
     if state.detail is not None:
-        return state, (Ask((flow.details[state.language][state.detail],), PROTECTING, 0),)
+        piece = flow.details[state.language][state.detail]
+        # "Deutsch: Raute" leaves a moment to find that key.
+        return state, (Ask((piece,), PROTECTING, 0 if piece.language == state.language else ASIDE_WAIT_MS),)
     if state.turns >= MAX_TURNS:
         return _save(flow, _rest_unknown(flow, state, "limit"))
     at = _at(flow, state)
@@ -192,7 +194,7 @@ def _key(flow: Flow, state: State, event: Answered) -> Move:
     if meaning is Meaning.REPEAT:
         return _begin(flow, replace(state, step=0, detail=None, repeats=0, answers=()))
     if meaning is Meaning.LANGUAGE:
-        after = flow.languages[(flow.languages.index(state.language) + 1) % len(flow.languages)]
+        after = _next_language(flow, state)
         state = replace(state, language=after, chosen=state.chosen or after != state.language)
         return _begin(flow, replace(state, step=0, detail=None, repeats=0, answers=(), essential=False))
     if meaning is Meaning.OPT_OUT:
@@ -200,6 +202,15 @@ def _key(flow: Flow, state: State, event: Answered) -> Move:
             return _opt(state)
         return _ask(flow, replace(state, detail=None, aside=Aside.NUMBER))
     raise Unforeseen(f"a key that no Ask wanted, while {state.phase}")
+
+
+def _next_language(flow: Flow, state: State) -> str:
+    """The one that is being named in its own tongue, at the end of the full layer; else the next, going round."""
+    if state.detail is not None:
+        named = flow.details[state.language][state.detail].language
+        if named != state.language:
+            return named
+    return flow.languages[(flow.languages.index(state.language) + 1) % len(flow.languages)]
 
 
 def _heard_enough_ms(flow: Flow, question: Question) -> int:

@@ -67,9 +67,11 @@ class Flow:
     Attributes:
         profile: its name.
         purposes: all of its purposes.
-        languages: in the order in which the language key takes them; the first is where a call begins.
+        languages: in the order in which the language key takes them; the first is where a call begins of whom nothing
+            is known.
         steps: a tuple of steps for each language, equal in shape.
-        details: the full layer for each language, in pieces that the details key skips.
+        details: the full layer for each language, in pieces that the details key skips; at its end each other language
+            says in its own tongue which key brings it.
         asides: what is said beside the steps, for each language.
         agent_first: a callee is put through unasked, and gives by key in the call.
         gate_required: a callee whose gate fails is not put through.
@@ -101,6 +103,7 @@ def compile_profile(
     details: Callable[[str], tuple[Prompt, ...]],
     answer_wait_ms: int,
     *,
+    switch: Callable[[str], Prompt | None] = lambda language: None,
     agent_first: bool = False,
     gate_required: bool = False,
 ) -> Flow:
@@ -109,6 +112,7 @@ def compile_profile(
     Args:
         prompt: gives the prompt for a language and a part (``essential``, ``question-1``, ``again-1`` …).
         details: gives the pieces of the full layer for a language.
+        switch: gives what a language says of itself to who hears another one, if it says anything.
     """
     informed = tuple(purpose for purpose in purposes if purpose.basis is not Basis.CONSENT)
     asked = tuple(purpose for purpose in purposes if purpose.basis is Basis.CONSENT)
@@ -129,12 +133,17 @@ def compile_profile(
             Commit(),
         )  # fmt: skip
 
+    def full_layer(language: str) -> tuple[Prompt, ...]:
+        here = languages.index(language)
+        named = (switch(other) for other in (*languages[here + 1 :], *languages[:here]))
+        return (*details(language), *(prompt for prompt in named if prompt is not None))
+
     return Flow(
         profile,
         purposes,
         languages,
         {language: steps(language) for language in languages},
-        {language: details(language) for language in languages},
+        {language: full_layer(language) for language in languages},
         {language: {aside: prompt(language, aside) for aside in asides} for language in languages},
         agent_first,
         gate_required,

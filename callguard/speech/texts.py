@@ -35,6 +35,8 @@ MAX_WORDS = 35
 MAX_SECOND_WORDS = 15
 MAX_KEYS = 3
 
+SWITCH = "switch"
+
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -46,7 +48,10 @@ class Voice(Frozen):
 
 
 class Texts(Frozen):
-    """All texts of one language; `name` is the language's own name for itself."""
+    """All texts of one language; `name` is the language's own name for itself.
+
+    `switch` is said at the end of the other languages' full layers, in this one: which key brings it.
+    """
 
     language: Language
     name: Line
@@ -59,6 +64,7 @@ class Texts(Frozen):
     informed: Informed
     optout: OptOut
     denied: Denied
+    switch: Part | None = None
     details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=20)]
     _file: Path = PrivateAttr(default=Path())
 
@@ -79,6 +85,7 @@ class Texts(Frozen):
             "goodbye": self.consent.goodbye if asks else self.informed.goodbye,
             **self.optout.parts(),
             **self.denied.parts(),
+            **({SWITCH: self.switch} if self.switch else {}),
         }
 
 

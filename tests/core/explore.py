@@ -118,9 +118,11 @@ class Observer:
             case "0" | "*8":  # all is asked again
                 return replace(seen, stands=frozenset(), refused=frozenset())
             case "#":
-                after = flow.languages[(flow.languages.index(language) + 1) % len(flow.languages)]
+                after = flow.languages[(flow.languages.index(self.language) + 1) % len(flow.languages)]
+                if language != self.language:  # it is being named
+                    after = language
                 seen = replace(seen, informed_in="", stands=frozenset(), refused=frozenset())
-                return replace(seen, language=after, chosen=self.chosen or after != language)
+                return replace(seen, language=after, chosen=self.chosen or after != self.language)
         return seen
 
     def _said_no(self, flow: Flow, language: str) -> frozenset[str]:
@@ -167,7 +169,7 @@ class Observer:
 
     def _ask(self, flow: Flow, ask: Ask) -> Observer:
         language = ask.prompts[0].language
-        if language != self.language:
+        if language != self.language and ask.prompts[0] not in flow.details[self.language]:
             raise Broken("asked in another language than the call begins in, or was chosen")
         aside = next((one for one, prompt in flow.asides[language].items() if prompt == ask.prompts[0]), None)
         if aside is Aside.NUMBER:

@@ -25,14 +25,16 @@ def flow(
     agent_first: bool = False,
     gate_required: bool = False,
     versions: Mapping[str, str] = MappingProxyType({}),
+    switch: bool = False,
 ) -> Flow:
     return compile_profile(
         "p",
         purposes,
         languages,
         lambda language, part: prompt(language, part, version=versions.get(language, "1")),
-        lambda language: (prompt(language, "details-1"), prompt(language, "details-2")),
+        lambda language: tuple(prompt(language, f"details-{n}") for n in ((1,) if switch else (1, 2))),
         200,
+        switch=lambda language: prompt(language, "switch") if switch else None,
         agent_first=agent_first,
         gate_required=gate_required,
     )
@@ -57,7 +59,7 @@ CALLS = {
     "required, callee": (flow(CONTRACT, languages=("en",)), Party(callee=True)),
     "consent, said no before": (flow(QUALITY, languages=("en",)), Party(refused=NO_TO_ALL)),
     "consent, begins in the second language, said no before to the first one's notice": (
-        flow(QUALITY, versions={"es": "2"}), Party(refused=NO_TO_ALL, language="es"),
+        flow(QUALITY, versions={"es": "2"}, switch=True), Party(refused=NO_TO_ALL, language="es"),
     ),
     "consent, withheld number": (flow(QUALITY, languages=("en",)), Party(known=False)),
     **{f"{name}, caller": (one, Party()) for name, one in FLOWS.items()},

@@ -278,6 +278,20 @@ def test_a_call_begins_where_it_is_told_and_the_key_goes_round_from_there() -> N
     ]  # fmt: skip
 
 
+def test_each_other_language_is_named_in_its_own_tongue_and_taken_there() -> None:
+    three = flow(QUALITY, languages=("en", "es", "de"), switch=True)
+    state, _ = gate.start(three, Party(language="es"))
+    said = []
+    for event in (pressed("3"), played("details-1", "es"), played("switch", "de"), pressed("#")):
+        state, (asked,) = gate.step(three, state, event)
+        assert isinstance(asked, Ask)
+        said.append((asked.prompts[0].language, asked.prompts[0].id, asked.wait_ms))
+    moment = gate.ASIDE_WAIT_MS
+    assert said == [
+        ("es", "p/details-1", 0), ("de", "p/switch", moment), ("en", "p/switch", moment), ("en", "p/essential", 0),
+    ]  # fmt: skip
+
+
 def _saved(*happened: Event, party: Party = CALLER) -> Save:
     state, commands = gate.start(FLOWS["consent"], party)
     for event in happened:

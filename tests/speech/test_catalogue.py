@@ -11,6 +11,7 @@ import pytest
 from callguard.config import Config
 from callguard.core.model import Prompt
 from callguard.errors import InputError
+from callguard.service import compile_flows
 from callguard.speech.catalogue import Catalogue
 
 from .conftest import Site, configure
@@ -44,6 +45,21 @@ def test_media_is_the_path_that_asterisk_sees(built: Site) -> None:
     config = configure(built.folder, texts=built.texts, in_asterisk=Path("/var/lib/asterisk/callguard"))
     prompt = Catalogue.load(config).prompt("service", "en", "essential")
     assert prompt.media == f"/var/lib/asterisk/callguard/played/{prompt.sha256['wav']}"
+
+
+def test_the_full_layer_ends_with_the_other_language_in_its_own_tongue(site: Site) -> None:
+    for language, said in (("en", "English: press hash."), ("es", "Español: pulse almohadilla.")):
+        texts = site.texts / f"{language}.toml"
+        if "[switch]" not in texts.read_text(encoding="utf-8"):
+            with texts.open("a", encoding="utf-8") as file:
+                file.write(f'\n[switch]\ntext = "{said}"\n')
+    site.build()
+    details = compile_flows(site.config, site.catalogue)["service"].details
+    for language, other in (("en", "es"), ("es", "en")):
+        *own, named = details[language]
+        assert {piece.language for piece in own} == {language}
+        assert (named.id, named.language) == ("service/switch", other)
+    assert site.catalogue.switch("service", "de") is None
 
 
 def test_details_come_in_order(built: Site) -> None:
