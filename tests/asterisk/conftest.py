@@ -53,6 +53,9 @@ exten => 3001,1,Set(TIMEOUT(absolute)=100)
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
 ; a number called that stands for another language
 exten => 910000061,1,Goto(1000,1)
+; a number called that would pass for more than one argument of the gate's
+exten => 3011,1,Set(CALLERID(dnid)=+34910000061:again:9)
+ same => n,Goto(1000,1)
 ; waits a second before the agent is called
 exten => 3002,1,Gosub(callguard-inbound,s,1(service))
  same => n,Wait(1)

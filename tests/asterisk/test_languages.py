@@ -38,6 +38,8 @@ async def test_by_earlier_choice_number_called_and_country(door: World) -> None:
     assert await call(ANA, "1000", *NO) == (["en"], ["en/essential"], "en")
     # The trunk gives the number called in national form; the configuration has it in E.164.
     assert await call("anonymous", "910000061", *NO) == (["es"], ["es/essential"], "es")
+    # Nothing in it but what a number is made of reaches the gate.
+    assert await call("anonymous", "3011", *NO) == (["en"], ["en/essential"], "en")
     heard = await call(MEXICAN, "1000", Tone(CALLER_BEFORE, 600), Key("#"), *NO)
     assert heard == (["es", "en"], ["es/essential", "en/essential"], "en")
     # What was chosen by key is surer than number and country; and the no of that call is remembered.
