@@ -11,7 +11,7 @@ import pytest
 from callguard.config import Config
 from callguard.core.model import Prompt
 from callguard.errors import InputError
-from callguard.service import compile_flows
+from callguard.prepare import compile_flows
 from callguard.speech.catalogue import Catalogue
 
 from .conftest import Site, configure
