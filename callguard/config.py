@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from callguard.controller import Controller, Language, Line
 from callguard.core.model import Basis
 from callguard.errors import InputError
 from callguard.numbers import REGIONS, country, to_e164
@@ -34,12 +35,8 @@ DAY_S = 86_400
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 PurposeId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,59}$")]
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
 # As a trunk gives it, or with a plus and the country code.
 Called = Annotated[str, StringConstraints(pattern=r"^[0-9*#+]{1,30}$")]
-Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-
-Spoken = Line | dict[Language, Line]
 
 
 def _http_url(text: str) -> str:
@@ -74,27 +71,6 @@ class Folder(_Model):
     @property
     def in_asterisk(self) -> Path:
         return self.path_in_asterisk or self.path_here
-
-
-class Controller(_Model):
-    """For whom calls are made or taken, as the notice says it; each text for all languages, or one for each.
-
-    Attributes:
-        contact: the data-protection officer, or whoever answers.
-        retention: how long recordings are kept.
-        more_at: where the whole notice can be read.
-    """
-
-    name: Line
-    address: Spoken
-    contact: Spoken
-    retention: Spoken
-    more_at: Spoken
-
-    def spoken(self, language: str) -> dict[str, str]:
-        """Each text in one language; empty where it is missing, which `Config` refuses."""
-        texts = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: text if isinstance(text, str) else text.get(language, "") for name, text in texts.items()}
 
 
 class PurposeSetting(_Model):
@@ -163,6 +139,11 @@ class Profile(_Model):
     @property
     def agent_first(self) -> bool:
         return (self.callee or ("agent_first" if self.calls == "marketing" else "gate_first")) == "agent_first"
+
+    @property
+    def calls_people(self) -> bool:
+        """Whether it says that it is for calls to people; any other may be used for them too."""
+        return self.calls == "marketing" or self.gate_required or not (self.callee is None and self.campaign is None)
 
     @model_validator(mode="after")
     def _purposes_are_asked_one_by_one(self) -> Self:
@@ -280,10 +261,18 @@ class Config(_Model):
         for name, profile in self.profiles.items():
             if profile.controller not in self.controllers:
                 raise ValueError(f"profiles.{name}.controller: there is no controller {profile.controller!r}")
+            field = f"controllers.{profile.controller}"
+            controller = self.controllers[profile.controller]
+            if profile.calls_people and controller.number_source is None:
+                what = Controller.model_fields["number_source"].description
+                raise ValueError(f"{field}.number_source: is missing, and profile {name!r} calls people: {what}")
             for language in profile.languages:
-                for field, text in self.controllers[profile.controller].spoken(language).items():
+                for text_name, text in controller.spoken(language).items():
                     if not text:
-                        raise ValueError(f"controllers.{profile.controller}.{field}: is not given in {language!r}")
+                        raise ValueError(f"{field}.{text_name}: is not given in {language!r}")
+                for purpose in profile.purposes:
+                    if not controller.retention_of(purpose.id, language):
+                        raise ValueError(f"{field}.retention: is not given for {purpose.id!r} in {language!r}")
         return self
 
 
@@ -319,6 +308,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
         where = tuple(part for part in first["loc"] if part != "[key]")
         message = _plain(first["msg"])
+        if first["type"] == "missing" and where[0] == "controllers" and len(where) == 3:
+            message = f"is missing: {Controller.model_fields[str(where[-1])].description}"
         if named := re.match(r"((?:controllers|profiles)\.[\w.]+): (.*)", message):
             where, message = tuple(named[1].split(".")), named[2]
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()

@@ -25,7 +25,12 @@ SALES = """
 name = "Zeta Water"
 address = "2 Main Street, Springfield"
 contact = "privacy at zeta dot example"
+recipients = "nobody"
+transfers = "none"
 retention = "90 days"
+authority = "the data protection agency"
+automated = "none"
+number_source = "your contract with us"
 more_at = "zeta dot example slash privacy"
 
 [profiles.sales]

@@ -28,7 +28,11 @@ path = "/var/lib/callguard/callguard.db"
 name = "Acme Energy"
 address = "1 Main Street, Springfield"
 contact = "privacy at acme dot example"
+recipients = "nobody"
+transfers = "none"
 retention = "90 days"
+authority = "the data protection agency"
+automated = "none"
 more_at = "acme dot example slash privacy"
 
 [profiles.service]
@@ -39,6 +43,9 @@ languages = ["en", "es"]
 id = "recording.quality"
 basis = "consent"
 """
+
+
+CALLING = GOOD.replace("more_at", 'number_source = "your contract with us"\nmore_at')
 
 
 def load(tmp_path: Path, text: str, environment: dict[str, str] | None = None) -> config.Config:
@@ -65,9 +72,9 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"consent"', '"consnt"', "callguard.toml:27: profiles.service.purposes.0.basis: "),
-        ("more_at", "more_art", "callguard.toml:19: controllers.acme.more_art: there is no such"),
-        ('controller = "acme"', 'controller = "acmo"', "toml:22: profiles.service.controller: there is no controller"),
+        ('"consent"', '"consnt"', "callguard.toml:31: profiles.service.purposes.0.basis: "),
+        ("more_at", "more_art", "callguard.toml:23: controllers.acme.more_art: there is no such"),
+        ('controller = "acme"', 'controller = "acmo"', "toml:26: profiles.service.controller: there is no controller"),
         ("[store]", "[store", "callguard.toml:11: not TOML"),
         ('ari_url = "http', 'ari_url = "ftp', "callguard.toml:2: asterisk.ari_url: "),
         ("[asterisk]\n", "[asterisk]\nari_secret = 'x'\n", "callguard.toml:2: asterisk.ari_secret: a secret stands in"),
@@ -76,25 +83,32 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         ('languages = ["en", "es"]', 'languages = ["en", "es"]\ndefault = "given"', "no answer is never a yes"),
         ('languages = ["en", "es"]', 'languages = ["en"]\non_refusal = "goodbye"', "goodbye is not allowed"),
         ('languages = ["en", "es"]', 'languages = ["en", "en"]', "languages: each is named once"),
-        ('languages = ["en", "es"]', 'languages = ["en"]\nregion = "XX"', "toml:24: profiles.service.region: a"),
-        ('languages = ["en", "es"]', "languages = []", "callguard.toml:23: profiles.service.languages: "),
-        ('languages = ["en", "es"]', 'languages = ["en"]\nreplay = 3', "toml:24: profiles.service.replay: there"),
+        ('languages = ["en", "es"]', 'languages = ["en"]\nregion = "XX"', "toml:28: profiles.service.region: a"),
+        ('languages = ["en", "es"]', "languages = []", "callguard.toml:27: profiles.service.languages: "),
+        ('languages = ["en", "es"]', 'languages = ["en"]\nreplay = 3', "toml:28: profiles.service.replay: there"),
         (
             'languages = ["en", "es"]', 'languages = ["en"]\nlanguage_by_country = { ES = "es" }',
-            "toml:24: profiles.service.language_by_country: ES: 'es' is not one of its languages",
+            "toml:28: profiles.service.language_by_country: ES: 'es' is not one of its languages",
         ),
         (
             'languages = ["en", "es"]', 'languages = ["en", "es"]\nlanguage_by_number_called = { "9 1" = "es" }',
-            "toml:24: profiles.service.language_by_number_called.9 1: ",
+            "toml:28: profiles.service.language_by_number_called.9 1: ",
         ),
         (
             'languages = ["en", "es"]', 'languages = ["en", "es"]\nlanguage_by_country = { Spain = "es" }',
-            "toml:24: profiles.service.language_by_country.Spain: a country's two capital letters",
+            "toml:28: profiles.service.language_by_country.Spain: a country's two capital letters",
         ),
         ('basis = "consent"', 'basis = "consent"\nrequired = true', "cannot be required (GDPR Art. 7(4))"),
         ('id = "recording.quality"', 'id = "marketing.calls"', "never about marketing before the service"),
-        ('languages = ["en", "es"]', 'languages = ["en"]\ncalls = "fun"', "toml:24: profiles.service.calls: "),
-        ('"90 days"', '{ en = "90 days" }', "controllers.acme.retention: is not given in 'es'"),
+        ('languages = ["en", "es"]', 'languages = ["en"]\ncalls = "fun"', "toml:28: profiles.service.calls: "),
+        ('"90 days"', '{ en = "90 days" }', "retention: is not given for 'recording.quality' in 'es'"),
+        ('"90 days"', '{ "recording.contract" = "90 days" }', "retention: is not given for 'recording.quality' in"),
+        ('"90 days"', '{ "recording.quality" = { es = "90 días" } }', "not given for 'recording.quality' in 'en'"),
+        ('"90 days"', '{ english = "90 days" }', "toml:20: controllers.acme.retention: a text of 1 to"),
+        ('"nobody"', "5", "toml:18: controllers.acme.recipients: a text of 1 to 200 characters is"),
+        ('"nobody"', '{ en = "nobody" }', "toml:18: controllers.acme.recipients: is not given in 'es'"),
+        ('contact = "p', 'officer = { es = "p" }\ncontact = "p', "controllers.acme.officer: is not given in 'en'"),
+        ('languages = ["en", "es"]', 'languages = ["en"]\ngate_required = true', "acme.number_source: is missing, and"),
         ("[profiles.service]", "[profiles.'Ser vice']", "profiles.Ser vice: "),
     ],
 )  # fmt: skip
@@ -188,7 +202,43 @@ def test_purposes_that_do_not_go_together_are_refused(tmp_path: Path, more: str,
 
 
 def test_agent_first_is_for_one_consent(tmp_path: Path) -> None:
-    marketing = GOOD.replace("[profiles.service]\n", '[profiles.service]\ncalls = "marketing"\n')
+    marketing = CALLING.replace("[profiles.service]\n", '[profiles.service]\ncalls = "marketing"\n')
     assert load(tmp_path, marketing).profiles["service"].agent_first
     with pytest.raises(InputError, match="agent_first"):
         load(tmp_path, marketing + SECOND.format(id="recording.training", basis="consent"))
+
+
+@pytest.mark.parametrize(
+    "field", ["address", "contact", "recipients", "transfers", "retention", "authority", "automated", "more_at"]
+)
+def test_what_a_notice_has_to_tell_is_not_assumed(field: str, tmp_path: Path) -> None:
+    without = "\n".join(line for line in GOOD.splitlines() if not line.startswith(f"{field} ="))
+    with pytest.raises(InputError) as refused:
+        load(tmp_path, without)
+    assert f"callguard.toml:14: controllers.acme.{field}: is missing: " in str(refused.value)
+    assert "(GDPR Art. 13" in str(refused.value) or "(WP260" in str(refused.value)
+
+
+@pytest.mark.parametrize("says", ['calls = "marketing"', 'callee = "gate_first"', 'campaign = "spring"'])
+def test_who_calls_people_says_where_their_numbers_are_from(says: str, tmp_path: Path) -> None:
+    for written in (GOOD, CALLING):
+        calling = written.replace("[profiles.service]\n", f"[profiles.service]\n{says}\n")
+        if written is CALLING:
+            assert load(tmp_path, calling).profiles["service"].calls_people
+        else:
+            with pytest.raises(InputError, match=r"toml:14: controllers\.acme\.number_source: is missing, and profile"):
+                load(tmp_path, calling)
+    assert not load(tmp_path, GOOD).profiles["service"].calls_people
+
+
+def test_a_retention_for_all_or_for_each_purpose(tmp_path: Path) -> None:
+    each = '{ "recording.quality" = { en = "ninety days", es = "noventa días" }, "recording.contract" = "six years" }'
+    for written, kept in (('"90 days"', "90 days"), ('{ en = "a", es = "b" }', "b"), (each, "noventa días")):
+        controller = load(tmp_path, GOOD.replace('"90 days"', written)).controllers["acme"]
+        assert controller.retention_of("recording.quality", "es") == kept
+    assert controller.retention_of("recording.contract", "es") == "six years"
+
+
+def test_the_example_is_a_good_one() -> None:
+    example = config.load(Path(__file__).parents[1] / "docs" / "callguard.example.toml", {})
+    assert set(example.profiles) == {"service", "contract", "sales"}

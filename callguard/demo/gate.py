@@ -53,7 +53,12 @@ path = "{here}/callguard.db"
 name = "Acme Energy"
 address = "1 Main Street, Springfield"
 contact = "privacy at acme dot example"
+recipients = {{ en = "nobody", es = "nadie" }}
+transfers = {{ en = "none", es = "ninguna" }}
 retention = {{ en = "ninety days", es = "noventa días" }}
+authority = "Agencia Española de Protección de Datos"
+automated = {{ en = "none", es = "no hay" }}
+number_source = {{ en = "your contract with us", es = "su contrato con nosotros" }}
 more_at = "acme dot example slash privacy"
 
 [profiles.service]

@@ -175,13 +175,14 @@ class Catalogue:
         Raises:
             InputError: the profile has no prompts in this language.
         """
-        first = self.prompt(profile, language, "details-1")
-        others = (
+        pieces = tuple(
             self.prompt(profile, language, prompt_id.removeprefix(f"{profile}/"))
             for prompt_id, spoken in self.entries
-            if spoken == language and prompt_id.startswith(f"{profile}/details-") and prompt_id != first.id
+            if spoken == language and prompt_id.startswith(f"{profile}/details-")
         )
-        return (first, *others)
+        if not pieces:
+            raise InputError(f"there are no details of {profile} in {language}", field="profiles")
+        return pieces
 
 
 def _nothing_hides(takes: Iterable[Take], folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from callguard.config import Profile
+from callguard.controller import Controller
 from callguard.core.gate import ALL_KEYS, PROTECTING
 from callguard.core.model import Basis
 from callguard.speech.catalogue import Catalogue
@@ -38,29 +40,39 @@ _ANNOUNCED = {"remembered": YES, "optout-done": OPT_OUT}
 _SHORT = frozenset({Element.CONTROLLER, Element.EXISTENCE, Element.PURPOSE, Element.RIGHTS})
 _SHORT_ASKING = _SHORT | {Element.CHOICE, Element.WITHDRAWAL}
 _SHORT_INFORMING = _SHORT | {Element.OBJECTION}
-_FULL = frozenset(Element) - {Element.CHOICE, Element.OBJECTION, Element.WITHDRAWAL}
+# Told when the controller gives it: who calls nobody has no source of numbers, and not everyone has to have an officer.
+_WHERE_GIVEN = {Element.OFFICER: "officer", Element.SOURCE: "number_source"}
+_BOTH = frozenset(Element) - {Element.CHOICE, Element.OBJECTION, Element.WITHDRAWAL} - _WHERE_GIVEN.keys()
+# The short layer only points to these: they have to be told whole in the full one.
+_FULL_ASKING = frozenset({Element.RIGHTS, Element.WITHDRAWAL})
+_FULL_INFORMING = frozenset({Element.RIGHTS, Element.OBJECTION})
 _SECOND = frozenset({Element.PURPOSE, Element.CHOICE})
 
 
-def lint(basis: Basis, pieces: Sequence[Piece], catalogue: Catalogue) -> list[str]:
+def lint(profile: Profile, controller: Controller, pieces: Sequence[Piece], catalogue: Catalogue) -> list[str]:
     """One line for each fault of a profile's pieces in one language; none when all is well.
 
     Args:
-        basis: what the profile's purpose rests on: a notice that asks has to tell other things than one that informs.
+        profile: a notice that asks for consent has to tell other things than one that informs.
+        controller: what it gives has to be told.
         pieces: as `texts.compose` gives them.
         catalogue: where their length is measured.
 
     Raises:
         InputError: a piece is not in the catalogue.
     """
+    asks = profile.purposes[0].basis is Basis.CONSENT
     short = [piece for piece in pieces if piece.is_short]
+    full = [piece for piece in pieces if piece.is_layer and not piece.is_short]
     seconds = [piece for piece in pieces if piece.part == "question-2"]
+    given = {element for element, name in _WHERE_GIVEN.items() if getattr(controller, name) is not None}
     return [
         *short_layer_faults(pieces),
         *_too_long(pieces, catalogue),
-        *_untold(short, _SHORT_ASKING if basis is Basis.CONSENT else _SHORT_INFORMING, "short layer"),
+        *_untold(short, _SHORT_ASKING if asks else _SHORT_INFORMING, "short layer"),
         *(fault for second in seconds for fault in _untold([second], _SECOND, "question-2")),
-        *_untold([piece for piece in pieces if piece.is_layer], _FULL, "both layers"),
+        *_untold(full, _FULL_ASKING if asks else _FULL_INFORMING, "full layer"),
+        *_untold([*short, *full], (_BOTH | given) - {Element.RIGHTS}, "both layers"),
         *([] if any(DETAILS in piece.keys for piece in short) else [f"short layer: key {DETAILS} is not announced"]),
         *_wrong_keys(pieces),
     ]

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
 
-from callguard.config import Controller
+from callguard.controller import OPTIONAL, Controller
 
 # The gate's keys; 2 is also the objection where no consent is asked.
 YES, NO, DETAILS, OPT_OUT = "1", "2", "3", "9"
 
 
 class Element(StrEnum):
-    """What a notice has to tell (GDPR Art. 7(3), 13(1) and 13(2))."""
+    """What a notice has to tell (GDPR Art. 7(3), 13(1), 13(2) and 14(2)(f)).
+
+    OFFICER and SOURCE are told where the controller names them; STORAGE is how data are collected and kept.
+    """
 
     CONTROLLER = "controller"
     EXISTENCE = "existence"
@@ -32,27 +35,40 @@ class Element(StrEnum):
     RIGHTS = "rights"
     ADDRESS = "address"
     CONTACT = "contact"
+    OFFICER = "officer"
     BASIS = "basis"
     DATA = "data"
+    STORAGE = "storage"
+    RECIPIENTS = "recipients"
+    TRANSFERS = "transfers"
     RETENTION = "retention"
+    AUTOMATED = "automated"
+    SOURCE = "source"
     COMPLAINT = "complaint"
     MORE = "more"
     KEYS = "keys"
     OPTOUT = "optout"
 
 
-_BOTH_PURPOSES = frozenset({"purpose_1", "purpose_2"})
+# What a profile with two purposes has two of: where both are named, the element is told.
+_BOTH = {name: frozenset({f"{name}_1", f"{name}_2"}) for name in ("purpose", "retention")}
 _TOLD_BY = {
     Element.CONTROLLER: "name",
     Element.PURPOSE: "purpose",
     Element.ADDRESS: "address",
     Element.CONTACT: "contact",
     Element.BASIS: "basis",
+    Element.OFFICER: "officer",
+    Element.RECIPIENTS: "recipients",
+    Element.TRANSFERS: "transfers",
     Element.RETENTION: "retention",
+    Element.AUTOMATED: "automated",
+    Element.SOURCE: "number_source",
+    Element.COMPLAINT: "authority",
     Element.MORE: "more_at",
 }
 _ANNOUNCED_BY = {Element.CHOICE: {YES, NO}, Element.OBJECTION: {NO}, Element.OPTOUT: {OPT_OUT}}
-_PLACEHOLDERS = frozenset(Controller.model_fields) | {"purpose", "basis"} | _BOTH_PURPOSES
+_PLACEHOLDERS = frozenset(Controller.model_fields).union({"purpose", "basis"}, *_BOTH.values())
 
 
 def _only_known_placeholders(template: str) -> str:
@@ -97,8 +113,7 @@ class Part(Frozen):
     @model_validator(mode="after")
     def _tells_what_it_says_it_tells(self) -> Self:
         told = _placeholders(self.text)
-        if told >= _BOTH_PURPOSES:
-            told |= {"purpose"}
+        told |= {name for name, both in _BOTH.items() if told >= both}
         for element in sorted(self.elements):
             placeholder = _TOLD_BY.get(element)
             if placeholder and placeholder not in told:
@@ -110,9 +125,17 @@ class Part(Frozen):
 
 
 class Detail(Part):
-    """A piece of the full layer; `when` keeps it to one kind of notice."""
+    """A piece of the full layer; `when` keeps it to one kind of notice.
 
+    Its `name` stays when others come and go, so that a studio file is never heard in the place of another piece.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}$")]
     when: Literal["consent", "one", "two", "informed"] | None = None
+
+    def is_for(self, kinds: frozenset[str], given: Collection[str]) -> bool:
+        """Whether it belongs to a notice of these kinds, of a controller who gives these texts."""
+        return (self.when is None or self.when in kinds) and (_placeholders(self.text) & OPTIONAL).issubset(given)
 
 
 class Consent(Frozen):
@@ -200,8 +223,3 @@ class Denied(Frozen):
 
     def parts(self) -> dict[str, Part]:
         return {"denied": self.call, "denied-optout": self.optout, "denied-number": self.number}
-
-
-def numbered(details: Iterable[Part]) -> dict[str, Part]:
-    """The full layer's pieces by name."""
-    return {f"details-{number}": detail for number, detail in enumerate(details, 1)}

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, PrivateAttr, StringConstraints, ValidationError
+from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
-from callguard.config import Controller, Language, Line, Profile, PurposeId, PurposeSetting
+from callguard.config import Profile, PurposeId, PurposeSetting
+from callguard.controller import OPTIONAL, Controller, Language, Line
 from callguard.core.model import Basis
 from callguard.errors import InputError, SetupError
 from callguard.speech.notice import (
@@ -28,7 +29,6 @@ from callguard.speech.notice import (
     Informed,
     OptOut,
     Part,
-    numbered,
 )
 
 MAX_WORDS = 35
@@ -65,22 +65,35 @@ class Texts(Frozen):
     optout: OptOut
     denied: Denied
     switch: Part | None = None
-    details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=20)]
+    details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=40)]
     _file: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="after")
+    def _one_piece_for_a_name(self) -> Self:
+        for notice in (self.consent, self.consent_to_two, self.informed):
+            names = [detail.name for detail in self.details if detail.is_for(notice.kinds, OPTIONAL)]
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"details: two pieces are named {min(twice)!r} in one notice")
+        return self
 
     @property
     def file(self) -> Path:
         """Where they were read, for messages."""
         return self._file
 
-    def parts(self, purposes: Sequence[PurposeSetting]) -> dict[str, Part]:
-        """The parts for a profile's purposes by their names: the notice's as they are heard, then those beside it."""
+    def parts(self, purposes: Sequence[PurposeSetting], given: Collection[str]) -> dict[str, Part]:
+        """The parts for a profile by their names: the notice's as they are heard, then those beside it.
+
+        Args:
+            purposes: the profile's.
+            given: which of its texts the controller gives; a detail that needs another is left out.
+        """
         asks = purposes[0].basis is Basis.CONSENT
         asking = self.consent if len(purposes) == 1 else self.consent_to_two
         notice = asking if asks else self.informed
         return {
             **notice.parts(),
-            **numbered(detail for detail in self.details if detail.when is None or detail.when in notice.kinds),
+            **{f"details-{detail.name}": detail for detail in self.details if detail.is_for(notice.kinds, given)},
             **({"remembered": self.consent.remembered} if asks else {}),
             "goodbye": self.consent.goodbye if asks else self.informed.goodbye,
             **self.optout.parts(),
@@ -94,7 +107,7 @@ class Piece:
     """A text that is ready to be spoken.
 
     Attributes:
-        id: profile and part, such as ``service/essential``, ``service/question-1``, ``service/details-3``,
+        id: profile and part, such as ``service/essential``, ``service/question-1``, ``service/details-rights``,
             ``service/optout-done``.
         language: BCP 47 tag.
         version: the texts' version.
@@ -113,6 +126,11 @@ class Piece:
     @property
     def part(self) -> str:
         return self.id.partition("/")[2]
+
+    @property
+    def words(self) -> int:
+        """How many words it has; a French question mark that stands alone is none."""
+        return sum(any(character.isalnum() for character in word) for word in self.text.split())
 
     @property
     def is_short(self) -> bool:
@@ -180,19 +198,24 @@ def compose(profile_name: str, profile: Profile, controller: Controller, texts: 
     """
     basis = profile.purposes[0].basis
     phrases = [_phrase(texts, "purposes", purpose.id, texts.purposes.get(purpose.id)) for purpose in profile.purposes]
-    values = controller.spoken(texts.language)
+    given = controller.spoken(texts.language)
+    retentions = [controller.retention_of(purpose.id, texts.language) for purpose in profile.purposes]
+    values = dict(given)
     values["basis"] = _phrase(texts, "bases", basis.value, texts.bases.get(basis))
     if len(phrases) > 1:
-        values |= {f"purpose_{number}": phrase for number, phrase in enumerate(phrases, 1)}
+        for number, (phrase, retention) in enumerate(zip(phrases, retentions, strict=True), 1):
+            values |= {f"purpose_{number}": phrase, f"retention_{number}": retention}
 
     def spoken(name: str, part: Part) -> str:
         question = re.fullmatch(r"(?:question|again)-(\d)", name)
-        alone = {"purpose": phrases[int(question[1]) - 1 if question else 0]} if question or len(phrases) == 1 else {}
+        meant = int(question[1]) - 1 if question else 0 if len(phrases) == 1 else None
+        alone = {} if meant is None else {"purpose": phrases[meant], "retention": retentions[meant]}
         try:
             return part.text.format_map(values | alone)
         except KeyError as error:
-            problem = f"profile {profile_name}: {name}: {{{error.args[0]}}} could mean none or several of its purposes"
-            raise InputError(problem, file=texts.file) from error
+            missing = error.args[0]
+            why = "is not given" if missing in OPTIONAL else "could mean none or several of its purposes"
+            raise InputError(f"profile {profile_name}: {name}: {{{missing}}} {why}", file=texts.file) from error
 
     pieces = tuple(
         Piece(
@@ -203,7 +226,7 @@ def compose(profile_name: str, profile: Profile, controller: Controller, texts: 
             elements=part.elements,
             keys=part.keys,
         )
-        for name, part in texts.parts(profile.purposes).items()
+        for name, part in texts.parts(profile.purposes, given).items()
     )
     for fault in short_layer_faults(pieces):
         raise InputError(f"profile {profile_name}: {fault}", file=texts.file)
@@ -214,7 +237,7 @@ def short_layer_faults(pieces: Sequence[Piece]) -> list[str]:
     """What is too much in what everyone hears, a second question included: words and announced keys."""
     short = [piece for piece in pieces if piece.is_short]
     second = [piece for piece in pieces if piece.part == "question-2"]
-    words, second_words = (sum(len(piece.text.split()) for piece in said) for said in (short, second))
+    words, second_words = (sum(piece.words for piece in said) for said in (short, second))
     keys = frozenset[str]().union(*(piece.keys for piece in (*short, *second)))
     faults = []
     if words > MAX_WORDS:

@@ -18,8 +18,14 @@ from callguard.speech.texts import default_folder
 ACME = {
     "name": "Acme Energy",
     "address": "12 Station Road, Springfield",
-    "contact": "data protection officer, telephone 0800 123 456",
+    "contact": "customer service, telephone 0800 123 456",
+    "officer": "Jo Doe, telephone 0800 654 321",
+    "recipients": "the archive company Stacks and Sons",
+    "transfers": "to Switzerland, which protects data as well as we do",
     "retention": "90 days",
+    "authority": "Agencia Española de Protección de Datos",
+    "automated": "none",
+    "number_source": "your contract with us",
     "more_at": "acme dot example, slash privacy",
 }
 PROFILES = {

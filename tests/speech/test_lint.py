@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from callguard.config import Config
-from callguard.core.model import Basis
 from callguard.speech.build import build
 from callguard.speech.catalogue import Catalogue
 from callguard.speech.lint import lint
@@ -25,6 +25,13 @@ def pieces_of(site: Site, profile: str, language: str) -> dict[str, Piece]:
     return {piece.part: piece for piece in compose(profile, chosen, controller, load(site.texts, language))}
 
 
+def faults_of(
+    site: Site, pieces: Iterable[Piece], catalogue: Catalogue | None = None, profile: str = "service"
+) -> list[str]:
+    chosen = site.config.profiles[profile]
+    return lint(chosen, site.config.controllers[chosen.controller], tuple(pieces), catalogue or site.catalogue)
+
+
 @pytest.fixture
 def asking(built: Site) -> dict[str, Piece]:
     return pieces_of(built, "service", "en")
@@ -34,8 +41,7 @@ def asking(built: Site) -> dict[str, Piece]:
 @pytest.mark.parametrize("profile", ["service", "orders", "advice"])
 def test_our_own_texts_have_no_fault(profile: str, language: str, built: Site) -> None:
     pieces = pieces_of(built, profile, language).values()
-    basis = built.config.profiles[profile].purposes[0].basis
-    assert lint(basis, tuple(pieces), built.catalogue) == []
+    assert faults_of(built, pieces, profile=profile) == []
 
 
 PHRASES = ("recording.quality", "recording.training", "recording.analysis")
@@ -58,7 +64,7 @@ def test_every_purpose_alone_first_and_second_has_no_fault(tmp_path: Path) -> No
         texts = load(default_folder(), language)
         for name, profile in config.profiles.items():
             pieces = compose(name, profile, config.controllers["acme"], texts)
-            assert lint(Basis.CONSENT, pieces, catalogue) == [], (language, profile.purposes)
+            assert lint(profile, config.controllers["acme"], pieces, catalogue) == [], (language, profile.purposes)
 
 
 def lasting(built: Site, part: str, length_ms: int, profile: str = "service") -> Catalogue:
@@ -70,15 +76,15 @@ def lasting(built: Site, part: str, length_ms: int, profile: str = "service") ->
 def test_a_short_layer_that_lasts_too_long(built: Site, asking: dict[str, Piece]) -> None:
     question_ms = built.catalogue.prompt("service", "en", "question-1").length_ms
     limit = lasting(built, "essential", 13_000 - question_ms)
-    assert lint(Basis.CONSENT, tuple(asking.values()), limit) == []
+    assert faults_of(built, asking.values(), limit) == []
     beyond = lasting(built, "essential", 13_100 - question_ms)
-    assert lint(Basis.CONSENT, tuple(asking.values()), beyond) == ["short layer: lasts 13.1 s, 13 at most"]
+    assert faults_of(built, asking.values(), beyond) == ["short layer: lasts 13.1 s, 13 at most"]
 
 
 def test_a_detail_that_lasts_too_long(built: Site, asking: dict[str, Piece]) -> None:
-    assert lint(Basis.CONSENT, tuple(asking.values()), lasting(built, "details-2", 15_000)) == []
-    faults = lint(Basis.CONSENT, tuple(asking.values()), lasting(built, "details-2", 15_100))
-    assert faults == ["details-2: lasts 15.1 s, 15 at most"]
+    assert faults_of(built, asking.values(), lasting(built, "details-rights", 15_000)) == []
+    faults = faults_of(built, asking.values(), lasting(built, "details-rights", 15_100))
+    assert faults == ["details-rights: lasts 15.1 s, 15 at most"]
 
 
 @pytest.mark.parametrize(
@@ -92,25 +98,23 @@ def test_a_detail_that_lasts_too_long(built: Site, asking: dict[str, Piece]) -> 
 def test_what_is_said_beside_the_notice_lasts_too_long(
     part: str, limit_s: int, built: Site, asking: dict[str, Piece]
 ) -> None:
-    assert lint(Basis.CONSENT, tuple(asking.values()), lasting(built, part, limit_s * 1_000)) == []
-    faults = lint(Basis.CONSENT, tuple(asking.values()), lasting(built, part, limit_s * 1_000 + 100))
+    assert faults_of(built, asking.values(), lasting(built, part, limit_s * 1_000)) == []
+    faults = faults_of(built, asking.values(), lasting(built, part, limit_s * 1_000 + 100))
     assert faults == [f"{part}: lasts {limit_s}.1 s, {limit_s} at most"]
 
 
 def test_a_second_question_is_no_part_of_the_short_layer(built: Site) -> None:
     pieces = pieces_of(built, "advice", "en")
-    assert lint(Basis.CONSENT, tuple(pieces.values()), lasting(built, "question-2", 9_000, "advice")) == []
+    assert faults_of(built, pieces.values(), lasting(built, "question-2", 9_000, "advice")) == []
     long = replace(pieces["question-2"], text="word " * 16)
-    assert lint(Basis.CONSENT, tuple((pieces | {"question-2": long}).values()), built.catalogue) == [
-        "second question has 16 words, 15 at most"
-    ]
+    assert faults_of(built, (pieces | {"question-2": long}).values()) == ["second question has 16 words, 15 at most"]
 
 
 @pytest.mark.parametrize("element", [Element.PURPOSE, Element.CHOICE])
 def test_what_a_second_question_leaves_untold(element: Element, built: Site) -> None:
     pieces = pieces_of(built, "advice", "en")
     silent = replace(pieces["question-2"], elements=pieces["question-2"].elements - {element})
-    faults = lint(Basis.CONSENT, tuple((pieces | {"question-2": silent}).values()), built.catalogue)
+    faults = faults_of(built, (pieces | {"question-2": silent}).values())
     assert faults == [f"question-2: {element.value} is not told"]
 
 
@@ -124,7 +128,7 @@ def test_what_a_second_question_leaves_untold(element: Element, built: Site) -> 
         ("optout-number", "9", "optout-number: key 9 is announced and does nothing"),
         ("denied", "0", "denied: key 0 is announced and does nothing"),
         ("goodbye", "2", "goodbye: key 2 is announced and does nothing"),
-        ("details-2", "1", "details-2: key 1 is announced and does nothing"),
+        ("details-rights", "1", "details-rights: key 1 is announced and does nothing"),
         ("again-1", "127", "again-1: key 7 is announced and does nothing"),
     ],
 )
@@ -132,23 +136,37 @@ def test_announced_keys_work_where_they_are_announced(
     part: str, keys: str, fault: str, built: Site, asking: dict[str, Piece]
 ) -> None:
     changed = replace(asking[part], keys=frozenset(keys))
-    assert lint(Basis.CONSENT, tuple((asking | {part: changed}).values()), built.catalogue) == [fault]
+    assert faults_of(built, (asking | {part: changed}).values()) == [fault]
 
 
 def test_details_that_do_not_tell_how_to_stop_advertising_calls(built: Site, asking: dict[str, Piece]) -> None:
     silent = {part: replace(piece, elements=piece.elements - {Element.OPTOUT}) for part, piece in asking.items()}
-    assert lint(Basis.CONSENT, tuple(silent.values()), built.catalogue) == ["both layers: optout is not told"]
+    assert faults_of(built, silent.values()) == ["both layers: optout is not told"]
+
+
+@pytest.mark.parametrize("element", [Element.RIGHTS, Element.WITHDRAWAL])
+def test_what_the_short_layer_points_to_is_told_whole_in_the_full_one(
+    element: Element, built: Site, asking: dict[str, Piece]
+) -> None:
+    kept = [piece for part, piece in asking.items() if part != f"details-{element.value}"]
+    assert faults_of(built, kept) == [f"full layer: {element.value} is not told"]
+
+
+@pytest.mark.parametrize(("part", "element"), [("details-officer", "officer"), ("details-source", "source")])
+def test_what_the_controller_gives_is_told(part: str, element: str, built: Site, asking: dict[str, Piece]) -> None:
+    kept = [piece for name, piece in asking.items() if name != part]
+    assert faults_of(built, kept) == [f"both layers: {element} is not told"]
 
 
 def test_what_is_said_beside_the_notice_tells_nothing_of_it(built: Site, asking: dict[str, Piece]) -> None:
     silent = {part: replace(piece, elements=piece.elements - {Element.CONTACT}) for part, piece in asking.items()}
     silent["goodbye"] = replace(silent["goodbye"], elements=frozenset({Element.CONTACT}))
-    assert lint(Basis.CONSENT, tuple(silent.values()), built.catalogue) == ["both layers: contact is not told"]
+    assert faults_of(built, silent.values()) == ["both layers: contact is not told"]
 
 
 def test_too_many_words_and_keys(built: Site, asking: dict[str, Piece]) -> None:
     long = replace(asking["question-1"], text="word " * 14, keys=frozenset("1234"))
-    assert lint(Basis.CONSENT, tuple((asking | {"question-1": long}).values()), built.catalogue) == [
+    assert faults_of(built, (asking | {"question-1": long}).values()) == [
         "essential part and question have 36 words, 35 at most",
         "keys 1, 2, 3, 4 are announced, 3 at most",
         "question-1: key 4 is announced and does nothing",
@@ -167,22 +185,26 @@ def test_too_many_words_and_keys(built: Site, asking: dict[str, Piece]) -> None:
 )
 def test_what_the_short_layer_leaves_untold(part: str, element: Element, built: Site, asking: dict[str, Piece]) -> None:
     silent = replace(asking[part], elements=asking[part].elements - {element})
-    faults = lint(Basis.CONSENT, tuple((asking | {part: silent}).values()), built.catalogue)
+    faults = faults_of(built, (asking | {part: silent}).values())
     assert faults == [f"short layer: {element.value} is not told"]
 
 
 def test_what_both_layers_leave_untold(built: Site, asking: dict[str, Piece]) -> None:
     kept = {part: piece for part, piece in asking.items() if not piece.elements & {Element.RETENTION, Element.DATA}}
-    faults = lint(Basis.CONSENT, tuple(kept.values()), built.catalogue)
-    assert faults == [f"both layers: {element} is not told" for element in ("basis", "data", "retention")]
+    faults = faults_of(built, kept.values())
+    assert faults == [f"both layers: {element} is not told" for element in ("data", "retention", "storage")]
 
 
 def test_a_notice_without_a_key_for_details(built: Site, asking: dict[str, Piece]) -> None:
     mute = replace(asking["question-1"], keys=frozenset("12"))
-    faults = lint(Basis.CONSENT, tuple((asking | {"question-1": mute}).values()), built.catalogue)
+    faults = faults_of(built, (asking | {"question-1": mute}).values())
     assert faults == ["short layer: key 3 is not announced"]
 
 
 def test_a_notice_that_informs_in_the_place_of_one_that_asks(built: Site) -> None:
-    faults = lint(Basis.CONSENT, tuple(pieces_of(built, "orders", "en").values()), built.catalogue)
-    assert faults == ["short layer: choice is not told", "short layer: withdrawal is not told"]
+    faults = faults_of(built, pieces_of(built, "orders", "en").values())
+    assert faults == [
+        "short layer: choice is not told",
+        "short layer: withdrawal is not told",
+        "full layer: withdrawal is not told",
+    ]

@@ -50,7 +50,7 @@ def test_what_may_open_a_call_has_silence_before_it(part: str, built: Site) -> N
     assert render.LEAD_MS <= voice_begins_ms(built, part) <= render.LEAD_MS + 2 * sound.MARGIN_MS + sound.FADE_MS
 
 
-@pytest.mark.parametrize("part", ["question-1", "again-1", "details-1", "optout-done", "optout-goodbye"])
+@pytest.mark.parametrize("part", ["question-1", "again-1", "details-controller", "optout-done", "optout-goodbye"])
 def test_what_never_opens_a_call_begins_at_once(part: str, built: Site) -> None:
     assert voice_begins_ms(built, part) <= 2 * sound.MARGIN_MS + sound.FADE_MS
 

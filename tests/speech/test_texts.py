@@ -18,6 +18,14 @@ from callguard.speech.texts import Piece, compose, default_folder, load
 from .conftest import ACME, configure
 
 LANGUAGES = ("en", "es")
+DETAILS = [
+    f"details-{name}"
+    for name in (
+        "controller", "contact", "officer", "data", "basis", "recipients", "transfers", "retention", "automated",
+        "source", "rights", "withdrawal", "complaint", "more", "keys",
+    )
+]  # fmt: skip
+INFORMING = ["details-objection" if part == "details-withdrawal" else part for part in DETAILS]
 BESIDE = [
     "goodbye",
     *(f"optout-{what}" for what in ("done", "undone", "number", "failed", "goodbye")),
@@ -45,9 +53,9 @@ def problem_of(folder: Path, language: str = "en", profile: str = "service", **c
 def test_a_notice_that_asks(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "service", language)
     assert list(pieces)[:3] == ["essential", "question-1", "again-1"]
-    assert list(pieces)[3:] == [*(f"details-{n}" for n in range(1, 9)), "remembered", *BESIDE]
+    assert list(pieces)[3:] == [*DETAILS, "remembered", *BESIDE]
     assert pieces["essential"].id == "service/essential"
-    assert (pieces["essential"].language, pieces["essential"].version) == (language, "2")
+    assert (pieces["essential"].language, pieces["essential"].version) == (language, "3")
     assert pieces["essential"].text.startswith("Acme Energy. ")
     assert pieces["question-1"].keys == {"1", "2", "3"}
     assert Element.WITHDRAWAL in pieces["essential"].elements
@@ -56,7 +64,7 @@ def test_a_notice_that_asks(language: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_notice_that_informs_asks_for_no_yes(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "orders", language)
-    assert list(pieces) == ["essential", "question-1", *(f"details-{n}" for n in range(1, 9)), *BESIDE]
+    assert list(pieces) == ["essential", "question-1", *INFORMING, *BESIDE]
     assert pieces["question-1"].keys == {"2", "3"}
     assert ACME["contact"] in pieces["goodbye"].text
 
@@ -65,7 +73,7 @@ def test_a_notice_that_informs_asks_for_no_yes(language: str, tmp_path: Path) ->
 def test_a_notice_that_asks_twice_names_each_purpose_in_its_question(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "advice", language)
     questions = ["question-1", "again-1", "question-2", "again-2"]
-    assert list(pieces) == ["essential", *questions, *(f"details-{n}" for n in range(1, 9)), "remembered", *BESIDE]
+    assert list(pieces) == ["essential", *questions, *DETAILS, "remembered", *BESIDE]
     phrases = load(default_folder(), language).purposes
     first, second = phrases["recording.quality"], phrases["recording.analysis"]
     for part in questions:
@@ -73,8 +81,8 @@ def test_a_notice_that_asks_twice_names_each_purpose_in_its_question(language: s
         assert asked in pieces[part].text
         assert other not in pieces[part].text
         assert {"1", "2"} <= pieces[part].keys <= {"1", "2", "3"}
-    assert first in pieces["details-3"].text
-    assert second in pieces["details-3"].text
+    assert first in pieces["details-data"].text
+    assert second in pieces["details-data"].text
     assert {Element.CONTROLLER, Element.WITHDRAWAL} <= pieces["essential"].elements
     assert [part for part, piece in pieces.items() if piece.is_short] == ["essential", "question-1"]
 
@@ -86,8 +94,8 @@ def test_opt_outs_and_remembered_refusals_announce_their_keys(language: str, tmp
     assert pieces["optout-done"].keys == {"9"}
     assert ACME["name"] in pieces["optout-done"].text
     assert ACME["name"] in pieces["optout-goodbye"].text
-    assert [part for part, piece in pieces.items() if Element.OPTOUT in piece.elements] == ["details-8"]
-    assert pieces["details-8"].keys == {"9"}
+    assert [part for part, piece in pieces.items() if Element.OPTOUT in piece.elements] == ["details-keys"]
+    assert pieces["details-keys"].keys == {"9"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -104,6 +112,27 @@ def test_both_languages_have_the_same_shape(tmp_path: Path) -> None:
         assert {part: (piece.elements, piece.keys) for part, piece in english.items()} == {
             part: (piece.elements, piece.keys) for part, piece in spanish.items()
         }
+
+
+def test_what_a_controller_does_not_give_is_left_out(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    without = config.controllers["acme"].model_copy(update={"officer": None, "number_source": None})
+    pieces = compose("service", config.profiles["service"], without, load(default_folder(), "en"))
+    left_out = {"details-officer", "details-source"}
+    assert [piece.part for piece in pieces if piece.part.startswith("details-")] == [
+        part for part in DETAILS if part not in left_out
+    ]
+
+
+def test_two_purposes_are_kept_as_long_as_each_says(tmp_path: Path) -> None:
+    config = configure(tmp_path)
+    kept = {"recording.quality": "a week", "recording.analysis": {"en": "a year"}}
+    controller = config.controllers["acme"].model_copy(update={"retention": kept})
+    texts_ = load(default_folder(), "en")
+    both = {piece.part: piece.text for piece in compose("advice", config.profiles["advice"], controller, texts_)}
+    assert "to train our staff: a week. And for computer analysis: a year." in both["details-retention"]
+    one = {piece.part: piece.text for piece in compose("service", config.profiles["service"], controller, texts_)}
+    assert one["details-retention"] == "How long we keep a recording: a week. Then it is deleted."
 
 
 def test_braces_in_the_configuration_are_only_text(tmp_path: Path) -> None:
@@ -127,6 +156,8 @@ def test_braces_in_the_configuration_are_only_text(tmp_path: Path) -> None:
         ("{name}. May", "May", r"en\.toml: consent\.essential: element 'controller' .+ \{name\} is not in the text"),
         ("Yes, press 1. No, 2", "Yes, press 1. No", r"en\.toml: consent\.question: .+ key 2 is not in the text"),
         ('"choice", ', '"chioce", ', r"en\.toml: consent\.question\.elements\.0: .+"),
+        ("{name}. May", "{officer}. May", r"en\.toml: consent\.essential: element 'controller' .+"),
+        ('name = "contact"', 'name = "controller"', r"en\.toml: details: two pieces are named 'controller' .+"),
         ('when = "consent"', 'when = "always"', r"en\.toml: details\.\d+\.when: .+"),
         ('"recording.quality"', '"recording.qualities"', r"en\.toml: purposes: there is no phrase .+quality'"),
         ('"recording.quality"', "recording.quality", r"en\.toml: purposes\.recording: .+ string"),
@@ -146,7 +177,7 @@ def test_a_fault_in_a_file_is_one_clear_line(old: str, new: str, problem: str, t
         ("asks two things", "asks {purpose} and more",
          "profile advice: essential: {purpose} could mean none or several of its purposes"),
         ("the time, {purpose_1};", "the time, {purpose};",
-         "profile advice: details-3: {purpose} could mean none or several of its purposes"),
+         "profile advice: details-data: {purpose} could mean none or several of its purposes"),
         ("And record you {purpose}?", "And may we also record you {purpose}?",
          "profile advice: second question has 16 words, 15 at most"),
         ("details, 3.", "details, 3; more, 0.", "profile advice: keys 0, 1, 2, 3 are announced, 3 at most"),
