@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from callguard import __version__, config
-from callguard.cli import optout
+from callguard import __version__
+from callguard.cli import optout, prompts
 from callguard.cli.check import check
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_BAD_INPUT, EXIT_FAILED, ConfigOption
 from callguard.cli.run import run
@@ -22,8 +20,7 @@ from callguard.errors import CallguardError, InputError
 app = typer.Typer(
     help="The consent gate for Asterisk.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
-prompts_app = typer.Typer(help="Texts and audio of the notices.", no_args_is_help=True)
-app.add_typer(prompts_app, name="prompts")
+app.add_typer(prompts.app, name="prompts")
 app.add_typer(optout.app, name="optout")
 app.command()(run)
 app.command()(check)
@@ -63,18 +60,6 @@ def demo(
         raise InputError("there is no such folder, or it cannot be written to", file=json_file, field="--json")
     if not asyncio.run(run_demo(find(), json_file=json_file, keep=keep)):
         raise typer.Exit(EXIT_FAILED)
-
-
-@prompts_app.command("build")
-def prompts_build(path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Render the texts of all profiles to audio; only what changed."""
-    from callguard.speech.build import build
-
-    settings = config.load(path)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Rendering prompts", total=None)
-        build(settings, lambda done, total: progress.update(task, completed=done, total=total))
-    typer.echo(f"Prompts are in {settings.prompts.folder.path_here}")
 
 
 def _say(line: str, code: int) -> int:

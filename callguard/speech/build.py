@@ -7,6 +7,7 @@ import stat
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from callguard.config import Config
@@ -19,7 +20,17 @@ FOLDER_MODE = 0o755
 FILE_MODE = 0o644
 
 
-def build(config: Config, progress: Callable[[int, int], None] | None = None) -> Catalogue:
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a build did: the names of the prompts that were made and removed, and how many were as they should be."""
+
+    catalogue: Catalogue
+    made: tuple[str, ...]
+    removed: tuple[str, ...]
+    kept: int
+
+
+def build(config: Config, progress: Callable[[int, int], None] | None = None) -> Done:
     """Bring the prompts' folder up to date; what is as it should be is left alone.
 
     Each file is replaced at once, the catalogue last: whoever is interrupted leaves a folder that `Catalogue.load`
@@ -56,12 +67,14 @@ def build(config: Config, progress: Callable[[int, int], None] | None = None) ->
         if ready != before.prompts:
             catalogue = Built(prompts=dict(sorted(ready.items()))).model_dump_json(indent=2)
             _write(folder / FILE, f"{catalogue}\n".encode())
-        for name in before.prompts.keys() - ready.keys():
+        removed = sorted(before.prompts.keys() - ready.keys())
+        for name in removed:
             for extension in before.prompts[name].files:
                 (folder / f"{name}.{extension}").unlink(missing_ok=True)
     except OSError as error:
         raise SetupError(f"{error.filename or folder}: prompts cannot be written: {error.strerror}") from error
-    return Catalogue.load(config)
+    made = tuple(take.name for take in due)
+    return Done(Catalogue.load(config), made, tuple(removed), len(takes) - len(made))
 
 
 def _built_before(folder: Path) -> Built:

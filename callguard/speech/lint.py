@@ -14,6 +14,8 @@ from callguard.speech.texts import Piece, short_layer_faults
 
 MAX_SHORT_MS = 13_000
 MAX_DETAIL_MS = 15_000
+# Whoever hears all of it has to be able to answer then, within the time that anybody is held in the gate.
+MAX_FULL_MS = 150_000
 MAX_ASIDE_MS = 8_000
 MAX_DENIED_MS = 5_000
 
@@ -23,6 +25,7 @@ _MAX_MS = {
     "remembered": MAX_ASIDE_MS,
     "optout-": MAX_ASIDE_MS,
     "denied": MAX_DENIED_MS,
+    "goodbye": MAX_DETAIL_MS,
 }
 # Which keys mean something while a part is heard; the first beginning that fits decides.
 _WORKING: dict[str, frozenset[str]] = {
@@ -49,14 +52,14 @@ _FULL_INFORMING = frozenset({Element.RIGHTS, Element.OBJECTION})
 _SECOND = frozenset({Element.PURPOSE, Element.CHOICE})
 
 
-def lint(profile: Profile, controller: Controller, pieces: Sequence[Piece], catalogue: Catalogue) -> list[str]:
+def lint(profile: Profile, controller: Controller, pieces: Sequence[Piece], catalogue: Catalogue | None) -> list[str]:
     """One line for each fault of a profile's pieces in one language; none when all is well.
 
     Args:
         profile: a notice that asks for consent has to tell other things than one that informs.
         controller: what it gives has to be told.
-        pieces: as `texts.compose` gives them.
-        catalogue: where their length is measured.
+        pieces: as `texts.fill` gives them.
+        catalogue: where their length is measured; without it, it is not.
 
     Raises:
         InputError: a piece is not in the catalogue.
@@ -68,7 +71,7 @@ def lint(profile: Profile, controller: Controller, pieces: Sequence[Piece], cata
     given = {element for element, name in _WHERE_GIVEN.items() if getattr(controller, name) is not None}
     return [
         *short_layer_faults(pieces),
-        *_too_long(pieces, catalogue),
+        *([] if catalogue is None else _too_long(pieces, catalogue)),
         *_untold(short, _SHORT_ASKING if asks else _SHORT_INFORMING, "short layer"),
         *(fault for second in seconds for fault in _untold([second], _SECOND, "question-2")),
         *_untold(full, _FULL_ASKING if asks else _FULL_INFORMING, "full layer"),
@@ -83,7 +86,8 @@ def _too_long(pieces: Sequence[Piece], catalogue: Catalogue) -> list[str]:
         piece: catalogue.entry(piece.id.partition("/")[0], piece.language, piece.part).length_ms for piece in pieces
     }
     short_ms = sum(length for piece, length in lengths.items() if piece.is_short)
-    timed = [("short layer", short_ms, MAX_SHORT_MS)] + [
+    full_ms = sum(length for piece, length in lengths.items() if piece.is_layer and not piece.is_short)
+    timed = [("short layer", short_ms, MAX_SHORT_MS), ("full layer", full_ms, MAX_FULL_MS)] + [
         (piece.part, length, limit)
         for piece, length in lengths.items()
         for beginning, limit in _MAX_MS.items()

@@ -190,11 +190,22 @@ def load(folder: Path, language: str) -> Texts:
 
 
 def compose(profile_name: str, profile: Profile, controller: Controller, texts: Texts) -> tuple[Piece, ...]:
+    """`fill`, for use: what everyone hears has to be short.
+
+    Raises:
+        InputError: as `fill`, or what everyone hears has too many words or announces too many keys.
+    """
+    pieces = fill(profile_name, profile, controller, texts)
+    for fault in short_layer_faults(pieces):
+        raise InputError(f"profile {profile_name}: {fault}", file=texts.file)
+    return pieces
+
+
+def fill(profile_name: str, profile: Profile, controller: Controller, texts: Texts) -> tuple[Piece, ...]:
     """The texts of a profile: the notice in the order in which it is heard, then what is said beside it.
 
     Raises:
-        InputError: a purpose or basis has no phrase, a text names a purpose that it cannot mean, or what everyone hears
-            is too long or announces too many keys.
+        InputError: a purpose or basis has no phrase, or a text names what it cannot mean.
     """
     basis = profile.purposes[0].basis
     phrases = [_phrase(texts, "purposes", purpose.id, texts.purposes.get(purpose.id)) for purpose in profile.purposes]
@@ -217,7 +228,7 @@ def compose(profile_name: str, profile: Profile, controller: Controller, texts: 
             why = "is not given" if missing in OPTIONAL else "could mean none or several of its purposes"
             raise InputError(f"profile {profile_name}: {name}: {{{missing}}} {why}", file=texts.file) from error
 
-    pieces = tuple(
+    return tuple(
         Piece(
             id=f"{profile_name}/{name}",
             language=texts.language,
@@ -228,9 +239,6 @@ def compose(profile_name: str, profile: Profile, controller: Controller, texts: 
         )
         for name, part in texts.parts(profile.purposes, given).items()
     )
-    for fault in short_layer_faults(pieces):
-        raise InputError(f"profile {profile_name}: {fault}", file=texts.file)
-    return pieces
 
 
 def short_layer_faults(pieces: Sequence[Piece]) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from callguard.speech.build import build
 from callguard.speech.catalogue import PLAYED, Catalogue
 from callguard.speech.texts import default_folder
 
+from . import shipped as shipped_controller
+
 ACME = {
     "name": "Acme Energy",
     "address": "12 Station Road, Springfield",
     "contact": "customer service, telephone 0800 123 456",
-    "officer": "Jo Doe, telephone 0800 654 321",
+    "officer": "telephone 0800 654 321",
     "recipients": "the archive company Stacks and Sons",
     "transfers": "to Switzerland, which protects data as well as we do",
     "retention": "90 days",
@@ -41,6 +44,7 @@ def configure(
     texts: Path | None = None,
     in_asterisk: Path | None = None,
     changes: Mapping[str, str] | None = None,
+    languages: Sequence[str] = ("en", "es"),
 ) -> Config:
     """A profile that asks once, one that informs and one that asks twice; `changes` are to the controller."""
     return Config.model_validate(
@@ -52,7 +56,7 @@ def configure(
             "profiles": {
                 name: {
                     "controller": "acme",
-                    "languages": ["en", "es"],
+                    "languages": languages,
                     "purposes": [
                         {"id": purpose, "basis": basis, "required": required} for purpose, basis, required in purposes
                     ],
@@ -87,6 +91,11 @@ class Site:
         assert old in before
         file.write_text(before.replace(old, new), encoding="utf-8")
 
+    def keep(self, profile: str, languages: Sequence[str]) -> None:
+        """Leave one profile in the configuration, in these languages, where a test would make all of them anew."""
+        kept = self.config.profiles[profile].model_copy(update={"languages": tuple(languages)})
+        self.config = self.config.model_copy(update={"profiles": {profile: kept}})
+
     def build(self) -> set[str]:
         """Build again; the files that were written, as paths below the prompts' folder, those to be played left out."""
 
@@ -99,7 +108,7 @@ class Site:
 
         before = seen()
         self.progress.clear()
-        self.catalogue = build(self.config, lambda ready, of: self.progress.append((ready, of)))
+        self.catalogue = build(self.config, lambda ready, of: self.progress.append((ready, of))).catalogue
         return {name for name, stamp in seen().items() if before.get(name) != stamp}
 
 
@@ -111,10 +120,23 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Site:
     progress: list[tuple[int, int]] = []
     before = os.umask(0o077)  # as strict as an administrator may have it
     try:
-        catalogue = build(config, lambda ready, of: progress.append((ready, of)))
+        catalogue = build(config, lambda ready, of: progress.append((ready, of))).catalogue
     finally:
         os.umask(before)
     return Site(folder, config, catalogue, progress)
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """One of each kind of notice in each shipped language, built once for all processes that run tests."""
+    mine = tmp_path_factory.getbasetemp()
+    folder = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "shipped"
+    folder.mkdir(exist_ok=True)
+    config = shipped_controller.configure(folder, shipped_controller.KINDS)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        build(config)  # who comes later finds it as it should be
+    return config
 
 
 @pytest.fixture

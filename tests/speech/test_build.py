@@ -90,6 +90,16 @@ def test_a_second_build_writes_nothing(site: Site) -> None:
     assert site.progress == [(total, total)]
 
 
+def test_a_build_tells_what_it_made_kept_and_removed(site: Site) -> None:
+    of = len(site.catalogue.entries)
+    site.edit("en", "stop it any time; the service is the same", "stop it; we serve you alike")
+    done = build(site.config)
+    assert (done.made, done.removed, done.kept) == (("en/service-essential",), (), of - 1)
+    site.keep("service", ["es"])
+    done = build(site.config)
+    assert (done.made, len(done.removed), done.kept) == ((), of - done.kept, len(done.catalogue.entries))
+
+
 def test_only_what_changed_is_made_anew(site: Site) -> None:
     site.edit("en", "stop it any time; the service is the same", "stop it; we serve you alike")
     assert site.build() == ESSENTIAL | {"catalogue.json"}
@@ -116,8 +126,8 @@ def test_what_sounds_alike_in_many_profiles_is_rendered_once(tmp_path: Path, mon
         return render(take)
 
     monkeypatch.setattr("callguard.speech.build.render", counting)
-    config = configure(tmp_path)
-    catalogue = build(config)
+    config = configure(tmp_path, languages=["en"])
+    catalogue = build(config).catalogue
     assert len(rendered) == len(set(rendered)) < len(catalogue.entries) * 2 / 3
     one, other = (catalogue.prompt(profile, "en", "optout-done") for profile in ("service", "orders"))
     assert (one.media, one.sha256) == (other.media, other.sha256)
@@ -125,6 +135,8 @@ def test_what_sounds_alike_in_many_profiles_is_rendered_once(tmp_path: Path, mon
 
 
 def test_a_version_or_a_voice_makes_its_language_anew(site: Site) -> None:
+    site.keep("service", ["en", "es"])
+    site.build()
     site.edit("es", 'version = "3"', 'version = "4"')
     written = site.build()
     assert {name for name in written if name.startswith("en/")} == set()
@@ -156,6 +168,8 @@ def test_what_a_running_service_plays_outlives_a_build(site: Site) -> None:
 
 
 def test_a_damaged_catalogue_is_built_anew(site: Site) -> None:
+    site.keep("orders", ["en"])
+    site.build()
     good = (site.prompts / "catalogue.json").read_bytes()
     (site.prompts / "catalogue.json").write_bytes(good[:100])
     site.build()

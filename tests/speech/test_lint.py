@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from callguard.config import Config
-from callguard.speech.build import build
 from callguard.speech.catalogue import Catalogue
 from callguard.speech.lint import lint
 from callguard.speech.notice import Element
-from callguard.speech.texts import Piece, compose, default_folder, load
+from callguard.speech.texts import Piece, compose, load
 
-from .conftest import Site, configure
+from .conftest import Site
 
 
 def pieces_of(site: Site, profile: str, language: str) -> dict[str, Piece]:
@@ -44,29 +40,6 @@ def test_our_own_texts_have_no_fault(profile: str, language: str, built: Site) -
     assert faults_of(built, pieces, profile=profile) == []
 
 
-PHRASES = ("recording.quality", "recording.training", "recording.analysis")
-
-
-def test_every_purpose_alone_first_and_second_has_no_fault(tmp_path: Path) -> None:
-    asked = [*((purpose,) for purpose in PHRASES), *pairwise((*PHRASES, PHRASES[0]))]
-    settings = configure(tmp_path).model_dump()
-    settings["profiles"] = {
-        f"p{number}": {
-            "controller": "acme",
-            "languages": ["en", "es"],
-            "purposes": [{"id": purpose, "basis": "consent"} for purpose in purposes],
-        }
-        for number, purposes in enumerate(asked)
-    }
-    config = Config.model_validate(settings)
-    catalogue = build(config)
-    for language in ("en", "es"):
-        texts = load(default_folder(), language)
-        for name, profile in config.profiles.items():
-            pieces = compose(name, profile, config.controllers["acme"], texts)
-            assert lint(profile, config.controllers["acme"], pieces, catalogue) == [], (language, profile.purposes)
-
-
 def lasting(built: Site, part: str, length_ms: int, profile: str = "service") -> Catalogue:
     key = (f"{profile}/{part}", "en")
     changed = built.catalogue.entries[key].model_copy(update={"length_ms": length_ms})
@@ -87,11 +60,21 @@ def test_a_detail_that_lasts_too_long(built: Site, asking: dict[str, Piece]) -> 
     assert faults == ["details-rights: lasts 15.1 s, 15 at most"]
 
 
+def test_a_full_layer_that_lasts_too_long(built: Site, asking: dict[str, Piece]) -> None:
+    catalogue = built.catalogue
+    for part in (part for part in asking if part.startswith("details-")):
+        key = (f"service/{part}", "en")
+        changed = catalogue.entries[key].model_copy(update={"length_ms": 10_010})
+        catalogue = replace(catalogue, entries={**catalogue.entries, key: changed})
+    assert faults_of(built, asking.values(), catalogue) == ["full layer: lasts 150.2 s, 150 at most"]
+
+
 @pytest.mark.parametrize(
     ("part", "limit_s"),
     [
         ("remembered", 8),
         *((f"optout-{what}", 8) for what in ("done", "undone", "number", "failed", "goodbye")),
+        ("goodbye", 15),
         *((part, 5) for part in ("denied", "denied-optout", "denied-number")),
     ],
 )
