@@ -13,7 +13,7 @@ import typer
 from callguard import __version__
 from callguard.cli import optout, prompts
 from callguard.cli.check import check
-from callguard.cli.options import DEFAULT_CONFIG, EXIT_BAD_INPUT, EXIT_FAILED, ConfigOption
+from callguard.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
 from callguard.cli.run import run
 from callguard.errors import CallguardError, InputError
 
