@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from callguard.demo.shipped import shipped
 from callguard.errors import SetupError
+from callguard.shipped import shipped
 
 # As the Dockerfile sets them.
 USER = (5060, 5060)

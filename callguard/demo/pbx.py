@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +15,9 @@ from typing import Self
 from callguard.config import Folder
 from callguard.demo import image
 from callguard.demo.ports import CALLERS, Line, Ports, leased
-from callguard.demo.shipped import shipped
 from callguard.demo.tree import Kind, Tree, cache
 from callguard.errors import SetupError, TelephonyError
+from callguard.shipped import render, shipped
 
 BOOT_LIMIT_S = 30.0
 STOP_LIMIT_S = 10.0
@@ -235,11 +234,6 @@ class Pbx:
     def _give(self, path: Path) -> None:
         if self.tree.user:
             os.chown(path, *self.tree.user)
-
-
-def render(text: str, values: Mapping[str, str]) -> str:
-    """`text` with each ``@NAME@`` replaced. A name without a value is a KeyError: the file and this module differ."""
-    return re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], text)
 
 
 async def _run(command: Sequence[str]) -> tuple[int, str]:

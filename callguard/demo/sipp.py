@@ -12,9 +12,10 @@ from pathlib import Path
 
 from callguard.demo import rtp
 from callguard.demo.ear import Ear, Sound, sound
-from callguard.demo.pbx import Pbx, render
+from callguard.demo.pbx import Pbx
 from callguard.demo.ports import Line
 from callguard.errors import SetupError, TelephonyError
+from callguard.shipped import render
 
 PROGRAM = "sipp"
 RING_LIMIT_MS = 30_000

@@ -19,10 +19,10 @@ from callguard.demo.gate import Gate
 from callguard.demo.pbx import Pbx
 from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.scenarios import Times
-from callguard.demo.shipped import shipped
 from callguard.demo.sipp import CallResult, call
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE, tones_in
 from callguard.demo.tree import Tree
+from callguard.shipped import shipped
 from callguard.speech.plan import plan
 from callguard.store.reader import Reader
 from callguard.store.records import LegDetail

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from callguard.demo.agent import Agent
-from callguard.demo.pbx import Pbx, render
+from callguard.demo.pbx import Pbx
 from callguard.demo.rtp import Silence
 from callguard.demo.sipp import call
 from callguard.demo.tree import Tree
 from callguard.errors import SetupError, TelephonyError
+from callguard.shipped import render
 
 LOOPBACK = "0100007F"
 

@@ -1,7 +1,9 @@
-"""Files that come with callguard but are not Python."""
+"""Files that come with callguard but are not Python, and the values that go into them."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import callguard
@@ -17,3 +19,8 @@ def shipped(name: str) -> Path:
     package = Path(callguard.__file__).parent
     installed = package / "data" / name
     return installed if installed.is_dir() else package.parent / IN_CHECKOUT[name]
+
+
+def render(text: str, values: Mapping[str, str]) -> str:
+    """`text` with each ``@NAME@`` replaced. A name without a value is a KeyError: the file and its user differ."""
+    return re.sub(r"@([A-Z_]+)@", lambda found: values[found[1]], text)

@@ -1,0 +1,241 @@
+"""``callguard init``: a first configuration, the Asterisk files that go with it, and what is left to do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from callguard import config
+from callguard.errors import InputError
+from callguard.numbers import REGIONS
+from callguard.setup import answers, files, patch
+from callguard.setup.answers import Answers
+from callguard.setup.emergency import digits_of
+from callguard.setup.install import Machine, carry_out, installed_program, kept, new, patched
+from callguard.setup.steps import RELOADS, written
+from callguard.setup.toml import Places
+from callguard.setup.write import write_all
+
+T = TypeVar("T")
+FREEPBX = Path("/etc/freepbx.conf")
+FOLDER, STATE, USER = Path("/etc/callguard"), Path("/var/lib/callguard"), "callguard"
+FolderOption = Annotated[Path, typer.Option(help="Where configuration, secrets and Asterisk's included files go.")]
+
+
+def init(
+    controller: Annotated[str | None, typer.Option(help="In whose name calls are taken, as callers hear it.")] = None,
+    numbers: Annotated[
+        str | None, typer.Option(metavar="NUMBER,…", help="Your own numbers, international, such as +34912345678.")
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="XX,…", help="Countries whose emergency numbers pass; national numbers are the first's."),
+    ] = None,
+    outside_prefix: Annotated[
+        str | None, typer.Option(metavar="DIGITS,…", help="What is dialled for an outside line; empty for nothing.")
+    ] = None,
+    emergency: Annotated[
+        str | None, typer.Option(metavar="NUMBER,…", help="Further numbers that are never touched, such as 061,091.")
+    ] = None,
+    recordings: Annotated[str | None, typer.Option(metavar="DIR", help="Where recordings are kept.")] = None,
+    languages: Annotated[
+        str | None, typer.Option(metavar="xx,…", help="What the notice is spoken in, the first at the beginning.")
+    ] = None,
+    marketing: Annotated[
+        bool | None, typer.Option("--marketing/--no-marketing", help="A profile for marketing calls to people, too.")
+    ] = None,
+    say: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=TEXT",
+            help="What the notice says of the controller, such as --say 'address=1 Main Street' or, for one "
+            "language, --say 'retention.es=noventa días'. What is left out is left to be written in the file.",
+        ),
+    ] = None,
+    folder: FolderOption = FOLDER,
+    state: Annotated[Path, typer.Option(metavar="DIR", help="Where the store and the prompts go.")] = STATE,
+    asterisk_folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Asterisk's configuration; /etc/asterisk by default.")
+    ] = None,
+    root: Annotated[
+        Path, typer.Option(metavar="DIR", help="What Asterisk sees as /, where it runs in a chroot.")
+    ] = Path("/"),
+    user: Annotated[str, typer.Option(help="The user that callguard runs as.")] = USER,
+    freepbx: Annotated[
+        bool | None,
+        typer.Option("--freepbx/--no-freepbx", help="Use the files that FreePBX leaves alone; found out by default."),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Change Asterisk's own files, as the diff shows.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Begin anew; the old configuration is kept beside.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take callguard's lines out of Asterisk's files.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: take defaults.")] = False,
+) -> None:
+    """Write a first configuration and Asterisk's files for it, and show what to do next.
+
+    Where there is one, it is kept, and dialplan and accounts are brought up to date. Asterisk's own files are changed
+    with --apply only; the diff is shown either way.
+    """
+    folder, state, root = folder.absolute(), state.absolute(), root.absolute()
+    etc = (asterisk_folder or root / "etc/asterisk").absolute()
+    if not etc.is_dir():
+        problem = "there is no such folder: install Asterisk first, or say where it is"
+        raise InputError(problem, file=etc, field="--asterisk-folder")
+    if remove:
+        _remove(etc, root, folder, apply=apply)
+        return
+    for each, name in ((folder, "--folder"), (state, "--state")):
+        answers.a_folder(str(each), name)
+    in_freepbx = (FREEPBX.exists() and etc == Path("/etc/asterisk")) if freepbx is None else freepbx
+    places = Places(folder, state, root)
+    plan = patch.put_in(etc, places.in_asterisk(folder / "asterisk"), root=root, freepbx=in_freepbx)
+    words: dict[str, Path | str] = {
+        "--folder": folder,
+        "--state": state,
+        "--root": root,
+        "--asterisk-folder": etc,
+        "--user": user,
+    }
+    machine = Machine(etc, user, in_freepbx, _command(words, freepbx))
+    if keep := (folder / files.CONFIGURATION).exists() and not force:
+        made = kept(places)
+        asked = (controller, numbers, region, outside_prefix, emergency, recordings, languages, marketing, say)
+        if any(each is not None for each in asked):
+            _note(f"{folder / files.CONFIGURATION} is kept as it is; --force begins anew")
+    else:
+        given = _asked(
+            controller, numbers, region, outside_prefix, emergency, recordings, languages, marketing, say or [],
+            asking=sys.stdin.isatty() and not yes,
+        )  # fmt: skip
+        made = new(given, Places(folder, state, root, plan.ari_url, plan.ami), machine)
+    left = carry_out(made, plan, machine, apply=apply)
+    typer.echo(f"{'Brought up to date' if keep else 'Written'}: {folder}")
+    if keep:
+        typer.echo(f"Kept: {files.CONFIGURATION}, secrets, asterisk/emergency.conf.")
+    _show(plan, apply=apply)
+    for note in plan.notes:
+        _note(note)
+    typer.echo(f"\nWhat to do next, as root:\n\n{written(left)}")
+
+
+def _asked(
+    controller: str | None,
+    numbers: str | None,
+    region: str | None,
+    outside_prefix: str | None,
+    emergency: str | None,
+    recordings: str | None,
+    languages: str | None,
+    marketing: bool | None,
+    say: list[str],
+    *,
+    asking: bool,
+) -> Answers:
+    """The answers: from options, from whoever sits there, or by default.
+
+    Raises:
+        InputError: one that is needed is missing or bad, and nobody is asked.
+    """
+    here_language, here_region = _here()
+    name = _ask(controller, "In whose name are calls taken", None, answers.a_controller, "--controller", asking)
+    ours = _ask(numbers, "Your own numbers, such as +34912345678", "", answers.some_numbers, "--numbers", asking)
+    regions = _ask(
+        region,
+        "Country (two letters)",
+        answers.region_of(ours) or here_region,
+        answers.some_regions,
+        "--region",
+        asking,
+    )
+    prefixes = _ask(
+        outside_prefix, "What is dialled for an outside line (nothing: Enter)", "",
+        lambda text: digits_of(text, "--outside-prefix"), "--outside-prefix", asking,
+    )  # fmt: skip
+    spool = _ask(
+        recordings, "Folder for recordings", str(files.RECORDINGS),
+        lambda text: answers.a_folder(text, "--recordings"), "--recordings", asking,
+    )  # fmt: skip
+    spoken = _ask(
+        languages, f"Languages, of {', '.join(answers.shipped_languages())}", here_language or "en",
+        answers.some_languages, "--languages", asking,
+    )  # fmt: skip
+    if marketing is None:
+        marketing = asking and typer.confirm("Do you call people for marketing", default=False)
+    return Answers(
+        controller=name, regions=regions, languages=spoken, recordings=spool, numbers=ours, prefixes=prefixes,
+        emergency=digits_of(emergency or "", "--emergency"), marketing=marketing, texts=answers.some_texts(say, spoken),
+    )  # fmt: skip
+
+
+def _ask(
+    text: str | None, question: str, default: str | None, check: Callable[[str], T], field: str, asking: bool
+) -> T:
+    while True:
+        if text is None and asking:
+            text = typer.prompt(question, default=default, show_default=bool(default))
+        elif text is None:
+            text = default
+        if text is None:
+            raise InputError("is needed", field=field)
+        try:
+            return check(text)
+        except InputError as error:
+            if not asking:
+                raise
+            _note(str(error))
+            text = None
+
+
+def _here() -> tuple[str | None, str | None]:
+    """Language and country of who sits here, where callguard knows them."""
+    # Not locale.getlocale(), for which C is American English.
+    named = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
+    language, _, region = named.partition(".")[0].partition("_")
+    return (language if language in answers.shipped_languages() else None), (region if region in REGIONS else None)
+
+
+def _remove(etc: Path, root: Path, folder: Path, *, apply: bool) -> None:
+    plan = patch.take_out(etc, root)
+    if apply:
+        write_all(patched(plan, etc))
+    _show(plan, apply=apply)
+    if not apply:
+        if plan.changed:
+            typer.echo("\nNothing is changed without --apply.")
+        return
+    typer.echo("\nWhat to do next, as root, when your own dialplan names callguard no more:\n")
+    typer.echo("\n".join(f"asterisk -rx {shlex.quote(each)}" for each in RELOADS))
+    typer.echo("systemctl disable --now callguard")
+    try:
+        settings = config.load(folder / files.CONFIGURATION)
+    except InputError:
+        typer.echo(f"\nLeft alone: {folder}, recordings, store and prompts.")
+        return
+    places = (settings.recording.folder.path_here, settings.store.path, settings.prompts.folder.path_here)
+    typer.echo(f"\nLeft alone: {', '.join(map(str, (folder, *places)))}.")
+
+
+def _show(plan: patch.Plan, *, apply: bool) -> None:
+    if not plan.changed:
+        typer.echo("Asterisk's own files need no change.")
+        return
+    typer.echo(f"Asterisk's own files {'are changed' if apply else 'would be changed, with --apply,'} like this:\n")
+    typer.echo(plan.diff(), nl=False)
+
+
+def _command(words: dict[str, Path | str], freepbx: bool | None) -> str:
+    """How this `init` is called to change Asterisk's files."""
+    usual = {"--folder": FOLDER, "--state": STATE, "--root": Path("/"), "--user": USER}
+    usual["--asterisk-folder"] = Path(words["--root"]) / "etc/asterisk"
+    said = [word for name, value in words.items() if value != usual[name] for word in (name, str(value))]
+    chosen = [] if freepbx is None else ["--freepbx" if freepbx else "--no-freepbx"]
+    return shlex.join([installed_program(), "init", *said, *chosen, "--apply"])
+
+
+def _note(text: str) -> None:
+    typer.echo(f"callguard: {text}", err=True)

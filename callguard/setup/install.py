@@ -1,0 +1,208 @@
+"""An installation, new or kept: what is written for it, and what is then left to do."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from callguard import config
+from callguard.errors import InputError, SetupError
+from callguard.setup import files
+from callguard.setup.answers import Answers, a_folder
+from callguard.setup.conf import Reader
+from callguard.setup.files import CONFIGURATION, Owners, Passwords
+from callguard.setup.patch import ACCOUNT, MARK, Plan
+from callguard.setup.steps import Setting, Step, steps
+from callguard.setup.toml import Places, first_configuration
+from callguard.setup.write import File, Owned, write_all
+
+BACKUP = ".before-callguard"
+# More than enough not to be guessed: 192 bits.
+SECRET_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where it is installed.
+
+    Attributes:
+        etc: ``/etc/asterisk``, as it is seen here.
+        user: the user that callguard runs as, or is going to.
+        again: the command line that carries this out.
+    """
+
+    etc: Path
+    user: str
+    freepbx: bool
+    again: str
+
+    def owners(self) -> Owners:
+        found = self.etc.stat()
+        try:
+            entry = pwd.getpwnam(self.user)
+        except KeyError:
+            service = None
+        else:
+            service = entry.pw_uid, entry.pw_gid
+        return Owners((found.st_uid, found.st_gid), service, os.geteuid() == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What is going to be written, or kept.
+
+    Attributes:
+        first: files that only a new configuration has.
+        recordings: their folder; None where it is not known.
+        settings: the configuration that is kept, if it is complete.
+        open_texts: what is still to be written in a new one.
+        fault: what is wrong with the one that is kept.
+    """
+
+    places: Places
+    passwords: Passwords
+    first: tuple[File, ...] = ()
+    recordings: Path | None = None
+    settings: config.Config | None = None
+    open_texts: tuple[str, ...] = ()
+    fault: str = ""
+
+
+def new(answers: Answers, places: Places, machine: Machine) -> Installation:
+    """A new one, with secrets of its own; a configuration that was there is kept beside.
+
+    Raises:
+        InputError: the answers do not fit together.
+    """
+    passwords = Passwords(secrets.token_urlsafe(SECRET_BYTES), secrets.token_urlsafe(SECRET_BYTES))
+    text = first_configuration(answers, places)
+    first = files.first_files(answers, text, passwords, places, machine.owners())
+    old = places.folder / CONFIGURATION
+    if old.exists():
+        number = 1
+        while (beside := old.with_name(f"{CONFIGURATION}.old-{number}")).exists():
+            number += 1
+        first.insert(0, File(beside, old.read_bytes(), Owned.like(old)))
+    return Installation(places, passwords, tuple(first), answers.recordings, open_texts=answers.open_texts())
+
+
+def kept(places: Places) -> Installation:
+    """The one that is there.
+
+    Raises:
+        InputError: its accounts are not those that init makes, or its emergency numbers are missing.
+        SetupError: one of its files cannot be read.
+    """
+    file = places.folder / CONFIGURATION
+    emergency = places.folder / "asterisk" / "emergency.conf"
+    if not emergency.exists():
+        raise InputError("is missing: --force writes all of it anew", file=emergency)
+    try:
+        settings = config.load(file)
+    except InputError as error:
+        passwords = Passwords(*(_secret(places.folder / f"{name}.secret") for name in ("ari", "ami")))
+        return Installation(places, passwords, (), _recordings(file), fault=str(error))
+    at = settings.asterisk
+    if (at.ari_user, at.ami_user) != (ACCOUNT, ACCOUNT):
+        raise InputError(f"ari_user and ami_user: init's accounts are named {ACCOUNT}", file=file, field="asterisk")
+    passwords = Passwords(config.secret(settings, "ari"), config.secret(settings, "ami"))
+    found = Places(places.folder, settings.store.path.parent, places.root, at.ari_url, (at.ami_host, at.ami_port))
+    return Installation(found, passwords, (), settings.recording.folder.path_here, settings)
+
+
+def carry_out(made: Installation, plan: Plan, machine: Machine, *, apply: bool) -> list[Step]:
+    """Write all of it or nothing, Asterisk's own files with `apply` only; what is left to do.
+
+    Raises:
+        SetupError: something cannot be written, and nothing has changed.
+    """
+    places, owners, program = made.places, machine.owners(), installed_program()
+    units = files.unit_files(
+        {
+            "CALLGUARD": program, "CONFIG": str(places.folder / CONFIGURATION), "FOLDER": str(places.folder),
+            "STATE": str(places.state), "RECORDINGS": str(made.recordings or files.RECORDINGS), "USER": machine.user,
+        },
+        places,
+    )  # fmt: skip
+    every = [*made.first, *files.current_files(made.settings, made.passwords, places, owners), *units]
+    if apply:
+        every += patched(plan, machine.etc)
+    write_all(every, files.folders(places, owners, made.recordings if apply else None))
+    ready = made.recordings is not None and made.recordings.is_dir() and places.state.is_dir()
+    return steps(
+        Setting(
+            again=machine.again, callguard=program, config=places.folder / CONFIGURATION, folder=places.folder,
+            state=places.state, recordings=made.recordings, user=machine.user,
+            asterisk=_user_name(owners.asterisk[0], places.root), applied=apply, changed=bool(plan.changed),
+            has_user=owners.service is not None, has_folders=ready, freepbx=machine.freepbx,
+            has_unit=any(file.path.name == "callguard.service" for file in units),
+            open_texts=made.open_texts, fault=made.fault,
+            missing=_missing(made.settings, Reader(machine.etc, places.root)),
+        )
+    )  # fmt: skip
+
+
+def patched(plan: Plan, etc: Path) -> list[File]:
+    """Asterisk's files as they are to be, and each as it was before callguard came."""
+    found = []
+    for file in plan.changed:
+        if file.exists():
+            owned = Owned.like(file)
+            if MARK not in plan.before[file]:
+                found.append(File(file.with_name(file.name + BACKUP), _encoded(plan.before[file]), owned))
+        else:
+            like = Owned.like(etc)
+            owned = Owned(0o640, like.user, like.group)
+        found.append(File(file, _encoded(plan.after[file]), owned))
+    return found
+
+
+def installed_program() -> str:
+    """The program that an administrator, or systemd, starts."""
+    beside = Path(sys.executable).with_name("callguard")
+    return str(beside) if beside.exists() else shutil.which("callguard") or "callguard"
+
+
+def _secret(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SetupError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _recordings(file: Path) -> Path | None:
+    """The recordings' folder of a configuration that is not complete."""
+    try:
+        named = tomllib.loads(file.read_text(encoding="utf-8"))["recording"]["folder"]["path_here"]
+        return a_folder(str(named), "recording.folder.path_here")
+    except (OSError, ValueError, LookupError, TypeError, InputError):
+        return None
+
+
+def _missing(settings: config.Config | None, reader: Reader) -> list[str]:
+    """Globals that say where an objecting caller goes, and that nobody has set."""
+    needed = (
+        f"CALLGUARD_DIVERT_{name}"
+        for name, profile in (settings.profiles.items() if settings else ())
+        if any(purpose.required for purpose in profile.purposes)
+    )
+    there = {entry.name for entry in reader.entries("extensions.conf") if entry.section == "globals"}
+    return [name for name in needed if name not in there]
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _user_name(uid: int, root: Path) -> str:
+    # In a chroot the same number has another name.
+    try:
+        return pwd.getpwuid(uid).pw_name if root == Path("/") else str(uid)
+    except KeyError:
+        return str(uid)

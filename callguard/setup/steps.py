@@ -1,0 +1,137 @@
+"""What is left for the administrator to do, in order, as commands that can be pasted."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RELOADS = (
+    "module reload http",
+    "module reload res_ari.so",
+    "manager reload",
+    "module reload features",
+    "dialplan reload",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do: why, and the commands, if there are any."""
+
+    why: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the steps depend on.
+
+    Attributes:
+        again: this very `init` with ``--apply``.
+        callguard: the program.
+        config: the configuration's file.
+        folder: where `init` writes.
+        state: store and prompts.
+        recordings: the recordings' folder; None where the configuration cannot be read yet.
+        user: callguard's own.
+        asterisk: Asterisk's user.
+        open_texts: what is still to be written in the configuration.
+        fault: what is wrong with the configuration that is kept.
+        missing: globals that a profile needs and nobody has set.
+    """
+
+    again: str
+    callguard: str
+    config: Path
+    folder: Path
+    state: Path
+    recordings: Path | None
+    user: str
+    asterisk: str
+    applied: bool
+    changed: bool
+    has_user: bool
+    has_folders: bool
+    has_unit: bool
+    freepbx: bool
+    open_texts: Sequence[str] = ()
+    fault: str = ""
+    missing: Sequence[str] = ()
+
+
+def steps(now: Setting) -> list[Step]:
+    """What is left to do."""
+    found = []
+    user, config = now.user, shlex.quote(str(now.config))
+    kept = " ".join(shlex.quote(str(now.folder / name)) for name in ("callguard.toml", "ari.secret", "ami.secret"))
+    if now.changed and not now.applied:
+        found.append(Step("Make these changes to Asterisk's files.", (now.again,)))
+    if not now.has_user:
+        found.append(
+            Step(
+                "callguard runs as a user of its own, who may read its configuration and nobody else's files.",
+                (
+                    f"useradd --system --user-group --home-dir {now.state} --shell /usr/sbin/nologin {user}",
+                    f"chgrp {user} {kept}",
+                    f"chmod 640 {kept}",
+                ),
+            )
+        )
+    if not now.has_folders and now.recordings is not None:
+        found.append(
+            Step(
+                "Recordings are made by Asterisk and kept by callguard; store and prompts are callguard's.",
+                (
+                    f"install -d -o {now.asterisk} -g {user} -m 2770 {shlex.quote(str(now.recordings))}",
+                    f"install -d -o {user} -g {user} -m 755 {shlex.quote(str(now.state))}",
+                ),
+            )
+        )
+    reloads = ("fwconsole reload",) if now.freepbx else tuple(f"asterisk -rx {shlex.quote(each)}" for each in RELOADS)
+    found.append(Step("Asterisk reads its files again; calls go on.", reloads))
+    unit = shlex.quote(str(now.folder / "systemd" / "asterisk-umask.conf"))
+    found.append(
+        Step(
+            "When Asterisk is started next, its recordings are for its group and not for everyone.",
+            (
+                f"install -D -m 644 {unit} /etc/systemd/system/asterisk.service.d/callguard.conf",
+                "systemctl daemon-reload",
+            ),
+        )
+    )
+    if now.open_texts:
+        found.append(Step(f"Write in {now.config} what the notice says of you: {', '.join(now.open_texts)}."))
+    if now.fault:
+        found.append(Step(f"Mend {now.fault}."))
+    for name in now.missing:
+        found.append(
+            Step(f"Say in [globals] of extensions.conf where an objecting caller goes: {name} = context,extension,1")
+        )
+    found.append(Step("Speak the prompts.", (f"runuser -u {user} -- {now.callguard} prompts build --config {config}",)))
+    if now.has_unit:
+        service = shlex.quote(str(now.folder / "systemd" / "callguard.service"))
+        found.append(
+            Step(
+                "callguard serves, now and whenever the machine starts.",
+                (
+                    f"install -m 644 {service} /etc/systemd/system/callguard.service",
+                    "systemctl daemon-reload",
+                    "systemctl enable --now callguard",
+                ),
+            )
+        )
+    else:
+        found.append(Step("callguard serves.", (f"runuser -u {user} -- {now.callguard} run --config {config}",)))
+    found.append(Step(f"Put the gate into your dialplan: {now.folder}/asterisk/example.conf shows where."))
+    found.append(Step("See whether all is well.", (f"{now.callguard} doctor --config {config}",)))
+    return found
+
+
+def written(steps: Sequence[Step]) -> str:
+    """The steps as text: what begins with # is for reading, the rest for a shell."""
+    lines = []
+    for number, step in enumerate(steps, 1):
+        lines += [f"# {number}. {step.why}", *step.commands]
+    return "\n".join(lines)

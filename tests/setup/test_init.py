@@ -1,0 +1,219 @@
+"""`callguard init`: what it writes, what it asks, and what it leaves alone."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from callguard import config
+from callguard.setup.answers import Answers, text_fields
+from callguard.shipped import shipped
+from tests.setup.conftest import contents
+from tests.test_cli import callguard
+
+ACME = ("--controller", "Acme Energy", "--region", "ES")
+SAID = tuple(word for name in text_fields(marketing=True) for word in ("--say", f"{name}=nothing"))
+
+
+@pytest.fixture
+def places(etc: Path, tmp_path: Path) -> list[str]:
+    # A user that no machine has: files stay with whoever runs the tests.
+    folders = {"--folder": tmp_path / "callguard", "--state": tmp_path / "state", "--asterisk-folder": etc}
+    return [*(str(each) for pair in folders.items() for each in pair), "--user", "callguard-of-a-test"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "callguard"
+
+
+def init(places: list[str], *options: str) -> str:
+    done = callguard("init", *places, *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refused(places: list[str], *options: str) -> str:
+    done = callguard("init", *places, *options)
+    assert (done.returncode, done.stderr.count("\n"), done.stdout) == (2, 1, ""), done.stderr
+    return done.stderr
+
+
+def test_a_complete_configuration_is_one_that_callguard_takes(places: list[str], folder: Path) -> None:
+    init(places, *ACME, *SAID, "--marketing", "--languages", "es,en", "--recordings", "/srv/recordings")
+    settings = config.load(folder / "callguard.toml")
+    assert settings.controllers["acme_energy"].name == "Acme Energy"
+    assert {name: profile.languages for name, profile in settings.profiles.items()} == {
+        "service": ("es", "en"), "sales": ("es", "en"),
+    }  # fmt: skip
+    assert settings.profiles["sales"].agent_first
+    assert settings.recording.folder.path_here == Path("/srv/recordings")
+    secrets = {config.secret(settings, "ari"), config.secret(settings, "ami")}
+    assert len(secrets) == 2
+    assert all(len(secret) >= 32 for secret in secrets)
+
+
+def test_nothing_is_said_in_the_controllers_name_that_it_has_not_said(places: list[str], folder: Path) -> None:
+    told = init(places, *ACME, "--say", "address=1 Main Street")
+    open_texts = [name for name in text_fields(marketing=False) if name != "address"]
+    assert f"Write in {folder}/callguard.toml what the notice says of you: {', '.join(open_texts)}." in told
+    done = callguard("run", "--config", str(folder / "callguard.toml"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert re.search(r"callguard\.toml:\d+: controllers\.acme_energy\.", done.stderr)
+    file = folder / "callguard.toml"
+    file.write_text(re.sub(r'(?m)^# (\w+ = )""', r'\1"nothing"', file.read_text()), encoding="utf-8")
+    assert config.load(file).controllers["acme_energy"].spoken("en")["address"] == "1 Main Street"
+
+
+def test_only_who_needs_them_reads_the_secrets(places: list[str], folder: Path, etc: Path) -> None:
+    told = init(places, *ACME, "--apply")
+    secrets = [(folder / f"{name}.secret").read_text().strip() for name in ("ari", "ami")]
+    modes = {file.name: file.stat().st_mode & 0o777 for file in folder.rglob("*") if file.is_file()}
+    holders = {
+        file.name for file in (*folder.rglob("*"), *etc.rglob("*"))
+        if file.is_file() and any(secret.encode() in file.read_bytes() for secret in secrets)
+    }  # fmt: skip
+    assert holders == {"ari.secret", "ami.secret", "ari.conf", "manager.conf"}
+    assert {modes[name] for name in ("callguard.toml", "ari.secret", "ami.secret")} == {0o600}
+    assert {modes[name] for name in ("ari.conf", "manager.conf")} == {0o640}
+    assert (folder / "asterisk" / "manager.conf").stat().st_gid == etc.stat().st_gid
+    assert not any(secret in told for secret in secrets)
+
+
+def test_asterisks_own_files_change_with_apply_only_and_once(places: list[str], etc: Path) -> None:
+    before = contents(etc)
+    assert "+enabled = yes" in init(places, *ACME)
+    assert contents(etc) == before
+    mode, owner = (etc / "manager.conf").stat().st_mode, (etc / "manager.conf").stat().st_gid
+    told = init(places, "--apply")
+    assert "are changed like this" in told
+    after = contents(etc)
+    assert {name: after[f"{name}.before-callguard"] for name in ("http.conf", "ari.conf")} == {
+        name: before[name] for name in ("http.conf", "ari.conf")
+    }
+    assert ((etc / "manager.conf").stat().st_mode, (etc / "manager.conf").stat().st_gid) == (mode, owner)
+    assert "need no change" in init(places, "--apply")
+    assert contents(etc) == after
+
+
+def test_a_write_that_fails_leaves_everything_as_it_was(places: list[str], etc: Path, folder: Path) -> None:
+    (etc / "features.conf.before-callguard").mkdir()
+    before = contents(etc)
+    done = callguard("init", *places, *ACME, "--apply")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "features.conf.before-callguard cannot be written, and nothing is changed" in done.stderr
+    assert contents(etc) == before
+    assert not folder.exists()
+
+
+def test_a_second_init_keeps_what_is_the_administrators_and_renews_the_rest(places: list[str], folder: Path) -> None:
+    init(places, *ACME, *SAID)
+    with (folder / "callguard.toml").open("a", encoding="utf-8") as toml:
+        toml.write(
+            '\n[profiles.advice]\ncontroller = "acme_energy"\nlanguages = ["en"]\ngate_required = true\n'
+            '[[profiles.advice.purposes]]\nid = "recording.contract"\nbasis = "contract"\nrequired = true\n'
+        )
+    (folder / "asterisk" / "emergency.conf").write_text("[callguard-emergency](+)\nexten => x7,1,NoOp()\n")
+    before = contents(folder)
+    (folder / "asterisk" / "callguard.conf").write_text("; older", encoding="utf-8")
+    done = callguard("init", *places, *ACME)
+    assert "is kept as it is" in done.stderr
+    assert "CALLGUARD_DIVERT_advice = context,extension,1" in done.stdout
+    after = contents(folder)
+    assert b"CALLGUARD_REQUIRED_advice = yes" in after.pop("asterisk/extensions.conf")
+    assert after == {name: data for name, data in before.items() if name != "asterisk/extensions.conf"}
+    assert after["asterisk/callguard.conf"] == (shipped("dialplan") / "callguard.conf").read_bytes()
+
+
+def test_force_begins_anew_and_keeps_the_old_one_beside(places: list[str], folder: Path) -> None:
+    init(places, *ACME)
+    old, secret = (folder / "callguard.toml").read_bytes(), (folder / "ami.secret").read_bytes()
+    init(places, "--controller", "Zeta", "--region", "US", "--force")
+    assert (folder / "callguard.toml.old-1").read_bytes() == old
+    assert b"Zeta" in (folder / "callguard.toml").read_bytes()
+    assert (folder / "ami.secret").read_bytes() != secret
+
+
+def test_remove_takes_the_lines_out_and_says_what_stays(places: list[str], etc: Path, folder: Path) -> None:
+    before = contents(etc)
+    init(places, *ACME, *SAID, "--apply")
+    applied = contents(etc)
+    assert "-enabled = yes" in init(places, "--remove")
+    assert contents(etc) == applied
+    told = init(places, "--remove", "--apply")
+    assert {name: contents(etc)[name] for name in before} == before
+    assert all(f"{path}" in told for path in (folder, "/var/spool/callguard", "callguard.db"))
+    assert (folder / "ami.secret").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ((), "--controller: is needed"),
+        (("--controller", "Acme"), "--region: is needed"),
+        (("--controller", "Acme", "--region", "EN"), "--region: a country's two letters"),
+        ((*ACME, "--numbers", "912"), "--numbers: international numbers"),
+        ((*ACME, "--outside-prefix", "zero"), "--outside-prefix: digits"),
+        ((*ACME, "--languages", "xx"), "--languages: some of "),
+        ((*ACME, "--recordings", "/srv/my recordings"), "--recordings: an absolute path of letters"),
+        ((*ACME, "--say", "adress=x"), "--say: FIELD=TEXT"),
+        ((*ACME, "--languages", "en,es", "--say", "retention.en=x"), "--say: retention: is not given in 'es'"),
+        ((*ACME, "--folder", "/etc/call guard"), "--folder: an absolute path of letters"),
+        ((*ACME, "--asterisk-folder", "/nowhere"), "/nowhere: --asterisk-folder: there is no such folder"),
+    ],
+)
+def test_a_bad_answer_is_one_line_where_nobody_is_asked(
+    places: list[str], folder: Path, options: tuple[str, ...], problem: str
+) -> None:
+    assert f"callguard: {problem}" in refused(places, *options)
+    assert not folder.exists()
+
+
+def test_our_own_number_says_the_country_and_stands_in_the_example(places: list[str], folder: Path) -> None:
+    init(places, "--controller", "Acme", "--numbers", "+44 20 7946 0000", "--outside-prefix", "9")
+    assert 'region = "GB"' in (folder / "callguard.toml").read_text()
+    assert "exten => x9999,1,NoOp()" in (folder / "asterisk" / "emergency.conf").read_text()
+    example = (folder / "asterisk" / "example.conf").read_text()
+    assert "exten => 442079460000,1,Gosub(callguard-inbound,s,1(service))" in example
+    assert "exten => _9X.,1,Gosub(callguard-outbound,s,1(${EXTEN:1},service))" in example
+
+
+def test_whoever_sits_there_is_asked_and_asked_again(places: list[str], folder: Path) -> None:
+    mine, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "callguard", "init", *places], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+    )
+    os.close(theirs)
+    os.write(mine, b"Acme\n\nNowhere\nES\n0\n\nen\nn\n")
+    said = b""
+    try:
+        while part := os.read(mine, 65_536):
+            said += part
+    except OSError:  # the other end is closed
+        pass
+    finally:
+        os.close(mine)
+    assert process.wait(timeout=60) == 0, said
+    asked = ("In whose name", "Your own numbers", "Country", "outside line", "Folder", "Languages", "marketing")
+    assert [said.decode().find(word) for word in asked] == sorted(said.decode().find(word) for word in asked)
+    assert said.decode().count("Country (two letters)") == 2
+    assert 'region = "ES"' in (folder / "callguard.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Acme Energy", "acme_energy"),
+        ("Müller & Söhne", "muller_sohne"),
+        ("3M", "controller_3m"),
+        ("日本", "controller"),
+    ],
+)
+def test_a_controller_has_a_name_for_the_configuration(name: str, found: str) -> None:
+    assert Answers(name, ("ES",), ("en",), Path("/x")).controller_id == found

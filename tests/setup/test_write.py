@@ -1,0 +1,43 @@
+"""Files are written together, or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from callguard.errors import SetupError
+from callguard.setup.write import File, Owned, write_all
+from tests.setup.conftest import contents
+
+
+def test_a_file_has_its_mode_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_all([File(tmp_path / "new" / "a", b"x", Owned(0o640))], [(tmp_path / "new", Owned(0o2770))])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new" / "a").stat().st_mode & 0o7777 == 0o640
+    assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o2770
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old", encoding="utf-8")
+    (tmp_path / "link").symlink_to("real")
+    write_all([File(tmp_path / "link", b"new", Owned(0o644))])
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_where_one_cannot_be_written_all_is_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old", encoding="utf-8")
+    (tmp_path / "old").chmod(0o604)
+    (tmp_path / "taken").mkdir()
+    before = contents(tmp_path)
+    files = [File(tmp_path / name, b"new", Owned(0o644)) for name in ("old", "fresh/new", "taken")]
+    with pytest.raises(SetupError, match="taken cannot be written, and nothing is changed"):
+        write_all(files, [(tmp_path / "fresh", Owned(0o755))])
+    assert contents(tmp_path) == before
+    assert (tmp_path / "old").stat().st_mode & 0o777 == 0o604
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["old", "taken"]
