@@ -16,6 +16,8 @@ from callguard.shipped import render, shipped
 CONFIGURATION = "callguard.toml"
 RECORDINGS = Path("/var/spool/callguard")
 PUBLIC, FOLDER = 0o644, 0o755
+# Store and prompts: others may pass through to the prompts.
+STATE = 0o751
 # Recordings: for Asterisk's user, who makes them, and callguard's group; what is made there has that group.
 SHARED = 0o2770
 MANY = 3
@@ -155,7 +157,7 @@ def folders(places: Places, owners: Owners, recordings: Path | None) -> list[tup
     made = [(places.folder, owned), (places.folder / "asterisk", owned), (places.folder / "systemd", owned)]
     if recordings is not None and owners.service is not None and owners.is_root:
         made += [
-            (places.state, Owned(FOLDER, *owners.service)),
+            (places.state, Owned(STATE, *owners.service)),
             (recordings, Owned(SHARED, owners.asterisk[0], owners.service[1])),
         ]
     return made

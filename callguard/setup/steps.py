@@ -85,7 +85,7 @@ def steps(now: Setting) -> list[Step]:
                 "Recordings are made by Asterisk and kept by callguard; store and prompts are callguard's.",
                 (
                     f"install -d -o {now.asterisk} -g {user} -m 2770 {shlex.quote(str(now.recordings))}",
-                    f"install -d -o {user} -g {user} -m 755 {shlex.quote(str(now.state))}",
+                    f"install -d -o {user} -g {user} -m 751 {shlex.quote(str(now.state))}",
                 ),
             )
         )

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from callguard.errors import SetupError
 
+ENTER = 0o111
+
 
 @dataclass(frozen=True, slots=True)
 class Owned:
@@ -52,7 +54,9 @@ class File:
 
 
 def write_all(files: Iterable[File], folders: Iterable[tuple[Path, Owned]] = ()) -> None:
-    """Make folders that are missing, then replace each file at once. Where one fails, all is put back as it was.
+    """Make folders that are missing, or open those that are closed, then replace each file at once.
+
+    Where one of it fails, all is put back as it was.
 
     A link stays a link: the file that it names is replaced.
 
@@ -83,12 +87,21 @@ def _make(folder: Path, owned: Owned, undo: contextlib.ExitStack) -> None:
         each.mkdir(0o755)
         undo.callback(each.rmdir)
     if not missing:
+        _open(folder, owned, undo)
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         owned.give(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open(folder: Path, owned: Owned, undo: contextlib.ExitStack) -> None:
+    """A folder that was there keeps its owner; whoever is to enter it and could not may do so now."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & owned.mode & ENTER != owned.mode & ENTER:
+        undo.callback(folder.chmod, mode)
+        folder.chmod(mode | (owned.mode & ENTER))
 
 
 def _replace(file: File, undo: contextlib.ExitStack) -> None:

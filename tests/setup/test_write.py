@@ -22,6 +22,12 @@ def test_a_file_has_its_mode_whatever_the_umask_is(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o2770
 
 
+def test_a_folder_that_was_closed_is_opened_and_keeps_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(0o750)
+    write_all([], [(tmp_path / "closed", Owned(0o755))])
+    assert (tmp_path / "closed").stat().st_mode & 0o7777 == 0o751
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old", encoding="utf-8")
     (tmp_path / "link").symlink_to("real")
