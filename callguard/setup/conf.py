@@ -89,7 +89,7 @@ class Reader:
 
     def value(self, name: str, section: str, setting: str) -> Entry | None:
         """A setting as Asterisk takes it: where it stands several times, the last one."""
-        found = [e for e in self.entries(name) if (e.section, e.name.lower()) == (section, setting)]
+        found = [e for e in self.entries(name) if (e.section.lower(), e.name.lower()) == (section, setting)]
         return found[-1] if found else None
 
     def text(self, file: Path) -> str:

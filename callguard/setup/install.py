@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import secrets
 import shutil
 import sys
@@ -106,12 +107,12 @@ def kept(places: Places) -> Installation:
     try:
         settings = config.load(file)
     except InputError as error:
-        passwords = Passwords(*(_secret(places.folder / f"{name}.secret") for name in ("ari", "ami")))
+        passwords = _passwords(*(_secret(places.folder / f"{name}.secret") for name in ("ari", "ami")))
         return Installation(places, passwords, (), _recordings(file), fault=str(error))
     at = settings.asterisk
     if (at.ari_user, at.ami_user) != (ACCOUNT, ACCOUNT):
         raise InputError(f"ari_user and ami_user: init's accounts are named {ACCOUNT}", file=file, field="asterisk")
-    passwords = Passwords(config.secret(settings, "ari"), config.secret(settings, "ami"))
+    passwords = _passwords(config.secret(settings, "ari"), config.secret(settings, "ami"))
     found = Places(places.folder, settings.store.path.parent, places.root, at.ari_url, (at.ami_host, at.ami_port))
     return Installation(found, passwords, (), settings.recording.folder.path_here, settings)
 
@@ -132,20 +133,37 @@ def carry_out(made: Installation, plan: Plan, machine: Machine, *, apply: bool) 
     )  # fmt: skip
     every = [*made.first, *files.current_files(made.settings, made.passwords, places, owners), *units]
     if apply:
-        every += patched(plan, machine.etc)
+        every += [*_readable(made, owners), *patched(plan, machine.etc)]
     write_all(every, files.folders(places, owners, made.recordings if apply else None))
-    ready = made.recordings is not None and made.recordings.is_dir() and places.state.is_dir()
+    made_for = owners.service is not None and places.state.is_dir()
+    ready = made_for and (made.recordings is None or made.recordings.is_dir())
     return steps(
         Setting(
             again=machine.again, callguard=program, config=places.folder / CONFIGURATION, folder=places.folder,
-            state=places.state, recordings=made.recordings, user=machine.user,
-            asterisk=_user_name(owners.asterisk[0], places.root), applied=apply, changed=bool(plan.changed),
-            has_user=owners.service is not None, has_folders=ready, freepbx=machine.freepbx,
+            state=places.state, user=machine.user, applied=apply, changed=bool(plan.changed),
+            has_user=owners.service is not None, ready=ready, freepbx=machine.freepbx,
             has_unit=any(file.path.name == "callguard.service" for file in units),
             open_texts=made.open_texts, fault=made.fault,
             missing=_missing(made.settings, Reader(machine.etc, places.root)),
         )
     )  # fmt: skip
+
+
+def _readable(made: Installation, owners: Owners) -> list[File]:
+    """What is kept and was written before there was a user who runs callguard, made readable for that user."""
+    if made.first or owners.service is None or not owners.is_root:
+        return []
+    found = []
+    for name in (CONFIGURATION, "ari.secret", "ami.secret"):
+        file = made.places.folder / name
+        if file.is_file() and not _reads(owners.service, Owned.like(file)):
+            found.append(File(file, file.read_bytes(), owners.secret))
+    return found
+
+
+def _reads(who: tuple[int, int], file: Owned) -> bool:
+    user, group = who
+    return bool((file.user == user and file.mode & 0o400) or (file.group == group and file.mode & 0o040))
 
 
 def patched(plan: Plan, etc: Path) -> list[File]:
@@ -167,6 +185,15 @@ def installed_program() -> str:
     """The program that an administrator, or systemd, starts."""
     beside = Path(sys.executable).with_name("callguard")
     return str(beside) if beside.exists() else shutil.which("callguard") or "callguard"
+
+
+def _passwords(ari: str, ami: str) -> Passwords:
+    # In Asterisk's files some characters begin a comment, or another line.
+    for name, password in (("ari", ari), ("ami", ami)):
+        if not re.fullmatch(r"[A-Za-z0-9_.~+/=-]{8,200}", password):
+            problem = "8 characters or more are needed: letters, digits and _.~+/=-"
+            raise InputError(problem, field=f"asterisk.{name}_secret")
+    return Passwords(ari, ami)
 
 
 def _secret(file: Path) -> str:
@@ -198,11 +225,3 @@ def _missing(settings: config.Config | None, reader: Reader) -> list[str]:
 
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _user_name(uid: int, root: Path) -> str:
-    # In a chroot the same number has another name.
-    try:
-        return pwd.getpwuid(uid).pw_name if root == Path("/") else str(uid)
-    except KeyError:
-        return str(uid)

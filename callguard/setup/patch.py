@@ -203,7 +203,7 @@ def _under(text: str, section: str, line: str) -> str:
     """The line put under the section's header, so that whatever follows stays in that section."""
     lines = text.split("\n")
     for number, code in enumerate(uncommented(text)[0]):
-        if header(code) == section:
+        if (header(code) or "").lower() == section:
             return "\n".join([*lines[: number + 1], line, *lines[number + 1 :]])
     return _append(_append(text, f"[{section}] {MARK}"), line)
 
@@ -213,7 +213,7 @@ def _at_end_of(text: str, section: str, line: str) -> str:
     lines, here, last = text.split("\n"), None, None
     for number, code in enumerate(uncommented(text)[0]):
         here = header(code) if code.lstrip().startswith("[") else here
-        if here == section and code.strip():
+        if (here or "").lower() == section and code.strip():
             last = number
     if last is None:
         return _append(_append(text, f"[{section}] {MARK}"), line)

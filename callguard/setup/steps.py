@@ -34,9 +34,9 @@ class Setting:
         config: the configuration's file.
         folder: where `init` writes.
         state: store and prompts.
-        recordings: the recordings' folder; None where the configuration cannot be read yet.
         user: callguard's own.
-        asterisk: Asterisk's user.
+        applied: whether Asterisk's files are changed now, where they had to be.
+        ready: whether that user, and the folders that it works in, are there.
         open_texts: what is still to be written in the configuration.
         fault: what is wrong with the configuration that is kept.
         missing: globals that a profile needs and nobody has set.
@@ -47,13 +47,11 @@ class Setting:
     config: Path
     folder: Path
     state: Path
-    recordings: Path | None
     user: str
-    asterisk: str
     applied: bool
     changed: bool
     has_user: bool
-    has_folders: bool
+    ready: bool
     has_unit: bool
     freepbx: bool
     open_texts: Sequence[str] = ()
@@ -65,28 +63,19 @@ def steps(now: Setting) -> list[Step]:
     """What is left to do."""
     found = []
     user, config = now.user, shlex.quote(str(now.config))
-    kept = " ".join(shlex.quote(str(now.folder / name)) for name in ("callguard.toml", "ari.secret", "ami.secret"))
-    if now.changed and not now.applied:
-        found.append(Step("Make these changes to Asterisk's files.", (now.again,)))
     if not now.has_user:
         found.append(
             Step(
-                "callguard runs as a user of its own, who may read its configuration and nobody else's files.",
-                (
-                    f"useradd --system --user-group --home-dir {now.state} --shell /usr/sbin/nologin {user}",
-                    f"chgrp {user} {kept}",
-                    f"chmod 640 {kept}",
-                ),
+                "callguard runs as a user of its own.",
+                (f"useradd --system --user-group --home-dir {now.state} --shell /usr/sbin/nologin {user}",),
             )
         )
-    if not now.has_folders and now.recordings is not None:
+    if not now.ready or (now.changed and not now.applied):
         found.append(
             Step(
-                "Recordings are made by Asterisk and kept by callguard; store and prompts are callguard's.",
-                (
-                    f"install -d -o {now.asterisk} -g {user} -m 2770 {shlex.quote(str(now.recordings))}",
-                    f"install -d -o {user} -g {user} -m 751 {shlex.quote(str(now.state))}",
-                ),
+                "Make these changes to Asterisk's files; the folders for recordings, store and prompts are made, and "
+                f"{user} may read its configuration.",
+                (now.again,),
             )
         )
     reloads = ("fwconsole reload",) if now.freepbx else tuple(f"asterisk -rx {shlex.quote(each)}" for each in RELOADS)

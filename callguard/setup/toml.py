@@ -125,7 +125,7 @@ def _texts(answers: Answers) -> list[str]:
             else "{ " + ", ".join(f'{each} = ""' for each in answers.languages) + " }"
         )
         given.append("# Nothing is served before these say what is true of you:")
-        given += [f"# {name} = {empty}   # {text_help(name)}" for name in left]
+        given += [line for name in left for line in (f"# {text_help(name)}:", f"# {name} = {empty}")]
     return given
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from callguard.demo.gate import Gate
 from callguard.demo.pbx import Pbx
-from callguard.demo.shipped import shipped
+from callguard.shipped import shipped
 from callguard.demo.tree import Tree
 from callguard.speech.plan import plan
 

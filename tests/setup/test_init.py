@@ -93,6 +93,7 @@ def test_asterisks_own_files_change_with_apply_only_and_once(places: list[str], 
     mode, owner = (etc / "manager.conf").stat().st_mode, (etc / "manager.conf").stat().st_gid
     told = init(places, "--apply")
     assert "are changed like this" in told
+    assert re.search(r"# \d\. Mend \S+/callguard\.toml:\d+: controllers\.acme_energy\.", told)
     after = contents(etc)
     assert {name: after[f"{name}.before-callguard"] for name in ("http.conf", "ari.conf")} == {
         name: before[name] for name in ("http.conf", "ari.conf")
@@ -129,6 +130,12 @@ def test_a_second_init_keeps_what_is_the_administrators_and_renews_the_rest(plac
     assert b"CALLGUARD_REQUIRED_advice = yes" in after.pop("asterisk/extensions.conf")
     assert after == {name: data for name, data in before.items() if name != "asterisk/extensions.conf"}
     assert after["asterisk/callguard.conf"] == (shipped("dialplan") / "callguard.conf").read_bytes()
+
+
+def test_a_password_that_asterisks_files_cannot_hold_is_refused(places: list[str], folder: Path) -> None:
+    init(places, *ACME)
+    (folder / "ami.secret").write_text("secret;[other]", encoding="utf-8")
+    assert "asterisk.ami_secret: 8 characters or more" in refused(places)
 
 
 def test_force_begins_anew_and_keeps_the_old_one_beside(places: list[str], folder: Path) -> None:

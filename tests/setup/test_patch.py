@@ -101,7 +101,7 @@ def test_what_is_on_keeps_its_address_and_is_used_there(etc: Path) -> None:
 
 
 def test_http_without_an_address_gets_one_as_asterisk_has_none(etc: Path) -> None:
-    (etc / "http.conf").write_text("[general]\nenabled = yes\n", encoding="utf-8")
+    (etc / "http.conf").write_text("[General]\nEnabled => yes\n", encoding="utf-8")
     assert added(put_in(etc, OURS))["http.conf"] == ["bindaddr = 127.0.0.1"]
 
 
