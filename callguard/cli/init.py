@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -91,6 +92,8 @@ def init(
         return
     for each, name in ((folder, "--folder"), (state, "--state")):
         answers.a_folder(str(each), name)
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", user):
+        raise InputError("a user's name is needed", field="--user")
     in_freepbx = (FREEPBX.exists() and etc == Path("/etc/asterisk")) if freepbx is None else freepbx
     places = Places(folder, state, root)
     plan = patch.put_in(etc, places.in_asterisk(folder / "asterisk"), root=root, freepbx=in_freepbx)

@@ -172,6 +172,7 @@ def test_remove_takes_the_lines_out_and_says_what_stays(places: list[str], etc: 
         ((*ACME, "--say", "adress=x"), "--say: FIELD=TEXT"),
         ((*ACME, "--languages", "en,es", "--say", "retention.en=x"), "--say: retention: is not given in 'es'"),
         ((*ACME, "--folder", "/etc/call guard"), "--folder: an absolute path of letters"),
+        ((*ACME, "--user", "me; reboot"), "--user: a user's name"),
         ((*ACME, "--asterisk-folder", "/nowhere"), "/nowhere: --asterisk-folder: there is no such folder"),
     ],
 )
