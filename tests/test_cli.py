@@ -74,3 +74,9 @@ def test_a_demo_whose_results_have_no_place_does_not_begin() -> None:
     done = callguard("demo", "--json", "/nowhere/at/all.json")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "/nowhere/at/all.json: --json: " in done.stderr
+
+
+def test_a_demo_of_a_call_that_there_is_not_names_those_that_there_are() -> None:
+    done = callguard("demo", "--only", "agrees too")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--only: 'agrees too' is no call of the demo; there are: agrees; refuses; " in done.stderr

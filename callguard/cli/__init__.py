@@ -53,14 +53,19 @@ def _root(
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the PBX up for a softphone until Ctrl-C.")] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="CALL", help="This call alone, by its name in the table; may be repeated."),
+    ] = None,
 ) -> None:
     """Start a private Asterisk, make real SIP calls through it, and show what happened."""
-    from callguard.demo.run import run_demo
+    from callguard.demo.run import chosen, run_demo
     from callguard.demo.tree import find
 
     if json_file is not None and not os.access(json_file.absolute().parent, os.W_OK):
         raise InputError("there is no such folder, or it cannot be written to", file=json_file, field="--json")
-    if not asyncio.run(run_demo(find(), json_file=json_file, keep=keep)):
+    calls = chosen(only or ())
+    if not asyncio.run(run_demo(find(), calls, json_file=json_file, keep=keep)):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -26,6 +26,7 @@ class Dial:
         number: 7 before it is for service, 8 for marketing.
         person: what the phone that is called sends from its answer on.
         outcome: what it must come to; `UNTOUCHED` where callguard has no part in it.
+        after: the name of the call that must have been made before, if any.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Dial:
     outcome: str
     granted: str = ""
     tones: frozenset[int] | None = None
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ BOTH = frozenset({CALLER_AFTER_YES, AGENT})
 DIALS = (
     Dial("called: agrees", "1", "7600000101", _agrees, "given", QUALITY, BOTH),
     Dial("called: opts out", "9", "7600000102", _opts_out, "diverted"),
-    Dial("opted out: not called", "", "8600000102", _talks, "denied: optout.marketing"),
+    Dial("opted out: not called", "", "8600000102", _talks, "denied: optout.marketing", after="called: opts out"),
     Dial("agent first, agrees", "1", "8600000103", _is_asked_by_the_agent, "given", QUALITY, BOTH),
 )
 WITHOUT_CALLGUARD = (

@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import wave
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from callguard.demo.tones import (
     tones_in,
 )
 from callguard.demo.tree import Tree, cache
+from callguard.errors import InputError
 from callguard.speech.catalogue import PLAYED
 from callguard.store.reader import Reader
 
@@ -72,8 +73,22 @@ class Row:
     wrong: tuple[str, ...]
 
 
-async def run_demo(tree: Tree, *, json_file: Path | None, keep: bool) -> bool:
-    """Run all scenarios on an Asterisk and print the table; true when every row is as it should be.
+def chosen(only: Collection[str]) -> tuple[Scenario | Dial, ...]:
+    """The calls of these names and those that must come before them, in the demo's order; without a name, all.
+
+    Raises:
+        InputError: there is no such call.
+    """
+    there_are = {one.name: one for one in (*SCENARIOS, *DIALS, *WITHOUT_CALLGUARD)}
+    for name in only:
+        if name not in there_are:
+            raise InputError(f"{name!r} is no call of the demo; there are: {'; '.join(there_are)}", field="--only")
+    wanted = {*only, *(there_are[name].after for name in only)}
+    return tuple(one for name, one in there_are.items() if not only or name in wanted)
+
+
+async def run_demo(tree: Tree, calls: Collection[Scenario | Dial], *, json_file: Path | None, keep: bool) -> bool:
+    """Make these calls on an Asterisk and print the table; true when every row is as it should be.
 
     Raises:
         SetupError: this machine lacks something; the text says what to do.
@@ -85,17 +100,19 @@ async def run_demo(tree: Tree, *, json_file: Path | None, keep: bool) -> bool:
             Gate(pbx, destroy_after_s=WITHDRAWN_LIES_S) as gate,
         ):
             status.update("Calling, all at once …")
-            ordinary = [scenario for scenario in SCENARIOS if not scenario.kill]
+            scenarios = [one for one in SCENARIOS if one in calls]
+            ordinary = [scenario for scenario in scenarios if not scenario.kill]
             rows = list(await asyncio.gather(*(_play(scenario, number, pbx, gate, agent)
                                                for number, scenario in enumerate(ordinary))))  # fmt: skip
             status.update("Dialling out …")
-            for number in DIALS:
+            for number in (one for one in DIALS if one in calls):
                 rows.append(await _dial(number, pbx, gate, agent))
             status.update("Calling, and killing callguard in the notice …")
-            for count, scenario in enumerate((s for s in SCENARIOS if s.kill), len(ordinary)):
+            for count, scenario in enumerate((s for s in scenarios if s.kill), len(ordinary)):
                 rows.append(await _play(scenario, count, pbx, gate, agent))
             status.update("Dialling out without callguard …")
-            for number in WITHOUT_CALLGUARD:
+            await gate.kill()
+            for number in (one for one in WITHOUT_CALLGUARD if one in calls):
                 rows.append(await _dial(number, pbx, gate, agent))
             status.stop()
             _show(rows)

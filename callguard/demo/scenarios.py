@@ -57,6 +57,7 @@ class Scenario:
         kill: callguard is killed during the notice.
         extension: what is dialled.
         profile: whose prompts the timeline follows.
+        after: the name of the call that must have been made before; none needs one.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Scenario:
     kill: bool = False
     extension: str = "1000"
     profile: str = "service"
+    after: str = ""
 
 
 def _agrees(times: Times) -> Timeline:

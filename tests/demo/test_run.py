@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from callguard.demo.run import NAMES, Row, judged
+from callguard.demo.run import NAMES, Row, chosen, judged
 from callguard.demo.scenarios import SCENARIOS, Scenario
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE
 
@@ -46,3 +46,10 @@ def test_what_is_not_is_said(row: Row, found: set[int], said: str) -> None:
 def test_a_recording_of_who_refused_is_wrong() -> None:
     row = replace(good(REFUSES), recording_ms=40)
     assert judged(row, REFUSES, set()).wrong == ("there should be no recording",)
+
+
+def test_without_a_name_all_calls_are_made_and_with_names_those_with_what_they_need() -> None:
+    everything = [call.name for call in chosen(())]
+    assert len(everything) == len(set(everything)) > len(SCENARIOS)
+    assert [call.name for call in chosen(["refuses", "agrees"])] == ["agrees", "refuses"]
+    assert [call.name for call in chosen(["opted out: not called"])] == ["called: opts out", "opted out: not called"]
