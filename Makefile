@@ -1,7 +1,7 @@
 # Everything from a clean clone. Only .venv here and callguard's folder in the user's cache are written to.
 .DEFAULT_GOAL := help
-# (make bench makes .venv-bench as well.)
-.PHONY: help demo test lint bench clean
+# (make bench makes .venv-bench as well, make wheel dist.)
+.PHONY: help demo test images lint bench wheel clean
 BIN := .venv/bin
 
 help: ## list what there is
@@ -12,6 +12,14 @@ demo: .venv/.ready ## real calls through a private Asterisk and callguard; ARGS=
 
 test: .venv/.ready ## all tests, those on a real Asterisk included; ARGS="-k name"
 	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+
+images: .venv/.ready ## build both images, run them and call through them; needs root
+	@tools/setup images
+	@$(BIN)/pytest -m images tests/images $(ARGS)
+
+wheel: .venv/.ready ## dist/callguard-VERSION-py3-none-any.whl, which the image of callguard is built from
+	@rm -rf dist
+	@$(BIN)/hatchling build --target wheel --directory dist
 
 lint: .venv/.ready ## ruff and mypy
 	@$(BIN)/ruff check

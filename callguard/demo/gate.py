@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from callguard import config
+from callguard.config import Folder
 from callguard.demo.pbx import Pbx
 from callguard.errors import SetupError
 from callguard.speech.build import build
@@ -115,6 +116,35 @@ basis = "consent"
 """
 
 
+def configuration(
+    pbx: Pbx,
+    here: Path,
+    recordings: Folder,
+    prompts: Folder,
+    *,
+    files: str = "mixed",
+    destroy_after_s: int = 0,
+    answer_wait_s: float = 5.0,
+    texts: Path | None = None,
+    app: str = "callguard",
+) -> str:
+    """The text of a callguard.toml for a private Asterisk; secrets and store are in the folder `here`."""
+    return CONFIGURATION.format(
+        ari_url=pbx.ari_url,
+        app=app,
+        agi=f"agi_port = {pbx.ports.agi}" if app == "callguard" else "",
+        http=f"[http]\nport = {pbx.ports.status}" if app == "callguard" else "",
+        ami_port=pbx.ami_port,
+        here=here,
+        files=files,
+        destroy_after=destroy_after_s,
+        answer_wait=answer_wait_s,
+        texts=f'texts = "{texts}"' if texts else "",
+        recordings=recordings,
+        prompts=prompts,
+    )
+
+
 class Gate:
     """`callguard run` for a private Asterisk, as an async context manager. Its folder goes with it.
 
@@ -145,23 +175,11 @@ class Gate:
             file = self.folder / f"{name}.secret"
             file.touch(0o600)
             file.write_text(value, encoding="utf-8")
-        (self.folder / "callguard.toml").write_text(
-            CONFIGURATION.format(
-                ari_url=pbx.ari_url,
-                app=app,
-                agi=f"agi_port = {pbx.ports.agi}" if app == "callguard" else "",
-                http=f"[http]\nport = {pbx.ports.status}" if app == "callguard" else "",
-                ami_port=pbx.ami_port,
-                here=self.folder,
-                files=files,
-                destroy_after=destroy_after_s,
-                answer_wait=answer_wait_s,
-                texts=f'texts = "{texts}"' if texts else "",
-                recordings=self.recordings,
-                prompts=pbx.folder("prompts"),
-            ),
-            encoding="utf-8",
-        )
+        text = configuration(
+            pbx, self.folder, self.recordings, pbx.folder("prompts"),
+            files=files, destroy_after_s=destroy_after_s, answer_wait_s=answer_wait_s, texts=texts, app=app,
+        )  # fmt: skip
+        (self.folder / "callguard.toml").write_text(text, encoding="utf-8")
         self.config = config.load(self.folder / "callguard.toml")
         self._process: asyncio.subprocess.Process | None = None
 

@@ -11,11 +11,13 @@ import wave
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from callguard.config import Config, Folder
 from callguard.demo.agent import Agent, AgentCall
 from callguard.demo.dials import DIALS, WITHOUT_CALLGUARD, Dial, dial
 from callguard.demo.gate import Gate
@@ -102,14 +104,14 @@ async def run_demo(tree: Tree, calls: Collection[Scenario | Dial], *, json_file:
             status.update("Calling, all at once …")
             scenarios = [one for one in SCENARIOS if one in calls]
             ordinary = [scenario for scenario in scenarios if not scenario.kill]
-            rows = list(await asyncio.gather(*(_play(scenario, number, pbx, gate, agent)
+            rows = list(await asyncio.gather(*(play(scenario, number, pbx, gate, agent)
                                                for number, scenario in enumerate(ordinary))))  # fmt: skip
             status.update("Dialling out …")
             for number in (one for one in DIALS if one in calls):
                 rows.append(await _dial(number, pbx, gate, agent))
             status.update("Calling, and killing callguard in the notice …")
             for count, scenario in enumerate((s for s in scenarios if s.kill), len(ordinary)):
-                rows.append(await _play(scenario, count, pbx, gate, agent))
+                rows.append(await play(scenario, count, pbx, gate, agent))
             status.update("Dialling out without callguard …")
             await gate.kill()
             for number in (one for one in WITHOUT_CALLGUARD if one in calls):
@@ -135,7 +137,20 @@ def _for_listening(name: str, folder: Path) -> Path:
     return to
 
 
-async def _play(scenario: Scenario, number: int, pbx: Pbx, gate: Gate, agent: Agent) -> Row:
+class Served(Protocol):
+    """A callguard that serves, as much of it as a caller of the demo needs: `Gate`, or one in a container."""
+
+    config: Config
+    recordings: Folder
+
+    @property
+    def store(self) -> Path: ...
+
+    async def kill(self) -> None: ...
+
+
+async def play(scenario: Scenario, number: int, pbx: Pbx, gate: Served, agent: Agent) -> Row:
+    """Make one call, and say what came of it and whether that is as it should be."""
     times = Times.of(gate.config, scenario.profile)
     caller = f"+3460000{number:04}"
     before = set(gate.recordings.path_here.iterdir())
@@ -210,7 +225,7 @@ def _shown(reached: AgentCall | None) -> dict[str, str]:
     return {"state": f"unreadable: {header}"} if parts is None else parts.groupdict()
 
 
-async def _recording(gate: Gate, call_id: str, *, expected: bool) -> Path | None:
+async def _recording(gate: Served, call_id: str, *, expected: bool) -> Path | None:
     """The call's file, once callguard has finished with it."""
     async with Reader.reading(gate.store) as store:
         try:
