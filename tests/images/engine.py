@@ -45,6 +45,9 @@ OPTIONS: Final[Mapping[str, Callable[[Any], list[str]]]] = {
     "image": lambda name: [],
     "build": lambda how: [],
     "depends_on": lambda services: [],
+    "profiles": lambda names: [],
+    "entrypoint": lambda command: ["--entrypoint", json.dumps(command)],
+    "user": lambda name: ["--user", name],
     "network_mode": lambda mode: ["--network", mode],
     "read_only": lambda yes: ["--read-only"] if yes else [],
     "init": lambda yes: ["--init"] if yes else [],
@@ -53,6 +56,7 @@ OPTIONS: Final[Mapping[str, Callable[[Any], list[str]]]] = {
     "tmpfs": lambda folders: [word for folder in folders for word in ("--tmpfs", folder)],
     "volumes": lambda mounts: [word for mount in mounts for word in ("--volume", f"{PROJECT}_{mount}")],
     "cap_drop": lambda names: [word for name in names for word in ("--cap-drop", name)],
+    "cap_add": lambda names: [word for name in names for word in ("--cap-add", name)],
     "security_opt": lambda names: [word for name in names for word in ("--security-opt", name)],
     "healthcheck": lambda check: ["--health-cmd", check["test"], "--health-timeout", check["timeout"]],
 }
