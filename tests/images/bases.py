@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -36,10 +37,11 @@ def base(release: str) -> Path:
         if not tar.exists():
             with tempfile.TemporaryDirectory(dir=cache(), prefix=f"base-{release}-") as folder:
                 part = Path(folder) / "tar"
+                environment = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+                environment |= {"PATH": SYSTEM_PATH, "LC_ALL": "C", "RELEASE": release}
                 done = subprocess.run(
                     [*CONFINED, "sh", "-c", BUILD],
-                    env={"PATH": SYSTEM_PATH, "LC_ALL": "C", "RELEASE": release, "ROOT": f"{folder}/root",
-                         "TAR": str(part)},
+                    env={**environment, "ROOT": f"{folder}/root", "TAR": str(part)},
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False,
                 )  # fmt: skip
                 if done.returncode:
