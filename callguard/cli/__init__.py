@@ -13,6 +13,7 @@ import typer
 from callguard import __version__
 from callguard.cli import optout, prompts
 from callguard.cli.check import check
+from callguard.cli.doctor import doctor
 from callguard.cli.init import init
 from callguard.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
 from callguard.cli.run import run
@@ -26,6 +27,7 @@ app.add_typer(optout.app, name="optout")
 app.command()(run)
 app.command()(check)
 app.command()(init)
+app.command()(doctor)
 
 
 def main() -> None:

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from callguard.demo import image, private_root
 from callguard.errors import SetupError
-
-# The first versions whose ARI takes REST requests over the event WebSocket; every later branch does.
-OLDEST = {20: 14, 21: 9, 22: 4}
+from callguard.telephony.versions import recent_enough
 
 MODULES = ("usr/lib/*/asterisk/modules", "usr/lib/asterisk/modules", "usr/local/lib/asterisk/modules")
 # Where root's instances of an installed Asterisk are: its own home is closed to the user that Asterisk runs as.
@@ -113,14 +111,6 @@ def parse_version(text: str) -> tuple[int, int] | None:
     """
     match = re.match(r"Asterisk (\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else None
-
-
-def recent_enough(version: tuple[int, int] | None) -> bool:
-    """Whether ARI of this version takes REST requests over the event WebSocket."""
-    if version is None:
-        return False
-    major, minor = version
-    return minor >= OLDEST[major] if major in OLDEST else major > max(OLDEST)
 
 
 def _on_path() -> Tree:

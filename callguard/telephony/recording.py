@@ -30,6 +30,8 @@ log = structlog.get_logger()
 # What MixMonitor leaves of a call that was never bridged: a RIFF header and no sound.
 HEADER_BYTES = 44
 SWEEP_EVERY_S = 60.0
+# `callguard doctor` has Asterisk write a file of this name, and removes it.
+TRIED = "doctor-"
 
 
 class Recordings:
@@ -132,7 +134,8 @@ class Recordings:
 
 def _untagged(folder: Path, running: Collection[str]) -> list[str]:
     """Recordings without a sidecar that are not being made just now."""
-    stems = {file.stem.removesuffix("-in").removesuffix("-out") for file in folder.glob("*.wav")}
+    files = (file for file in folder.glob("*.wav") if not file.name.startswith(TRIED))
+    stems = {file.stem.removesuffix("-in").removesuffix("-out") for file in files}
     return sorted(stem for stem in stems - set(running) if not (folder / f"{stem}.json").exists())
 
 

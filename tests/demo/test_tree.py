@@ -9,8 +9,9 @@ import pytest
 
 from callguard.demo import image, private_root
 from callguard.demo import tree as trees
-from callguard.demo.tree import Kind, Tree, find, installed, parse_version, recent_enough
+from callguard.demo.tree import Kind, Tree, find, installed, parse_version
 from callguard.errors import SetupError
+from callguard.telephony.versions import recent_enough
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from pathlib import Path
+
+from callguard.shipped import shipped
 
 _MARKER = re.compile(r"^\[callguard-version\]\n(?:;.*\n)*exten => (\w+),1,NoOp\(\)$", re.MULTILINE)
 VERSION_CONTEXT = "callguard-version"
-
-
-def folder() -> Path:
-    """Where dialplan/callguard.conf is: in the installed package's data, or its place in a checkout."""
-    package = Path(__file__).parent
-    installed = package / "data" / "dialplan"
-    return installed if installed.is_dir() else package.parent / "dialplan"
 
 
 def marker(text: str) -> str:
@@ -33,5 +27,5 @@ def expected_marker(text: str) -> str:
 
 def features() -> dict[str, str]:
     """The shipped lines of features.conf: a feature's name, and its code and what follows."""
-    lines = (folder() / "callguard-features.conf").read_text(encoding="utf-8").splitlines()
+    lines = (shipped("dialplan") / "callguard-features.conf").read_text(encoding="utf-8").splitlines()
     return dict(line.split(" => ", 1) for line in lines if " => " in line and not line.startswith(";"))

@@ -1,0 +1,211 @@
+"""The keys in a call, what else records, and the phones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from callguard.core.model import Basis
+from callguard.dialplan import features
+from callguard.doctor import dialplan
+from callguard.doctor.dialplan import Bridging
+from callguard.doctor.facts import ConfigFile, Facts, NotKnown, known
+from callguard.doctor.findings import Check, Problem, Severity, risk, warning
+
+RELOAD_FEATURES = 'then asterisk -rx "module reload features"'
+# The option letters of Dial and Queue that turn a feature of Asterisk's own on.
+LETTERS = {"blindxfer": "tT", "atxfer": "tT", "disconnect": "hH", "parkcall": "kK", "automixmon": "xX"}
+# *8, which is kept for hearing the notice again, beside the keys of the shipped features.
+KEPT = "*8"
+NAMED = 5
+
+
+def _features(facts: Facts) -> Iterator[Problem]:
+    there = dict(_map(facts))
+    agent_first = any(profile.agent_first for profile in facts.config.profiles.values())
+    for name, setting in features().items():
+        if name != "callguard-stop" and not agent_first:
+            continue
+        if there.get(name, "").replace(" ", "") != setting.replace(" ", ""):
+            yield risk(
+                f"features.conf has {'no' if name not in there else 'another'} {name}",
+                "the person's key in the call does nothing: a recording could not be withdrawn, agreed to or ended",
+                "features.conf, [applicationmap]: #include dialplan/callguard-features.conf (callguard init --apply), "
+                + RELOAD_FEATURES,
+            )
+
+
+def _prefixes(facts: Facts) -> Iterator[Problem]:
+    ours = features()
+    keys = _our_keys(facts)
+    for name, text in _map(facts):
+        code = text.split(",")[0].strip()
+        if name not in ours and code and any(key.startswith(code) for key in keys):
+            yield risk(
+                f"the feature {name} in features.conf has the code {code}, with which {_hidden(keys, code)} begins",
+                "it fires at the first key, and the person's own key is never heard",
+                f"features.conf, [applicationmap]: give {name} another code, {RELOAD_FEATURES}",
+            )
+    for name, its_code in known(facts.ami).features.items():
+        if name != "disconnect":
+            yield from _own_feature(facts, name, known(its_code), keys)
+
+
+def _hang_up(facts: Facts) -> Iterator[Problem]:
+    yield from _own_feature(facts, "disconnect", known(known(facts.ami).features["disconnect"]), _our_keys(facts))
+
+
+def _own_feature(facts: Facts, name: str, code: str, keys: frozenset[str]) -> Iterator[Problem]:
+    if not code or not any(key.startswith(code) for key in keys):
+        return
+    letters = LETTERS[name]
+    bridgings = _bridgings(facts)
+    using = [one for one in bridgings if one.has(letters)]
+    does = "hangs up" if name == "disconnect" else f"means {name}"
+    if using:
+        yield risk(
+            f"{code} {does} in {len(using)} Dial or Queue with one of the options {letters}: {_places(using)}",
+            f"{_hidden(keys, code)} begins with it: who wants to stop the recording loses the call, or is not heard",
+            f"leave {letters[0]} and {letters[1]} out there, or features.conf, [featuremap]: {name} = a code that does "
+            f"not begin so, such as **, {RELOAD_FEATURES}",
+        )
+        return
+    unresolved = [one for one in bridgings if one.unresolved]
+    if unresolved:
+        raise NotKnown(
+            f"{len(unresolved)} Dial or Queue have options that only a call knows ({_places(unresolved)}); see that "
+            f"none of them is {letters[0]} or {letters[1]} while {code} {does}"
+        )
+
+
+def _other_recordings(facts: Facts) -> Iterator[Problem]:
+    steps = dialplan.recordings(dialplan.foreign(known(known(facts.ami).steps)))
+    if steps:
+        yield warning(
+            f"{len(steps)} places of the dialplan record by themselves: "
+            + _shortened([f"{step.app} at {step.place}" for step in steps]),
+            "callguard does not know of these recordings: nobody was asked, and nothing stops them",
+            "remove them where callers or callees are recorded, and let the gate do it",
+        )
+
+
+def _queue_recordings(facts: Facts) -> Iterator[Problem]:
+    for section in _queues(facts).sections:
+        if section.get("monitor-format"):
+            yield risk(
+                f"the queue {section.name} records by itself (monitor-format in queues.conf)",
+                "it records whoever refused, too",
+                f'queues.conf, [{section.name}]: remove monitor-format, then asterisk -rx "queue reload all"',
+            )
+
+
+def _key_recordings(facts: Facts) -> Iterator[Problem]:
+    ami = known(facts.ami)
+    code = known(ami.features["automixmon"])
+    using = [one for one in _bridgings(facts) if one.has(LETTERS["automixmon"])]
+    if code and using:
+        yield warning(
+            f"{code} starts a recording by key (automixmon) in {_places(using)}",
+            "it records without the gate, also who refused",
+            f"leave x and X out there, or features.conf, [featuremap]: automixmon = with no code, {RELOAD_FEATURES}",
+        )
+    buttons = [one.name for one in known(ami.endpoints) if one.one_touch_recording]
+    if buttons:
+        yield warning(
+            f"one_touch_recording is on for {_shortened(buttons)}",
+            "the phone's button records without the gate",
+            'pjsip.conf: one_touch_recording = no, then asterisk -rx "pjsip reload"',
+        )
+
+
+def _queue_exits(facts: Facts) -> Iterator[Problem]:
+    exists = known(facts.ami).exists
+    for section in _queues(facts).sections:
+        context = section.get("context")
+        if not context:
+            continue
+        for key in ("9", "*9", "*"):
+            if known(exists[f"{context},{key},1"]):
+                yield risk(
+                    f"the queue {section.name} has the exit context {context}, which has an extension {key}",
+                    "who presses *9 in the queue, to stop the recording, leaves the queue",
+                    f"extensions.conf, [{context}]: take {key} out, or queues.conf, [{section.name}]: no context",
+                )
+                break
+
+
+def _dtmf(facts: Facts) -> Iterator[Problem]:
+    endpoints = known(known(facts.ami).endpoints)
+    for mode, says in (
+        ("inband", "keys that come as sound are not heard by callguard"),
+        ("info", "keys by SIP INFO are not tested with callguard"),
+        (
+            "auto_info",
+            "where the phone does not offer RFC 4733, keys come by SIP INFO, which is not tested with callguard",
+        ),
+    ):
+        names = [one.name for one in endpoints if one.dtmf_mode == mode]
+        if names:
+            # Without a key a recording that rests on consent never begins; one on another basis does, and goes on.
+            bases = {purpose.basis for profile in facts.config.profiles.values() for purpose in profile.purposes}
+            severe = mode == "inband" and bases != {Basis.CONSENT}
+            yield (risk if severe else warning)(
+                f"dtmf_mode = {mode}: {_shortened(names)}",
+                f"{says}: who calls by them cannot say yes, object or stop a recording",
+                "pjsip.conf: dtmf_mode = rfc4733 (or auto) where the other side can; ask the carrier for RFC 4733",
+            )
+
+
+def _redirects(facts: Facts) -> Iterator[Problem]:
+    names = [one.name for one in known(known(facts.ami).endpoints) if one.redirect_method == "uri_core"]
+    if names:
+        yield warning(
+            f"redirect_method = uri_core: {_shortened(names)}",
+            "when such a phone forwards a call, the next one does not see X-Callguard-Consent",
+            'pjsip.conf: redirect_method = uri_pjsip (or user), then asterisk -rx "pjsip reload"',
+        )
+
+
+def _map(facts: Facts) -> tuple[tuple[str, str], ...]:
+    return known(known(facts.ami).files["features.conf"]).section("applicationmap").lines
+
+
+def _queues(facts: Facts) -> ConfigFile:
+    return known(known(facts.ami).files["queues.conf"])
+
+
+def _bridgings(facts: Facts) -> tuple[Bridging, ...]:
+    ami = known(facts.ami)
+    values = {name: text for name, text in ami.globals.items() if isinstance(text, str)}
+    return dialplan.bridgings(dialplan.foreign(known(ami.steps)), values)
+
+
+def _our_keys(facts: Facts) -> frozenset[str]:
+    agent_first = any(profile.agent_first for profile in facts.config.profiles.values())
+    codes = {text.split(",")[0] for name, text in features().items() if agent_first or name == "callguard-stop"}
+    return frozenset(codes | {KEPT})
+
+
+def _hidden(keys: frozenset[str], code: str) -> str:
+    return " and ".join(sorted(key for key in keys if key.startswith(code)))
+
+
+def _places(found: list[Bridging]) -> str:
+    return _shortened([one.step.place for one in found])
+
+
+def _shortened(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return "; ".join(names[:NAMED]) + more
+
+
+CHECKS = (
+    Check("features.callguard", "The person's keys are features of Asterisk", Severity.RISK, _features),
+    Check("features.prefix", "No other feature's code takes the person's keys away", Severity.RISK, _prefixes),
+    Check("dial.hangup", "No * hangs up where *9 stops the recording", Severity.RISK, _hang_up),
+    Check("recordings.others", "Nothing in the dialplan records without the gate", Severity.WARNING, _other_recordings),
+    Check("recordings.queues", "No queue records by itself", Severity.RISK, _queue_recordings),
+    Check("recordings.keys", "No key or button records without the gate", Severity.WARNING, _key_recordings),
+    Check("queues.exit", "*9 does not leave a queue", Severity.RISK, _queue_exits),
+    Check("endpoints.dtmf", "The phones' keys are heard", Severity.RISK, _dtmf),
+    Check("endpoints.redirect", "Forwarding phones keep the agent's display", Severity.WARNING, _redirects),
+)

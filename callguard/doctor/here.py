@@ -1,0 +1,133 @@
+"""Facts about this machine: what callguard itself needs of it."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import re
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from callguard.config import Config
+from callguard.doctor.facts import Here, Known, RecordingFolder, Unit, Unknown
+from callguard.errors import CallguardError
+from callguard.speech.catalogue import Catalogue
+from callguard.store.reader import Reader
+
+UNIT = "callguard.service"
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+DAYS = 7
+# adjtimex(2): what it returns while nothing keeps the kernel's clock.
+_TIME_ERROR = 5
+
+
+async def look(config: Config) -> Here:
+    """All of it. Nothing is written, and the store is only read."""
+    return Here(
+        prompts=await asyncio.to_thread(_prompts_fault, config),
+        store=await _store_fault(config.store.path),
+        folder=await asyncio.to_thread(_recordings, config.recording.folder.path_here),
+        synchronised=_synchronised(),
+        unit=await asyncio.to_thread(_unit),
+        open_files=await asyncio.to_thread(_open_files, urlsplit(config.asterisk.ari_url).hostname or ""),
+    )
+
+
+def _prompts_fault(config: Config) -> str:
+    try:
+        Catalogue.load(config)
+    except CallguardError as error:
+        return str(error)
+    return ""
+
+
+async def _store_fault(path: Path) -> str:
+    try:
+        async with Reader.reading(path) as store:
+            await store.calls(1)
+    except CallguardError as error:
+        return str(error)
+    return ""
+
+
+def _recordings(folder: Path) -> Known[RecordingFolder]:
+    try:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        free = shutil.disk_usage(folder).free
+        since = time.time() - DAYS * 86_400
+        with os.scandir(folder) as entries:
+            recent = [entry.stat() for entry in entries if entry.name.endswith(".wav")]
+    except OSError as error:
+        return Unknown(f"{folder} cannot be looked at: {error.strerror}")
+    made = sum(one.st_size for one in recent if one.st_mtime >= since)
+    return RecordingFolder(mode, os.access(folder, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
+
+
+def _synchronised() -> Known[bool]:
+    """Ask the kernel, without changing anything; needs no rights and no daemon's name."""
+    try:
+        # struct timex begins with `modes`, 0 for a mere look, and has 208 bytes on 64-bit Linux.
+        state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+    except (OSError, AttributeError):
+        return Unknown("the kernel does not say")
+    return Unknown("the kernel does not say") if state < 0 else state != _TIME_ERROR
+
+
+def _unit() -> Known[Unit]:
+    shown = _shown("LoadState", "ActiveState", "WatchdogUSec")
+    if isinstance(shown, Unknown):
+        return shown
+    if shown.get("LoadState") != "loaded":
+        return Unknown(f"systemd has no {UNIT} on this machine")
+    return Unit(shown.get("ActiveState") == "active", seconds(shown.get("WatchdogUSec", "")))
+
+
+def _open_files(asterisk: str) -> Mapping[str, Known[int]]:
+    shown = _shown("LoadState", "MainPID")
+    callguard: Known[int] = Unknown(f"systemd runs no {UNIT} on this machine")
+    if not isinstance(shown, Unknown) and shown.get("MainPID", "0") != "0":
+        callguard = _limit(Path("/proc") / shown["MainPID"])
+    there = [process for process in Path("/proc").glob("[0-9]*") if _name(process) == "asterisk"]
+    if asterisk not in LOOPBACK:
+        return {"callguard": callguard, "asterisk": Unknown("Asterisk is on another machine")}
+    if len(there) != 1:
+        return {"callguard": callguard, "asterisk": Unknown(f"{len(there)} processes here are named asterisk")}
+    return {"callguard": callguard, "asterisk": _limit(there[0])}
+
+
+def _limit(process: Path) -> Known[int]:
+    try:
+        found = re.search(r"^Max open files\s+(\d+)", (process / "limits").read_text(), re.MULTILINE)
+    except OSError as error:
+        return Unknown(f"{process}/limits: {error.strerror}")
+    return int(found[1]) if found else Unknown("it has no limit")
+
+
+def _name(process: Path) -> str:
+    try:
+        return (process / "comm").read_text().strip()
+    except OSError:  # it has ended
+        return ""
+
+
+def _shown(*properties: str) -> Known[dict[str, str]]:
+    program = shutil.which("systemctl")
+    if program is None or not Path("/run/systemd/system").exists():
+        return Unknown("systemd does not run this machine")
+    done = subprocess.run(
+        [program, "show", UNIT, *(f"--property={name}" for name in properties)],
+        capture_output=True, text=True, timeout=10, check=False,
+    )  # fmt: skip
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def seconds(text: str) -> float:
+    """systemd's way of writing a time span, such as ``2s`` or ``1min 30s``; 0 for none or infinity."""
+    units = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
+    return sum(float(number) * units.get(unit, 0.0) for number, unit in re.findall(r"([\d.]+)([a-z]+)", text))
