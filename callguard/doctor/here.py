@@ -120,10 +120,13 @@ def _shown(*properties: str) -> Known[dict[str, str]]:
     program = shutil.which("systemctl")
     if program is None or not Path("/run/systemd/system").exists():
         return Unknown("systemd does not run this machine")
-    done = subprocess.run(
-        [program, "show", UNIT, *(f"--property={name}" for name in properties)],
-        capture_output=True, text=True, timeout=10, check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [program, "show", UNIT, *(f"--property={name}" for name in properties)],
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return Unknown("systemctl does not answer")
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 

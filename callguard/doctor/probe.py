@@ -1,6 +1,6 @@
 """Gather the facts: by callguard's own two accounts, and from this machine. No root, no Asterisk's host needed.
 
-Nothing is changed but the global CALLGUARD_DOCTOR, a file that is removed again, and Local channels that are never
+Nothing is changed but the globals CALLGUARD_DOCTOR…, a file that is removed again, and Local channels that are never
 answered. While this looks, the dialplan takes our manager session for a running callguard's: should there be none, a
 call that arrives in these seconds waits the 2 s that it waits for a hung one.
 """
@@ -46,8 +46,6 @@ FEATURES = ("blindxfer", "atxfer", "disconnect", "parkcall", "automixmon")
 # The keys in a queue that would leave it, where its exit context has such an extension.
 EXITS = ("9", "*9", "*")
 SECRETS = frozenset({"secret", "password"})
-# Each is one question to Asterisk; a PBX with more has them from one template.
-MOST_ENDPOINTS = 2_000
 
 
 async def gather(config: Config) -> Facts:
@@ -233,7 +231,7 @@ async def _steps(manager: Manager) -> tuple[Step, ...]:
 async def _endpoints(manager: Manager) -> tuple[Endpoint, ...]:
     names = [value(one, "ObjectName") for one in await manager.list("PJSIPShowEndpoints")]
     found = []
-    for name in names[:MOST_ENDPOINTS]:
+    for name in names:
         for detail in await manager.list("PJSIPShowEndpoint", Endpoint=name.partition("/")[0]):
             if value(detail, "Event") == "EndpointDetail":
                 found.append(

@@ -15,7 +15,7 @@ from callguard.config import Config
 from callguard.doctor import dialplan
 from callguard.doctor.facts import Known, Recorded, Step, Tried, Unknown
 from callguard.doctor.manager import Manager
-from callguard.errors import InputError, TelephonyError
+from callguard.errors import CallguardError, TelephonyError
 from callguard.numbers import emergency_numbers
 from callguard.speech.catalogue import Catalogue
 from callguard.telephony import ari
@@ -32,7 +32,7 @@ ORIGINATE = wire.Operation(
 WITHIN_S, LOOK_EVERY_S = 3.0, 0.05
 # A prompt that cannot be opened has failed long before.
 PLAYS_S = 0.4
-MOST_NUMBERS = 60
+MOST_NUMBERS = 200
 
 
 class _Failed(Exception):
@@ -80,12 +80,16 @@ class _Attempt:
         await self._client.asterisk.set_global(OUTCOME, "")
         target = {"endpoint": f"Local/{extension}@{CONTEXT}/n", "context": CONTEXT, "extension": "none", "timeout": "5"}
         # No record of a call that was none.
-        await self._client.ask(ORIGINATE, {}, target, {"variables": {"CDR_PROP(disable)": "1"}})
-        for _ in range(round(WITHIN_S / LOOK_EVERY_S)):
-            await asyncio.sleep(LOOK_EVERY_S)
-            if await self.manager.variable(OUTCOME):
-                await asyncio.sleep(until)
-                return await self.manager.variable(OUTCOME)
+        begun = await self._client.ask(ORIGINATE, {}, target, {"variables": {"CDR_PROP(disable)": "1"}})
+        try:
+            for _ in range(round(WITHIN_S / LOOK_EVERY_S)):
+                await asyncio.sleep(LOOK_EVERY_S)
+                if await self.manager.variable(OUTCOME):
+                    await asyncio.sleep(until)
+                    return await self.manager.variable(OUTCOME)
+        finally:
+            # One that has ended by itself is refused, and that is as good.
+            await self._client.channels.get(str(begun["id"])).hang_up()
         raise _Failed(f"{extension}@{CONTEXT} did not come to its end within {WITHIN_S:.0f} s")
 
     async def forget(self) -> None:
@@ -127,7 +131,7 @@ async def _events(attempt: _Attempt) -> frozenset[str]:
 async def _sounds(attempt: _Attempt, config: Config) -> Mapping[str, bool]:
     try:
         catalogue = Catalogue.load(config)
-    except InputError as error:
+    except CallguardError as error:
         raise _Failed(f"the prompts are not built ({error})") from error
     folder = config.prompts.folder.in_asterisk
     # Both places that are played from; who reads one file there reads all.

@@ -21,17 +21,19 @@ NAMED = 5
 
 def _features(facts: Facts) -> Iterator[Problem]:
     there = dict(_map(facts))
-    agent_first = any(profile.agent_first for profile in facts.config.profiles.values())
-    for name, setting in features().items():
-        if name != "callguard-stop" and not agent_first:
-            continue
-        if there.get(name, "").replace(" ", "") != setting.replace(" ", ""):
-            yield risk(
-                f"features.conf has {'no' if name not in there else 'another'} {name}",
-                "the person's key in the call does nothing: a recording could not be withdrawn, agreed to or ended",
-                "features.conf, [applicationmap]: #include dialplan/callguard-features.conf (callguard init --apply), "
-                + RELOAD_FEATURES,
-            )
+    missing = [
+        name
+        for name, setting in features().items()
+        if (name == "callguard-stop" or _agent_first(facts))
+        and there.get(name, "").replace(" ", "") != setting.replace(" ", "")
+    ]
+    if missing:
+        yield risk(
+            f"features.conf has not, or has otherwise: {', '.join(missing)}",
+            "the person's key in the call does nothing: a recording could not be withdrawn, agreed to or ended",
+            "features.conf, [applicationmap]: #include dialplan/callguard-features.conf (callguard init --apply), "
+            + RELOAD_FEATURES,
+        )
 
 
 def _prefixes(facts: Facts) -> Iterator[Problem]:
@@ -180,9 +182,12 @@ def _bridgings(facts: Facts) -> tuple[Bridging, ...]:
 
 
 def _our_keys(facts: Facts) -> frozenset[str]:
-    agent_first = any(profile.agent_first for profile in facts.config.profiles.values())
-    codes = {text.split(",")[0] for name, text in features().items() if agent_first or name == "callguard-stop"}
-    return frozenset(codes | {KEPT})
+    used = (text for name, text in features().items() if name == "callguard-stop" or _agent_first(facts))
+    return frozenset({KEPT, *(text.split(",")[0] for text in used)})
+
+
+def _agent_first(facts: Facts) -> bool:
+    return any(profile.agent_first for profile in facts.config.profiles.values())
 
 
 def _hidden(keys: frozenset[str], code: str) -> str:

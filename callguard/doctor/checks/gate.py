@@ -95,8 +95,8 @@ def _second_u(facts: Facts) -> Iterator[Problem]:
                 f"{one.step.place}: {one.app} has two U()",
                 "the last one silently wins"
                 + ("" if subs[-1].startswith("callguard-callee") else ": the person called is never asked"),
-                "keep U(callguard-callee^PROFILE) alone; for your own, Set(__CALLGUARD_CALLEE_THEN=context,extension,1) "
-                "before it",
+                "keep U(callguard-callee^PROFILE) alone, and before it say, for your own, "
+                "Set(__CALLGUARD_CALLEE_THEN=context,extension,1)",
             )
 
 

@@ -1,0 +1,277 @@
+"""Each check, against a PBX that is well but for one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from callguard.doctor.checks import CHECKS, judged
+from callguard.doctor.checks.modules import NEEDED
+from callguard.doctor.facts import Ami, Ari, Facts, Module, Recorded, RecordingFolder, Unit, Unknown
+from callguard.doctor.findings import Severity
+from callguard.doctor.tried import nothing_tried
+from tests.doctor.healthy import (
+    MANAGER,
+    STEPS,
+    ami,
+    ari,
+    endpoint,
+    file,
+    healthy,
+    here,
+    settings,
+    step,
+    tried,
+    with_features,
+    with_globals,
+    with_steps,
+    without_module,
+)
+
+RISK, WARNING, NOT_CHECKED = Severity.RISK, Severity.WARNING, Severity.NOT_CHECKED
+Break = Callable[[Facts], Facts]
+
+GIB = 2**30
+
+
+def dialled(options: str, app: str = "Dial") -> Break:
+    data = f"PJSIP/1,30,{options}" if app == "Dial" else f"service,{options}"
+    return lambda facts: with_steps(facts, step("mine", "5", app, data))
+
+
+def manager(**account: str) -> Break:
+    kept = tuple((key, text) for key, text in MANAGER if key not in account)
+    return lambda facts: file(facts, "manager.conf", callguard=(*kept, *account.items()))
+
+
+def room(free: int, day: int, mode: int = 0o2770, writable: bool = True) -> Break:
+    return lambda facts: here(facts, folder=RecordingFolder(mode, writable, free, day))
+
+
+def settings_with(**asterisk: str) -> Break:
+    return lambda facts: replace(facts, config=facts.config.model_copy(
+        update={"asterisk": facts.config.asterisk.model_copy(update=asterisk)}
+    ))  # fmt: skip
+
+
+# What is broken, and the one finding that it makes: its id, severity, and words of it.
+BROKEN: list[tuple[Break, str, Severity, str]] = [
+    (lambda f: replace(f, ari=Unknown("ARI answered 401")), "ari.answers", RISK, "ARI answered 401"),
+    (lambda f: ari(f, may_write=False), "ari.rights", RISK, "read-only"),
+    (lambda f: replace(f, ami=Unknown("Login: Authentication failed")), "ami.answers", RISK, "Authentication failed"),
+    (lambda f: ami(f, actions=frozenset({"StopMixMonitor", "Setvar"})), "ami.rights", RISK, "system, reporting"),
+    (lambda f: ami(f, actions=frozenset({"MixMonitor", "StopMixMonitor", "ShowDialPlan"})), "ami.rights", RISK, "call"),
+    (manager(write="system,call,reporting,command"), "ami.spare", WARNING, "write classes than callguard needs"),
+    (manager(read="user,dtmf,call"), "ami.spare", WARNING, "read classes than callguard needs: call"),
+    (lambda f: tried(f, events=frozenset()), "ami.events", RISK, "do not reach"),
+    (lambda f: tried(f, events=frozenset({"CallguardDoctor", "DoctorUnwanted"})),
+     "ami.events", WARNING, "no event filter"),
+    (manager(read="user"), "ami.keys", RISK, "key presses"),
+    (lambda f: file(f, "manager.conf", callguard=MANAGER[:3]), "ami.keys", RISK, "key presses"),
+    (lambda f: ari(f, version="20.13.0"), "asterisk.version", RISK, "20.13.0 is too old"),
+    (lambda f: ari(f, version="19.8.1"), "asterisk.version", RISK, "too old"),
+    (lambda f: ari(f, version="GIT-master-abc"), "asterisk.version", NOT_CHECKED, "no release's version"),
+    (lambda f: without_module(f, "app_stasis_broadcast"), "asterisk.broadcast", WARNING, "not loaded"),
+    (lambda f: ami(f, sessions=0), "service.connected", RISK, "holds no manager session"),
+    (lambda f: with_globals(f, CALLGUARD_FOLDER_callguard="/old"), "service.told", RISK, "to /old, not to /srv/rec"),
+    (lambda f: file(f, "http.conf", general=(("enabled", "yes"), ("bindaddr", "10.0.0.2"))),
+     "network.listening", WARNING, "http.conf listens on 10.0.0.2"),
+    (lambda f: file(f, "manager.conf", general=(("enabled", "yes"),)), "network.listening", WARNING, "manager.conf"),
+    (settings_with(ari_url="http://10.0.0.2:8088"), "network.listening", RISK, "ARI's password"),
+    (settings_with(ami_host="pbx.example"), "network.listening", RISK, "AMI's password"),
+    (settings_with(agi_host="0.0.0.0"), "network.listening", RISK, "FastAGI listens on 0.0.0.0"),  # noqa: S104
+    *((lambda f, name=name: without_module(f, name), "modules.loaded", RISK, f"{name} is not loaded")
+      for name in NEEDED),
+    (lambda f: without_module(f, "res_speech"), "modules.agi", RISK, "res_speech is not loaded"),
+    (lambda f: ari(f, modules={**f.ari.modules, "res_agi.so": Module(True, 0)}),  # type: ignore[union-attr,dict-item]
+     "modules.agi", RISK, "before res_agi"),
+    (lambda f: replace(f, marker="v9"), "dialplan.current", RISK, "(v0123456789ab) is not this callguard's (v9)"),
+    (lambda f: ami(f, steps=STEPS[:2]), "dialplan.used", WARNING, "no call goes through"),
+    (lambda f: with_steps(f, step("a", "1", "Gosub", "callguard-inbound,s,1(nobody)")),
+     "dialplan.used", WARNING, "nobody"),
+    (dialled("U(callguard-callee^sales)U(mine)"), "dialplan.second_u", RISK, "the person called is never asked"),
+    (dialled("U(mine)rU(callguard-callee^sales)"), "dialplan.second_u", RISK, "two U()"),
+    (lambda f: file(f, "extensions.conf", general=(("clearglobalvars", "yes"),)), "dialplan.globals", WARNING, "clear"),
+    (lambda f: with_globals(f, CALLGUARD_DIVERT_contract=""),
+     "dialplan.divert", RISK, "CALLGUARD_DIVERT_contract is not"),
+    (lambda f: ami(f, exists={"goodbye,s,1": False}), "dialplan.divert", RISK, "which the dialplan has not"),
+    (lambda f: file(f, "extensions.conf", globals=()), "dialplan.required", WARNING, "CALLGUARD_REQUIRED_sales"),
+    (lambda f: tried(f, emergency={"112": "deny", "911": "emergency"}),
+     "emergency.passes", RISK, "112 does not pass: deny"),
+    (lambda f: tried(f, emergency={"112": "missing"}), "emergency.passes", RISK, "x112,1,NoOp()"),
+    (lambda f: tried(f, emergency={"112": "emergency", "085": "missing"}), "emergency.country", WARNING, "085"),
+    (lambda f: tried(f, emergency={"112": "emergency", "0112": "missing"}),
+     "emergency.country", WARNING, "outside line"),
+    (lambda f: file(f, "features.conf", applicationmap=()), "features.callguard", RISK, "callguard-stop"),
+    (lambda f: file(f, "features.conf", applicationmap=[*_features(f), ("mine", "*,self,NoOp")]),
+     "features.prefix", RISK, "mine in features.conf has the code *"),
+    (lambda f: file(f, "features.conf", applicationmap=[*_features(f), ("mine", "1,self,NoOp")]),
+     "features.prefix", RISK, "with which 1 begins"),
+    (lambda f: with_features(dialled("T")(f), blindxfer="*"), "features.prefix", RISK, "* means blindxfer"),
+    (dialled("H"), "dial.hangup", RISK, "* hangs up in 1 Dial or Queue with one of the options hH: 5@mine, priority 1"),
+    (dialled("h", "Queue"), "dial.hangup", RISK, "hangs up"),
+    (dialled("${OPTIONS}"), "dial.hangup", NOT_CHECKED, "options that only a call knows (5@mine, priority 1)"),
+    (lambda f: with_globals(dialled("${OPTIONS}")(f), OPTIONS="HhTtr"), "dial.hangup", RISK, "hangs up"),
+    (lambda f: with_steps(f, step("mine", "5", "MixMonitor", "x.wav")),
+     "recordings.others", WARNING, "MixMonitor at 5@mine"),
+    (lambda f: with_steps(f, step("mine", "5", "ExecIf", '$["a"="a"]?Record(x.wav)')),
+     "recordings.others", WARNING, "ExecIf"),
+    (lambda f: file(f, "queues.conf", service=(("monitor-format", "wav"),)),
+     "recordings.queues", RISK, "monitor-format"),
+    (lambda f: with_features(dialled("x")(f), automixmon="##"), "recordings.keys", WARNING, "## starts a recording"),
+    (lambda f: endpoint(f, one_touch_recording=True),
+     "recordings.keys", WARNING, "one_touch_recording is on for trunk"),
+    (lambda f: ami(file(f, "queues.conf", service=(("context", "out"),)), exists={
+        "goodbye,s,1": True, "out,9,1": True, "out,*9,1": False, "out,*,1": False}),
+     "queues.exit", RISK, "extension 9"),
+    (lambda f: endpoint(f, dtmf_mode="inband"), "endpoints.dtmf", RISK, "keys that come as sound are not heard"),
+    (lambda f: endpoint(f, dtmf_mode="info"), "endpoints.dtmf", WARNING, "not tested"),
+    (lambda f: endpoint(f, dtmf_mode="auto_info"), "endpoints.dtmf", WARNING, "auto_info: trunk"),
+    (lambda f: endpoint(f, redirect_method="uri_core"), "endpoints.redirect", WARNING, "uri_core: trunk"),
+    (lambda f: here(f, prompts="x.wav: cannot be read"), "prompts.built", RISK, "x.wav: cannot be read"),
+    (lambda f: tried(f, sounds={"/srv/prompts/played/ab": False}), "prompts.heard", RISK, "/srv/prompts/played/ab"),
+    (lambda f: tried(f, recorded=Recorded(seen=False)), "folder.same", RISK, "does not appear in /srv/recordings"),
+    (room(500 * GIB, GIB, mode=0o2775), "folder.rights", WARNING, "open to everyone (2775)"),
+    (room(500 * GIB, GIB, mode=0o770), "folder.rights", WARNING, "no setgid bit"),
+    (room(500 * GIB, GIB, writable=False), "folder.rights", RISK, "may not be written to"),
+    (lambda f: tried(f, recorded=Recorded(True, False, True, 0o600)), "folder.files", RISK, "cannot read"),
+    (lambda f: tried(f, recorded=Recorded(True, True, False, 0o660)), "folder.files", RISK, "cannot remove"),
+    (lambda f: tried(f, recorded=Recorded(True, True, True, 0o664)), "folder.files", WARNING, "by everyone (mode 664)"),
+    (room(100 * 2**20, 0), "folder.space", RISK, "100 MiB are free"),
+    (room(GIB, 2 * GIB), "folder.space", RISK, "0 days"),
+    (room(10 * GIB, GIB), "folder.space", WARNING, "10 days"),
+    (lambda f: here(f, store="callguard.db: has schema 1"), "store.opens", RISK, "has schema 1"),
+    (lambda f: ari(f, ahead_ms=-1_500), "clock.agrees", WARNING, "1.5 s behind"),
+    (lambda f: ari(f, ahead_ms=3_100), "clock.agrees", RISK, "3.1 s ahead of"),
+    (lambda f: here(f, synchronised=False), "clock.kept", WARNING, "no NTP"),
+    (lambda f: here(f, unit=Unit(True, 0.0)), "service.watchdog", WARNING, "does not watch"),
+    (lambda f: here(f, unit=Unit(True, 30.0)), "service.watchdog", WARNING, "waits 30 s"),
+    (lambda f: here(f, open_files={**f.here.open_files, "callguard": 256}), "limits.callguard", WARNING, "256 files"),
+    (lambda f: here(f, open_files={**f.here.open_files, "asterisk": 1_024}), "limits.asterisk", WARNING, "1024 files"),
+]  # fmt: skip
+
+
+NAMES = [f"{number}-{check}-{severity}" for number, (_, check, severity, _) in enumerate(BROKEN)]
+
+
+def _features(facts: Facts) -> list[tuple[str, str]]:
+    assert isinstance(facts.ami, Ami)
+    return [*facts.ami.files["features.conf"].section("applicationmap").lines]  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def well(tmp_path: Path) -> Facts:
+    return healthy(tmp_path)
+
+
+def test_a_healthy_pbx_has_no_problem(well: Facts) -> None:
+    assert [one for one in judged(well) if one.severity is not Severity.OK] == []
+    assert {one.id for one in judged(well)} == {check.id for check in CHECKS}
+
+
+@pytest.mark.parametrize(("broken", "check", "severity", "words"), BROKEN, ids=NAMES)
+def test_what_is_broken_is_named(well: Facts, broken: Break, check: str, severity: Severity, words: str) -> None:
+    found = [one for one in judged(broken(well)) if one.id == check]
+    assert [one.severity for one in found] == [severity]
+    assert words in f"{found[0].what}; {found[0].why}; {found[0].how}"
+    assert severity is NOT_CHECKED or (found[0].why and found[0].how)
+
+
+# One fault that makes others unknown, or several at once, is looked at below.
+CAUSES_MORE = {"ari.answers", "ami.answers", "dialplan.included", "service.connected"}
+
+
+@pytest.mark.parametrize(("broken", "check", "severity", "words"), BROKEN, ids=NAMES)
+def test_one_fault_is_no_other(well: Facts, broken: Break, check: str, severity: Severity, words: str) -> None:
+    if check not in CAUSES_MORE:
+        assert {one.id for one in judged(broken(well)) if one.severity is not Severity.OK} == {check}
+
+
+def test_every_check_is_broken_once_and_finds_nothing_worse_than_it_says(well: Facts) -> None:
+    order = list(Severity)
+    worst = {check.id: check.worst for check in CHECKS}
+    assert {check for _, check, _, _ in BROKEN} | {"dialplan.included"} == worst.keys()
+    found = {check: min((s for _, c, s, _ in BROKEN if c == check), key=order.index) for _, check, _, _ in BROKEN}
+    assert found == {check: worst[check] for check in found}
+    assert len(worst) == len(CHECKS)
+
+
+def test_a_dialplan_that_is_not_there_is_named_once(well: Facts) -> None:
+    found = {one.id: one.severity for one in judged(ami(well, steps=())) if one.severity is not Severity.OK}
+    assert found["dialplan.included"] is RISK
+    assert [check for check, severity in found.items() if severity is RISK] == ["dialplan.included"]
+    assert found["dialplan.current"] is found["dialplan.used"] is NOT_CHECKED
+
+
+def test_callguard_that_does_not_run_is_named_once(well: Facts) -> None:
+    stopped = ami(ari(well, apps=frozenset()), sessions=0)
+    found = {one.id: one.severity for one in judged(stopped) if one.severity is not Severity.OK}
+    assert found == {"service.connected": RISK, "service.told": NOT_CHECKED}
+
+
+def test_a_manager_session_without_the_application_is_no_callguard(well: Facts) -> None:
+    (found,) = [one for one in judged(ari(well, apps=frozenset({"callguard-2"}))) if one.id == "service.connected"]
+    assert found.severity is RISK
+    assert "is not connected, and yet" in found.what
+
+
+@pytest.mark.parametrize("lost", ["ari", "ami", "both"])
+def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
+    gone = Unknown("nobody answers")
+    facts = replace(
+        well,
+        ari=well.ari if lost == "ami" else gone,
+        ami=well.ami if lost == "ari" else gone,
+        tried=nothing_tried(gone),
+    )
+    found = {one.id: one for one in judged(facts)}
+    assert [one.id for one in found.values() if one.severity is RISK] == [
+        f"{side}.answers" for side in ("ari", "ami") if lost in {side, "both"}
+    ]
+    # What needs no Asterisk, or not the side that is lost.
+    for name in ("emergency.passes", "folder.same", "prompts.heard", "ami.events", "service.connected"):
+        assert found[name].severity is NOT_CHECKED
+        assert found[name].what.endswith("not checked, because nobody answers")
+    if lost == "both":
+        well_still = {one.id for one in found.values() if one.severity is Severity.OK}
+        assert well_still == {
+            "folder.rights", "folder.space", "prompts.built", "store.opens",
+            "clock.kept", "service.watchdog", "limits.callguard", "limits.asterisk",
+        }  # fmt: skip
+
+
+def test_another_account_may_read_no_configuration_and_says_so(well: Facts) -> None:
+    assert isinstance(well.ami, Ami)
+    shut = ami(well, files=dict.fromkeys(well.ami.files, Unknown("GetConfig: Permission denied")))
+    found = {one.id: one.severity for one in judged(shut)}
+    for name in ("ami.keys", "features.callguard", "queues.exit", "recordings.queues", "network.listening"):
+        assert found[name] is NOT_CHECKED
+
+
+def test_the_worst_comes_first(well: Facts) -> None:
+    facts = ari(endpoint(well, redirect_method="uri_core"), ahead_ms=9_000.0, version="GIT-1")
+    order = [one.severity for one in judged(facts)]
+    assert order == sorted(order, key=list(Severity).index)
+    assert order[:3] == [RISK, WARNING, NOT_CHECKED]
+
+
+def test_inband_keys_are_a_warning_where_all_rests_on_consent(well: Facts) -> None:
+    """Without a yes nothing is recorded, so there is nothing to stop."""
+    profiles = {name: profile for name, profile in well.config.profiles.items() if name != "contract"}
+    facts = replace(well, config=well.config.model_copy(update={"profiles": profiles}))
+    (found,) = [one for one in judged(endpoint(facts, dtmf_mode="inband")) if one.id == "endpoints.dtmf"]
+    assert found.severity is WARNING
+
+
+def test_a_remote_asterisk_by_tls_is_no_risk(tmp_path: Path, well: Facts) -> None:
+    facts = replace(well, config=settings(tmp_path, ari_url="https://pbx.example:8089"))
+    assert all(one.severity is Severity.OK for one in judged(facts) if one.id == "network.listening")
+
+
+def test_the_facts_of_a_module_that_failed_to_start(well: Facts) -> None:
+    assert isinstance(well.ari, Ari) and isinstance(well.ari.modules, dict)
+    facts = ari(well, modules={**well.ari.modules, "func_db.so": Module(running=False, uses=0)})
+    assert [one.what for one in judged(facts) if one.severity is RISK] == ["func_db is not loaded"]
