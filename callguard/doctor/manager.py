@@ -112,7 +112,9 @@ async def connected(host: str, port: int, user: str, secret: str) -> AsyncIterat
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 banner = await reader.readuntil(b"\r\n")
         except (OSError, EOFError, asyncio.LimitOverrunError) as error:
-            raise Disconnected(f"what answers at {host}:{port} is no AMI, or AMI's acl does not let us in") from error
+            raise Disconnected(
+                f"what answers at {host}:{port} greets as no AMI does: it is none, hangs, or its acl keeps us out"
+            ) from error
         if b"Asterisk" not in banner:
             raise Disconnected(f"what answers at {host}:{port} is no AMI")
         await manager.ask("Login", Username=user, Secret=secret, Events="on")

@@ -17,8 +17,11 @@ import pytest
 from callguard import config
 from callguard.config import Config
 from callguard.demo import pbx as demo_pbx
+from callguard.demo.agent import Agent
 from callguard.demo.gate import Gate
 from callguard.demo.pbx import Pbx
+from callguard.demo.sipp import EndedBy
+from callguard.demo.tones import AGENT, CALLER_AFTER_YES
 from callguard.demo.tree import Tree
 from callguard.dialplan import folder
 from callguard.doctor.checks import judged
@@ -26,7 +29,7 @@ from callguard.doctor.findings import Finding, Severity
 from callguard.doctor.probe import OPERATIONS, gather
 from callguard.doctor.tried import ORIGINATE
 from callguard.numbers import emergency_numbers
-from tests.asterisk.conftest import record_studio_files
+from tests.asterisk.conftest import World, record_studio_files, says_yes
 
 # What depends on the machine that the tests run on.
 MACHINE = {"clock.kept", "service.watchdog", "limits.callguard", "limits.asterisk", "folder.space"}
@@ -125,6 +128,21 @@ async def test_a_pbx_that_is_well_is_well_and_stays_so(clinic: Clinic) -> None:
     assert not (clinic.pbx.path / "log" / "cdr-custom" / "Master.csv").exists()
 
 
+async def test_a_call_that_is_up_is_left_alone(clinic: Clinic) -> None:
+    async with Agent(clinic.pbx.agent_port) as agent:
+        world = World(clinic.pbx, clinic.gate, agent)
+        calling = asyncio.create_task(world.call(*says_yes(world.times, talks_ms=4_000)))
+        told = world.told(await world.agent_call(0))
+        assert await clinic.look() == {}
+        assert not calling.done()
+        assert (await calling).ended_by is EndedBy.CALLER
+        leg = await world.settled(told.call)
+    assert leg.recording is not None
+    assert (leg.recording.duration_ms or 0) > 3_500
+    assert world.tones(leg) == {CALLER_AFTER_YES, AGENT}
+    assert "no consent is known" not in clinic.gate.log()
+
+
 async def test_the_demo_as_it_is_shipped_is_at_no_risk(clinic: Clinic) -> None:
     site = clinic.pbx.path / "etc" / "site.conf"
     own = ((site.read_text(encoding="utf-8"), ""),)
@@ -203,7 +221,7 @@ async def test_bad_input_is_one_line(clinic: Clinic, tmp_path: Path) -> None:
 
 
 async def test_modules_that_are_not_loaded_or_in_the_wrong_order(clinic: Clinic) -> None:
-    unloaded = ("app_stasis_broadcast", "app_dtmfstore", "func_math", "res_pjsip_header_funcs")
+    unloaded = ("app_stasis_broadcast", "app_dtmfstore", "func_db", "func_math")
     again = ("app_stack", "res_agi")
     try:
         await clinic.cli(*(f"module unload {name}.so" for name in (*unloaded, *again)))
@@ -250,7 +268,7 @@ async def test_an_administrators_own_dialplan_features_queues_and_phones(clinic:
         await clinic.cli(*reload)
     assert severities(found) == {
         "dial.hangup": "risk", "dialplan.second_u": "risk", "dialplan.divert": "risk", "recordings.queues": "risk",
-        "queues.exit": "risk", "features.prefix": "risk", "endpoints.dtmf": "risk",
+        "queues.exit": "risk", "features.prefix": "risk", "endpoints.dtmf": "warning",
         "dialplan.used": "warning", "recordings.others": "warning", "recordings.keys": "warning",
         "endpoints.redirect": "warning", "emergency.country": "warning",
     }  # fmt: skip

@@ -127,7 +127,7 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: ami(file(f, "queues.conf", service=(("context", "out"),)), exists={
         "goodbye,s,1": True, "out,9,1": True, "out,*9,1": False, "out,*,1": False}),
      "queues.exit", RISK, "extension 9"),
-    (lambda f: endpoint(f, dtmf_mode="inband"), "endpoints.dtmf", RISK, "keys that come as sound are not heard"),
+    (lambda f: endpoint(f, dtmf_mode="inband"), "endpoints.dtmf", WARNING, "keys are told from the sound"),
     (lambda f: endpoint(f, dtmf_mode="info"), "endpoints.dtmf", WARNING, "not tested"),
     (lambda f: endpoint(f, dtmf_mode="auto_info"), "endpoints.dtmf", WARNING, "auto_info: trunk"),
     (lambda f: endpoint(f, redirect_method="uri_core"), "endpoints.redirect", WARNING, "uri_core: trunk"),
@@ -256,14 +256,6 @@ def test_the_worst_comes_first(well: Facts) -> None:
     order = [one.severity for one in judged(facts)]
     assert order == sorted(order, key=list(Severity).index)
     assert order[:3] == [RISK, WARNING, NOT_CHECKED]
-
-
-def test_inband_keys_are_a_warning_where_all_rests_on_consent(well: Facts) -> None:
-    """Without a yes nothing is recorded, so there is nothing to stop."""
-    profiles = {name: profile for name, profile in well.config.profiles.items() if name != "contract"}
-    facts = replace(well, config=well.config.model_copy(update={"profiles": profiles}))
-    (found,) = [one for one in judged(endpoint(facts, dtmf_mode="inband")) if one.id == "endpoints.dtmf"]
-    assert found.severity is WARNING
 
 
 def test_a_remote_asterisk_by_tls_is_no_risk(tmp_path: Path, well: Facts) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from callguard.core.model import Basis
 from callguard.dialplan import features
 from callguard.doctor import dialplan
 from callguard.doctor.dialplan import Bridging
@@ -17,6 +16,13 @@ LETTERS = {"blindxfer": "tT", "atxfer": "tT", "disconnect": "hH", "parkcall": "k
 # *8, which is kept for hearing the notice again, beside the keys of the shipped features.
 KEPT = "*8"
 NAMED = 5
+# Ways of sending keys that are not as good as RFC 4733, and why. (Clean G.711 tones with dtmf_mode = inband are heard,
+# in the gate and in the call.)
+MODES = {
+    "inband": "keys are told from the sound: a codec, echo or loss may hide them, and speech may sound like one",
+    "info": "keys by SIP INFO are not tested with callguard",
+    "auto_info": "where the phone does not offer RFC 4733, keys come by SIP INFO, which is not tested with callguard",
+}
 
 
 def _features(facts: Facts) -> Iterator[Problem]:
@@ -137,22 +143,12 @@ def _queue_exits(facts: Facts) -> Iterator[Problem]:
 
 def _dtmf(facts: Facts) -> Iterator[Problem]:
     endpoints = known(known(facts.ami).endpoints)
-    for mode, says in (
-        ("inband", "keys that come as sound are not heard by callguard"),
-        ("info", "keys by SIP INFO are not tested with callguard"),
-        (
-            "auto_info",
-            "where the phone does not offer RFC 4733, keys come by SIP INFO, which is not tested with callguard",
-        ),
-    ):
+    for mode, says in MODES.items():
         names = [one.name for one in endpoints if one.dtmf_mode == mode]
         if names:
-            # Without a key a recording that rests on consent never begins; one on another basis does, and goes on.
-            bases = {purpose.basis for profile in facts.config.profiles.values() for purpose in profile.purposes}
-            severe = mode == "inband" and bases != {Basis.CONSENT}
-            yield (risk if severe else warning)(
+            yield warning(
                 f"dtmf_mode = {mode}: {_shortened(names)}",
-                f"{says}: who calls by them cannot say yes, object or stop a recording",
+                f"{says}; who is not heard cannot say yes, object, or stop a recording",
                 "pjsip.conf: dtmf_mode = rfc4733 (or auto) where the other side can; ask the carrier for RFC 4733",
             )
 
@@ -211,6 +207,6 @@ CHECKS = (
     Check("recordings.queues", "No queue records by itself", Severity.RISK, _queue_recordings),
     Check("recordings.keys", "No key or button records without the gate", Severity.WARNING, _key_recordings),
     Check("queues.exit", "*9 does not leave a queue", Severity.RISK, _queue_exits),
-    Check("endpoints.dtmf", "The phones' keys are heard", Severity.RISK, _dtmf),
+    Check("endpoints.dtmf", "Keys come by RFC 4733", Severity.WARNING, _dtmf),
     Check("endpoints.redirect", "Forwarding phones keep the agent's display", Severity.WARNING, _redirects),
 )
