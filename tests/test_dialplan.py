@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from callguard.dialplan import expected_marker, folder, marker
+from callguard.shipped import shipped
+from callguard.shipped_dialplan import expected_marker, marker
 
-SHIPPED = (folder() / "callguard.conf").read_text(encoding="utf-8")
+SHIPPED = (shipped("dialplan") / "callguard.conf").read_text(encoding="utf-8")
 
 
 def test_the_marker_is_that_of_this_content() -> None:

@@ -47,7 +47,8 @@ MAY: dict[str, set[str]] = {
     "setup": {"core", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
-        "core", "store", "telephony", "speech", "prepare", "notify", "service", "setup", "demo", "doctor", "logs", *SHARED,
+        "core", "store", "telephony", "speech", "prepare", "notify", "service", "setup", "demo", "doctor", "logs",
+        *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import uuid4
 
-from callguard import dialplan as shipped
+from callguard import shipped_dialplan
 from callguard.config import Config, secret
 from callguard.doctor import dialplan, here
 from callguard.doctor.facts import (
@@ -32,6 +32,7 @@ from callguard.doctor.facts import (
 from callguard.doctor.manager import Manager, Message, connected, value
 from callguard.doctor.tried import nothing_tried, try_out
 from callguard.errors import Refused, TelephonyError
+from callguard.shipped import shipped
 from callguard.telephony import ari
 from callguard.telephony import ari_wire as wire
 
@@ -56,7 +57,7 @@ async def gather(config: Config) -> Facts:
     """
     settings = config.asterisk
     ari_secret, ami_secret = secret(config, "ari"), secret(config, "ami")
-    marker = shipped.marker((shipped.folder() / "callguard.conf").read_text(encoding="utf-8"))
+    marker = shipped_dialplan.marker((shipped("dialplan") / "callguard.conf").read_text(encoding="utf-8"))
     looking_here = asyncio.create_task(here.look(config))
     async with AsyncExitStack() as stack:
         client = await _entered(stack, _answered(settings.ari_url, settings.ari_user, ari_secret))

@@ -13,6 +13,7 @@ import phonenumbers
 from pydantic import TypeAdapter, ValidationError
 
 from callguard import config
+from callguard.controller import Controller, Line
 from callguard.errors import InputError
 from callguard.numbers import REGIONS, to_e164
 from callguard.shipped import shipped
@@ -65,14 +66,14 @@ def text_fields(marketing: bool) -> tuple[str, ...]:
     Args:
         marketing: whether people are called, who have to be told where their number is from.
     """
-    fields = config.Controller.model_fields
+    fields = Controller.model_fields
     needed = [name for name, of in fields.items() if of.is_required() and name != "name"]
     return (*needed, *(name for name in ("number_source",) if marketing and name in fields))
 
 
 def text_help(name: str) -> str:
     """What a controller's text tells, for somebody who writes it."""
-    return config.Controller.model_fields[name].description or name.replace("_", " ")
+    return Controller.model_fields[name].description or name.replace("_", " ")
 
 
 def shipped_languages() -> tuple[str, ...]:
@@ -84,7 +85,7 @@ def a_controller(written: str) -> str:
     """Raises: InputError."""
     if not written.isprintable():
         raise InputError("one line of printable characters is needed", field="--controller")
-    return str(_checked(TypeAdapter(config.Line), written, "--controller"))
+    return str(_checked(TypeAdapter(Line), written, "--controller"))
 
 
 def some_numbers(written: str, regions: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -135,7 +136,7 @@ def a_folder(written: str, name: str) -> Path:
 def some_texts(written: Iterable[str], languages: tuple[str, ...]) -> Texts:
     """From ``FIELD=TEXT`` and ``FIELD.LANGUAGE=TEXT``. Raises: InputError."""
     found: dict[str, Any] = {}
-    names = [name for name in config.Controller.model_fields if name != "name"]
+    names = [name for name in Controller.model_fields if name != "name"]
     for each in written:
         key, equals, text = each.partition("=")
         name, dot, language = key.strip().partition(".")
@@ -146,7 +147,7 @@ def some_texts(written: Iterable[str], languages: tuple[str, ...]) -> Texts:
             )
         if not text.isprintable():
             raise InputError(f"{name}: one line of printable characters is needed", field="--say")
-        text = str(_checked(TypeAdapter(config.Line), text, "--say"))
+        text = str(_checked(TypeAdapter(Line), text, "--say"))
         if isinstance(found.get(name, text if not dot else {}), str) is bool(dot):
             raise InputError(f"{name}: one text for all languages, or one for each", field="--say")
         if dot:

@@ -34,6 +34,9 @@ ami_secret_file = {folder}/ami.secret"
 [store]
 path = {store}
 
+[http]                           # /health and /metrics, on this machine only
+port = 9732
+
 [controllers.{controller}]       # for whom calls are taken: callers hear all of this
 name = {name}
 {texts}

@@ -34,7 +34,7 @@ TURN_MS = 1_000
 # Asterisk reports a playback's end within one packet; a second more, and it is stuck.
 PLAYBACK_MARGIN_MS = 1_000
 # The dialplan's limit for the gate of a callee, who is hung up on when it ends.
-CALLEE_LIMIT_MS = 120_000
+CALLEE_LIMIT_MS = 240_000
 GONE = frozenset({404, 409, 412})
 
 

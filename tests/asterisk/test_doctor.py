@@ -23,12 +23,12 @@ from callguard.demo.pbx import Pbx
 from callguard.demo.sipp import EndedBy
 from callguard.demo.tones import AGENT, CALLER_AFTER_YES
 from callguard.demo.tree import Tree
-from callguard.dialplan import folder
 from callguard.doctor.checks import judged
 from callguard.doctor.findings import Finding, Severity
 from callguard.doctor.probe import OPERATIONS, gather
 from callguard.doctor.tried import ORIGINATE
 from callguard.numbers import emergency_numbers
+from callguard.shipped import shipped
 from tests.asterisk.conftest import World, record_studio_files, says_yes
 
 # What depends on the machine that the tests run on.
@@ -91,7 +91,7 @@ CALLGUARD_REQUIRED_advice = yes
 @pytest.fixture(scope="module")
 async def clinic(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clinic]:
     texts = tmp_path_factory.mktemp("texts")
-    for file in (folder().parent / "prompts").glob("*.toml"):
+    for file in shipped("prompts").glob("*.toml"):
         (texts / file.name).write_bytes(file.read_bytes())
     async with Pbx(tree) as pbx:
         site = pbx.path / "etc" / "site.conf"

@@ -15,8 +15,8 @@ import numpy as np
 
 from callguard.demo.gate import Gate
 from callguard.demo.pbx import Pbx
-from callguard.shipped import shipped
 from callguard.demo.tree import Tree
+from callguard.shipped import shipped
 from callguard.speech.plan import plan
 
 # RTP for 1,000 callers and more; a private Asterisk has 500.

@@ -22,9 +22,10 @@ from typing import Final
 
 from callguard.demo import rtp
 from callguard.demo.ear import SO_TIMESTAMPNS, TIMESPEC
-from callguard.demo.pbx import Pbx, render
+from callguard.demo.pbx import Pbx
 from callguard.demo.ports import Line
 from callguard.errors import TelephonyError
+from callguard.shipped import render
 
 SCENARIO: Final = Path(__file__).with_name("caller.xml")
 SO_ATTACH_FILTER: Final = 26

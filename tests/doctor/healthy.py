@@ -8,7 +8,6 @@ from typing import Any
 
 from callguard import config
 from callguard.config import Config
-from callguard.dialplan import features
 from callguard.doctor.checks.connection import WRITE
 from callguard.doctor.checks.modules import FOR_AGI, NEEDED
 from callguard.doctor.facts import (
@@ -26,6 +25,7 @@ from callguard.doctor.facts import (
     Tried,
     Unit,
 )
+from callguard.shipped_dialplan import features
 
 MARKER = "v0123456789ab"
 TOML = """\

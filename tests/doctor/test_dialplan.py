@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from callguard.dialplan import folder
 from callguard.doctor.checks.modules import APPLICATIONS, CORE, FUNCTIONS
 from callguard.doctor.dialplan import arguments, bridgings, option_variables, options, prefixed, recordings, uses
 from callguard.numbers import EVERYWHERE, REGIONS, emergency_numbers
+from callguard.shipped import shipped
 from tests.doctor.healthy import step
 
 
@@ -98,7 +98,7 @@ def test_emergency_numbers_of_countries() -> None:
 
 
 def test_every_application_and_function_of_the_dialplan_has_its_module() -> None:
-    text = (folder() / "callguard.conf").read_text(encoding="utf-8")
+    text = (shipped("dialplan") / "callguard.conf").read_text(encoding="utf-8")
     code = "\n".join(line for line in text.splitlines() if not line.startswith(";"))
     functions = set(re.findall(r"\b([A-Z][A-Z_]+)\(", code)) - {"AGI", "BASE"}
     applications = set(re.findall(r"(?<=[,?(])([A-Z][a-zA-Z]*[a-z][a-zA-Z]*)\(", code)) | {"AGI"}

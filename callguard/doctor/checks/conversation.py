@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from callguard.dialplan import features
 from callguard.doctor import dialplan
 from callguard.doctor.dialplan import Bridging
 from callguard.doctor.facts import ConfigFile, Facts, NotKnown, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
+from callguard.shipped_dialplan import features
 
 RELOAD_FEATURES = 'then asterisk -rx "module reload features"'
 # The option letters of Dial and Queue that turn a feature of Asterisk's own on.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from callguard.dialplan import VERSION_CONTEXT
 from callguard.doctor import dialplan
 from callguard.doctor.checks.modules import FOR_AGI, NEEDED
 from callguard.doctor.facts import Facts, NotKnown, Step, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
 from callguard.numbers import EVERYWHERE, emergency_numbers
+from callguard.shipped_dialplan import VERSION_CONTEXT
 
 RELOAD = 'then asterisk -rx "dialplan reload"'
 # How many places a finding names.
