@@ -54,6 +54,9 @@ def _root(
 @app.command()
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")] = None,
+    svg_file: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Write the table as an image.")
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the PBX up for a softphone until Ctrl-C.")] = False,
     only: Annotated[
         list[str] | None,
@@ -64,10 +67,11 @@ def demo(
     from callguard.demo.run import chosen, run_demo
     from callguard.demo.tree import find
 
-    if json_file is not None and not os.access(json_file.absolute().parent, os.W_OK):
-        raise InputError("there is no such folder, or it cannot be written to", file=json_file, field="--json")
+    for file, option in ((json_file, "--json"), (svg_file, "--svg")):
+        if file is not None and not os.access(file.absolute().parent, os.W_OK):
+            raise InputError("there is no such folder, or it cannot be written to", file=file, field=option)
     calls = chosen(only or ())
-    if not asyncio.run(run_demo(find(), calls, json_file=json_file, keep=keep)):
+    if not asyncio.run(run_demo(find(), calls, json_file=json_file, svg_file=svg_file, keep=keep)):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import shutil
@@ -47,6 +48,7 @@ NAMES = {
 HEADER = "X-Callguard-Consent"
 # Withdrawn recordings are destroyed at once by default; the demo lets one lie, so that its tones can be looked for.
 WITHDRAWN_LIES_S = 3_600
+PICTURE_COLUMNS = 130
 SETTLE_LIMIT_S = 10.0
 # Somewhere within the notice: late enough that it plays, early enough that it is not over.
 KILL_AFTER_MS = 2_000
@@ -89,7 +91,9 @@ def chosen(only: Collection[str]) -> tuple[Scenario | Dial, ...]:
     return tuple(one for name, one in there_are.items() if not only or name in wanted)
 
 
-async def run_demo(tree: Tree, calls: Collection[Scenario | Dial], *, json_file: Path | None, keep: bool) -> bool:
+async def run_demo(
+    tree: Tree, calls: Collection[Scenario | Dial], *, json_file: Path | None, svg_file: Path | None, keep: bool
+) -> bool:
     """Make these calls on an Asterisk and print the table; true when every row is as it should be.
 
     Raises:
@@ -117,7 +121,9 @@ async def run_demo(tree: Tree, calls: Collection[Scenario | Dial], *, json_file:
             for number in (one for one in WITHOUT_CALLGUARD if one in calls):
                 rows.append(await _dial(number, pbx, gate, agent))
             status.stop()
-            _show(rows)
+            show(rows, Console())
+            if svg_file is not None:
+                svg_file.write_text(picture(rows), encoding="utf-8")
             if json_file is not None:
                 json_file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
             for name, of in (("recordings", gate.recordings), ("prompts", pbx.folder("prompts"))):
@@ -248,7 +254,17 @@ def _length_ms(file: Path | None) -> int | None:
         return round(audio.getnframes() * 1000 / audio.getframerate())
 
 
-def _show(rows: Sequence[Row]) -> None:
+def picture(rows: Sequence[Row]) -> str:
+    """The table as an SVG image, in whatever monospaced font its reader has: nothing is fetched from elsewhere."""
+    console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO())
+    show(rows, console)
+    image = console.export_svg(title="callguard demo", unique_id="demo")
+    image = re.sub(r"\s*@font-face \{.*?\}", "", image, flags=re.DOTALL).replace("Fira Code, ", "")
+    return "".join(f"{line.rstrip()}\n" for line in image.splitlines())
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    """Print the table and its verdict."""
     table = Table(title="What happened", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("the caller …", "keys", "came to", "granted", "recorded", "tones in it", "1st sound", ""):
         table.add_column(heading, overflow="fold")
@@ -264,7 +280,6 @@ def _show(rows: Sequence[Row]) -> None:
             "; ".join(row.wrong) if row.wrong else "ok",
             style="red" if row.wrong else None,
         )
-    console = Console()
     console.print(table)
     wrong = sum(bool(row.wrong) for row in rows)
     console.print(f"{wrong} of {len(rows)} are not as they should be." if wrong else "All as it should be.")

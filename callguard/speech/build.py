@@ -34,7 +34,7 @@ def build(config: Config, progress: Callable[[int, int], None] | None = None) ->
     """Bring the prompts' folder up to date; what is as it should be is left alone.
 
     Each file is replaced at once, the catalogue last: whoever is interrupted leaves a folder that `Catalogue.load`
-    refuses and the next build mends. A service that runs plays what it has loaded until it is started again.
+    refuses and the next build mends. A service that runs plays what it has loaded until it is reloaded.
 
     Args:
         config: names the folder, the texts and what is needed.
