@@ -42,23 +42,3 @@ def to_e164(written: str, region: str | None) -> str | None:
     if not phonenumbers.is_possible_number(number):
         return None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-
-
-EVERYWHERE = frozenset({"112", "911"})
-"""Emergency numbers that GSM phones dial anywhere (3GPP TS 22.101, 10.1)."""
-
-
-def emergency_numbers(region: str | None) -> frozenset[str]:
-    """The numbers that reach an emergency service in a country, `EVERYWHERE` included.
-
-    Args:
-        region: ISO 3166-1 alpha-2 code; None for `EVERYWHERE` alone.
-    """
-    metadata = phonenumbers.PhoneMetadata.short_metadata_for_region(region) if region else None
-    if metadata is None or metadata.emergency is None or not metadata.emergency.national_number_pattern:
-        return EVERYWHERE
-    known = re.compile(metadata.emergency.national_number_pattern)
-    lengths = metadata.emergency.possible_length
-    # The library has a pattern and no list. All have five digits at most: what is longer is no number to remember.
-    candidates = (f"{number:0{length}}" for length in lengths if length <= 5 for number in range(10**length))
-    return EVERYWHERE | {number for number in candidates if known.fullmatch(number)}

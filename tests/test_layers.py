@@ -43,7 +43,7 @@ MAY: dict[str, set[str]] = {
         "health", "metrics", "notify", "prepare", "room", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
-    "doctor": {"core", "store", "telephony", "speech", "shipped", "shipped_dialplan", *SHARED},
+    "doctor": {"core", "store", "telephony", "speech", "setup", "shipped", "shipped_dialplan", *SHARED},
     "setup": {"core", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {

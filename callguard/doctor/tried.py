@@ -16,7 +16,7 @@ from callguard.doctor import dialplan
 from callguard.doctor.facts import Known, Recorded, Step, Tried, Unknown
 from callguard.doctor.manager import Manager
 from callguard.errors import CallguardError, TelephonyError
-from callguard.numbers import emergency_numbers
+from callguard.setup.emergency import EVERYWHERE, of_region
 from callguard.speech.catalogue import Catalogue
 from callguard.telephony import ari
 from callguard.telephony import ari_wire as wire
@@ -118,8 +118,8 @@ async def _emergency(attempt: _Attempt, config: Config, steps: tuple[Step, ...])
 
 def wanted_numbers(config: Config) -> frozenset[str]:
     """The emergency numbers of the countries that are called from."""
-    regions = {profile.region for profile in config.profiles.values()} or {None}
-    return frozenset().union(*map(emergency_numbers, regions))
+    regions = {profile.region for profile in config.profiles.values() if profile.region}
+    return frozenset(EVERYWHERE).union(*map(of_region, regions))
 
 
 async def _events(attempt: _Attempt) -> frozenset[str]:

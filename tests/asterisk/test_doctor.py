@@ -27,7 +27,7 @@ from callguard.doctor.checks import judged
 from callguard.doctor.findings import Finding, Severity
 from callguard.doctor.probe import OPERATIONS, gather
 from callguard.doctor.tried import ORIGINATE
-from callguard.numbers import emergency_numbers
+from callguard.setup.emergency import of_region
 from callguard.shipped import shipped
 from tests.asterisk.conftest import World, record_studio_files, says_yes
 
@@ -95,7 +95,7 @@ async def clinic(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
         (texts / file.name).write_bytes(file.read_bytes())
     async with Pbx(tree) as pbx:
         site = pbx.path / "etc" / "site.conf"
-        numbers = "\n".join(f"exten => x{number},1,NoOp()" for number in emergency_numbers("ES") - {"112", "911"})
+        numbers = "\n".join(f"exten => x{number},1,NoOp()" for number in sorted(set(of_region("ES")) - {"112", "911"}))
         site.write_text(REPAIRED.format(numbers=numbers), encoding="utf-8")
         site.chmod(0o644)
         extensions = pbx.path / "etc" / "extensions.conf"
@@ -325,7 +325,7 @@ async def test_a_manager_account_with_other_rights(
     clinic: Clinic, edits: tuple[tuple[str, str], ...], expected: dict[str, str]
 ) -> None:
     try:
-        with clinic.edited(manager=edits):
+        with clinic.edited(**{"callguard-manager": edits}):
             await clinic.cli("manager reload")
             found = severities(await clinic.look())
     finally:
@@ -340,7 +340,8 @@ async def test_a_read_only_ari_account_and_open_listeners(clinic: Clinic) -> Non
     # http.conf and manager.conf are not reloaded: nothing here listens on anything but loopback.
     listen = (("bindaddr = 127.0.0.1", "bindaddr = 0.0.0.0"),)
     try:
-        with clinic.edited(ari=(("read_only = no", "read_only = yes"),), http=listen, manager=listen):
+        read_only = (("read_only = no", "read_only = yes"),)
+        with clinic.edited(http=listen, manager=listen, **{"callguard-ari": read_only}):
             await clinic.cli("module reload res_ari.so")
             found = await clinic.look()
     finally:

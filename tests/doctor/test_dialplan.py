@@ -8,7 +8,6 @@ import pytest
 
 from callguard.doctor.checks.modules import APPLICATIONS, CORE, FUNCTIONS
 from callguard.doctor.dialplan import arguments, bridgings, option_variables, options, prefixed, recordings, uses
-from callguard.numbers import EVERYWHERE, REGIONS, emergency_numbers
 from callguard.shipped import shipped
 from tests.doctor.healthy import step
 
@@ -88,13 +87,6 @@ def test_what_records() -> None:
 def test_as_what_an_emergency_number_comes_with_an_outside_line(extension: str, number: str, handed: set[str]) -> None:
     steps = [step("a", extension, "Gosub", f"callguard-outbound,s,1({number},sales)")]
     assert prefixed(steps, "112") == handed
-
-
-def test_emergency_numbers_of_countries() -> None:
-    assert emergency_numbers("DE") == {"110", "112", "911"}
-    assert emergency_numbers("GB") == {"999", "112", "911"}
-    assert emergency_numbers(None) == EVERYWHERE
-    assert all(emergency_numbers(region) >= EVERYWHERE for region in REGIONS)
 
 
 def test_every_application_and_function_of_the_dialplan_has_its_module() -> None:

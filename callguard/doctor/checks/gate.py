@@ -8,7 +8,7 @@ from callguard.doctor import dialplan
 from callguard.doctor.checks.modules import FOR_AGI, NEEDED
 from callguard.doctor.facts import Facts, NotKnown, Step, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
-from callguard.numbers import EVERYWHERE, emergency_numbers
+from callguard.setup.emergency import EVERYWHERE, of_region
 from callguard.shipped_dialplan import VERSION_CONTEXT
 
 RELOAD = 'then asterisk -rx "dialplan reload"'
@@ -158,7 +158,7 @@ def _country(facts: Facts) -> Iterator[Problem]:
     missing = [number for number, outcome in outcomes.items() if outcome == "missing" and number not in EVERYWHERE]
     regions = sorted({profile.region for profile in facts.config.profiles.values() if profile.region})
     if missing:
-        own = {number for region in regions for number in emergency_numbers(region)}
+        own = {number for region in regions for number in of_region(region)}
         prefixed = (
             "" if own.issuperset(missing) else ", or with a first digit that your dialplan takes for an outside line"
         )
