@@ -12,6 +12,7 @@ from callguard.core.model import Purpose
 from callguard.core.profile import Flow, compile_profile
 from callguard.errors import InputError
 from callguard.speech.catalogue import Catalogue
+from callguard.speech.texts import SWITCH
 
 
 def prepare(path: Path) -> tuple[Config, dict[str, Flow]]:
@@ -43,7 +44,7 @@ def compile_flows(settings: Config, catalogue: Catalogue) -> dict[str, Flow]:
             lambda language, part: catalogue.prompt(name, language, part),
             lambda language: catalogue.details(name, language),
             round(profile.answer_wait_s * 1000),
-            switch=lambda language: catalogue.switch(name, language),
+            switch=lambda language: catalogue.prompt(name, language, SWITCH),
             agent_first=profile.agent_first,
             gate_required=profile.gate_required,
         )

@@ -15,7 +15,6 @@ from callguard.core.model import Prompt
 from callguard.errors import InputError
 from callguard.speech.formats import RATES, Format
 from callguard.speech.plan import Take, plan
-from callguard.speech.texts import SWITCH
 
 FILE = "catalogue.json"
 # What is played has its hash for a name and is never overwritten: a build under a running service cannot make the
@@ -163,11 +162,6 @@ class Catalogue:
             length_ms=entry.length_ms,
             sha256={extension: file.sha256 for extension, file in entry.files.items()},
         )
-
-    def switch(self, profile: str, language: str) -> Prompt | None:
-        """What the language says of itself to who hears another one; None where its texts do not say it."""
-        known = (f"{profile}/{SWITCH}", language) in self.entries
-        return self.prompt(profile, language, SWITCH) if known else None
 
     def details(self, profile: str, language: str) -> tuple[Prompt, ...]:
         """The full layer, piece by piece.

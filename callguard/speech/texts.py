@@ -64,7 +64,7 @@ class Texts(Frozen):
     informed: Informed
     optout: OptOut
     denied: Denied
-    switch: Part | None = None
+    switch: Part
     details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=40)]
     _file: Path = PrivateAttr(default=Path())
 
@@ -98,7 +98,7 @@ class Texts(Frozen):
             "goodbye": self.consent.goodbye if asks else self.informed.goodbye,
             **self.optout.parts(),
             **self.denied.parts(),
-            **({SWITCH: self.switch} if self.switch else {}),
+            SWITCH: self.switch,
         }
 
 

@@ -144,7 +144,7 @@ async def test_repeat_and_details_lead_back_to_the_question(world: World) -> Non
     calls, times = len(world.agent.calls), world.times
     details = [
         prompt.id.removeprefix("service/") for prompt in Catalogue.load(world.gate.config).details("service", "en")
-    ]
+    ] + ["switch"]
     skips = [segment for _ in details for segment in (Tone(CALLER_BEFORE, 300), Key("3"))]
     await world.call(
         *presses(times, "0", talks_ms=times.essential + 400), Key("3"), *skips,

@@ -116,8 +116,9 @@ def test_keys_that_are_no_digits_are_told_in_words(language: str, notices: tuple
         if notice.language != language:
             continue
         texts = texts_of(notice)
-        for word in (zero, hash_key, star_nine):
+        for word in (zero, star_nine):
             assert re.search(word, texts["details-keys"], re.IGNORECASE)
+        assert re.search(hash_key, texts["switch"], re.IGNORECASE)
         assert re.search(hash_key, texts["optout-number"], re.IGNORECASE)
         stops = texts["details-objection" if notice.profile == "informed" else "details-withdrawal"]
         assert re.search(star_nine, stops, re.IGNORECASE)

@@ -30,6 +30,7 @@ BESIDE = [
     "goodbye",
     *(f"optout-{what}" for what in ("done", "undone", "number", "failed", "goodbye")),
     *("denied", "denied-optout", "denied-number"),
+    "switch",
 ]
 TextsWith = Callable[..., Path]
 
