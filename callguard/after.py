@@ -6,14 +6,17 @@ What fails now is tried again: an ended recording is still expected, and a mark 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
 from callguard.core.decide import Scope
 from callguard.core.model import Basis
 from callguard.current import Current
-from callguard.errors import Refused, StoreError
+from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Store
 from callguard.telephony.ami import PRESSED, KeyPressed, Notice, Session, Told
 from callguard.telephony.holds import Holds
@@ -21,6 +24,8 @@ from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals, withdraws
 
 log = structlog.get_logger()
+
+Work = Callable[[], Awaitable[None]]
 
 # Between leaving the gate and MixMonitor lie a few ms of dialplan.
 STOP_TRIES, STOP_AGAIN_S = 3, 0.05
@@ -67,15 +72,35 @@ class After:
             await self._heed(session, mark)
 
     async def listen(self, session: Session) -> None:
-        """Heed what comes until the session is over. Raises: Disconnected."""
-        async for told in session:
-            if isinstance(told, KeyPressed):
-                self._holds.told(told)
-                leg_id = self._withdrawals.pressed(told)
-                if leg_id is not None:
-                    await self._withdraw(session, told.name, leg_id)
-            else:
-                await self._heed(session, told)
+        """Heed what comes until the session is over: of one leg in its order, of several at once.
+
+        One after another, each would wait for the commit of the one before, and a key pressed now for a hundred calls
+        that have just ended.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        last: dict[str, asyncio.Task[None]] = {}
+        over = Disconnected("the AMI session ended")
+        async with asyncio.TaskGroup() as group:
+
+            def heed(leg_id: str, work: Work) -> None:
+                task = group.create_task(_after(last.get(leg_id), work))
+                last[leg_id] = task
+                task.add_done_callback(lambda done: last.pop(leg_id) if last.get(leg_id) is done else None)
+
+            try:
+                async for told in session:
+                    if isinstance(told, KeyPressed):
+                        self._holds.told(told)
+                        leg_id = self._withdrawals.pressed(told)
+                        if leg_id is not None:
+                            heed(leg_id, partial(self._withdraw, session, told.name, leg_id))
+                    else:
+                        heed(told.leg_id, partial(self._heed, session, told))
+            except Disconnected as error:
+                over = error  # what is being worked off is finished first
+        raise over
 
     async def _withdraw(self, session: Session, channel: str, leg_id: str) -> None:
         for _ in range(STOP_TRIES):
@@ -128,3 +153,12 @@ class After:
         subject = await self._store.subject_of_leg(notice.leg_id)
         if subject is not None and subject.number is not None:
             await self._store.opt_out(subject.controller, subject.number, Scope.MARKETING, at, "key")
+
+
+async def _after(before: asyncio.Task[None] | None, work: Work) -> None:
+    """Do the work when the task before it has ended."""
+    if before is not None:
+        await asyncio.wait({before})
+    # Who listens is told of it as well.
+    with suppress(Disconnected):
+        await work()

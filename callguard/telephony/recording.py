@@ -46,6 +46,7 @@ class Recordings:
         self._folder = settings.folder.path_here
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store
+        self._sweeping = asyncio.Lock()
         self.expected = self.overdue = 0
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
@@ -98,10 +99,11 @@ class Recordings:
 
     async def sweep(self) -> None:
         """Destroy what is due."""
-        for due in await self._store.due(datetime.now(UTC)):
-            await asyncio.to_thread(_remove, self._folder, due)
-            await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
-            log.info("withdrawn recording destroyed", leg=due.leg_id)
+        async with self._sweeping:
+            for due in await self._store.due(datetime.now(UTC)):
+                await asyncio.to_thread(_remove, self._folder, due)
+                await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
+                log.info("withdrawn recording destroyed", leg=due.leg_id)
 
     async def keep_sweeping(self) -> None:
         """Sweep now and every minute, for as long as the service runs."""
