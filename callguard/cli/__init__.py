@@ -54,9 +54,7 @@ def _root(
 @app.command()
 def demo(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON.")] = None,
-    svg_file: Annotated[
-        Path | None, typer.Option("--svg", metavar="FILE", help="Write the table as an image.")
-    ] = None,
+    svg_file: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the table as an image.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the PBX up for a softphone until Ctrl-C.")] = False,
     only: Annotated[
         list[str] | None,

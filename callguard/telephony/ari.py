@@ -118,6 +118,10 @@ class Client:
             raise Refused(response.status, response.reason)
         return orjson.loads(response.body) if response.body else None
 
+    async def read_now(self) -> None:
+        """Have whoever iterates get what has come already."""
+        await self._socket.read_now()
+
     async def close(self) -> None:
         await self._socket.close()
 

@@ -63,6 +63,7 @@ class AriDoor:
 
     def __init__(self, client: Client, channel: str, at: int, first_lease_ms: int, taken: int, *, callee: bool) -> None:
         self.app = client.app
+        self._client = client
         self._id = channel
         self._channel = client.channels.get(channel, self._refused)
         self._playbacks = client.playbacks
@@ -203,6 +204,7 @@ class AriDoor:
         return f"callguard-{self._id}-{number}"
 
     async def refused_meanwhile(self) -> bool:
+        await self._client.read_now()
         keypad = Keypad(gate.REFUSING, gate.REFUSING)
         while not self._inbox.empty():
             event = self._inbox.get_nowait()

@@ -29,6 +29,10 @@ PING_EVERY_S = 5.0
 LONGEST = 2**25
 # More frames than that wait in the kernel and then in Asterisk, which drops a client that does not read.
 MOST_WAITING = 10_000
+# After a packet the next one is not read before this, the time that one packet of speech takes. What comes alone is
+# taken at once; under load much is taken together, and what follows from it leaves together: waking up is most of what
+# a call costs (a third less at 100 calls a second).
+REST_S = 0.02
 # Asterisk reads at once; one that has left this much unread has stopped.
 MOST_UNSENT = 2**22
 
@@ -43,7 +47,7 @@ class Socket(asyncio.Protocol):
         self._frames: list[bytes] = []
         self._begun: list[bytes] = []
         self._reader: asyncio.Future[None] | None = None
-        self._flushing = self._paused = self._unanswered = False
+        self._flushing = self._full = self._unanswered = False
         self._why = "Asterisk closed the ARI connection"
         self._heart: asyncio.TimerHandle | None = None
         self.opened: asyncio.Future[None] = self._loop.create_future()
@@ -80,10 +84,17 @@ class Socket(asyncio.Protocol):
             finally:
                 self._reader = None
         frames, self._frames = self._frames, []
-        if self._paused:
-            self._paused = False
+        if self._full:
+            self._full = False
             self._transport.resume_reading()
         return frames
+
+    async def read_now(self) -> None:
+        """Hand over, to whoever waits in `receive`, what has come already and was not read yet."""
+        self._read_on()
+        # Read, wake who waits, let them work.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         """End the connection in good order, or after `CLOSE_TIMEOUT_S` without."""
@@ -119,11 +130,11 @@ class Socket(asyncio.Protocol):
         # A pong, or the answer to a close.
         self._flush()
         self._wake()
-        if len(self._frames) > MOST_WAITING and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
         if self._protocol.close_expected():
             self._transport.close()
+        elif self._protocol.state is State.OPEN:
+            self._transport.pause_reading()
+            self._loop.call_later(REST_S, self._read_on)
 
     def eof_received(self) -> None:
         self._protocol.receive_eof()
@@ -139,6 +150,11 @@ class Socket(asyncio.Protocol):
         if not self.opened.done():
             self.opened.set_exception(self._protocol.handshake_exc or ConnectionResetError(self._why))
         self._wake()
+
+    def _read_on(self) -> None:
+        self._full = len(self._frames) > MOST_WAITING
+        if not self._full and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.PONG:

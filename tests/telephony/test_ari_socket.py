@@ -190,7 +190,7 @@ async def test_who_does_not_keep_up_has_the_rest_wait_in_the_kernel(monkeypatch:
         await stay(connection)
 
     async with connected(handle) as socket:
-        while not socket._paused:
+        while not socket._full:
             await asyncio.sleep(0)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(sent.wait(), 0.5)
