@@ -36,11 +36,13 @@ TALKS = Caller((Key("1", 100), Tone(440, 2_500)), after_ms=1_500, hangs_up_ms=3_
 WAITS = Caller((Silence(20),), after_ms=100, hangs_up_ms=36_000)
 
 RATE, HELD_S, STEP_S = 100, 60, 15
-# What a bare asyncari gate carries without failing.
-SLOW_RATE = 20
-HIGHEST = (120, 140, 160, 180, 200, 220, 240)
+# What a bare asyncari gate carries without making callers wait.
+SLOW_RATE = 40
+HIGHEST = (110, 120, 130, 140, 160, 180, 200, 220, 240)
 BRIDGED_RATES = (10, 20, 30, 40, 50, 60)
 WAITING = 1_000
+# Asked and answered; and with a recording that is begun, never bridged, and so thrown away.
+GATE, BEGUN = "callguard", "callguard, yes"
 BUDGET_MS, BUDGET_SHARE, BUDGET_MB = 2.0, 0.25, 150
 
 
@@ -106,24 +108,24 @@ async def bench(python: str | None, report: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="callguard-bench-") as name:
         folder = Path(name)
         async with bed.pbx(find()) as pbx:
-            rows = [await measure("plain dialplan", pbx, None, bed.PLAIN, YES, RATE, STEP_S)]
+            rows = [await measure("plain dialplan", pbx, None, bed.PLAIN, NO, RATE, STEP_S)]
             async with bed.peer(pbx, bed.FASTAGI) as pid:
-                rows.append(await measure("bare FastAGI", pbx, pid, bed.FASTAGI, YES, RATE, STEP_S))
+                rows.append(await measure("bare FastAGI", pbx, pid, bed.FASTAGI, NO, RATE, STEP_S))
             async with _gate(pbx, folder) as (gate, pid):
-                rows.append(await measure("callguard, no", pbx, pid, bed.CALLGUARD, NO, RATE, STEP_S, gate))
-                rows.append(await measure("callguard, yes", pbx, pid, bed.CALLGUARD, YES, RATE, STEP_S, gate))
+                rows.append(await measure(GATE, pbx, pid, bed.CALLGUARD, NO, RATE, STEP_S, gate))
+                rows.append(await measure(BEGUN, pbx, pid, bed.CALLGUARD, YES, RATE, STEP_S, gate))
             if python is not None:
                 async with bed.peer(pbx, bed.ASYNCARI, python) as pid:
-                    rows.append(await measure("bare asyncari", pbx, pid, bed.ASYNCARI, YES, SLOW_RATE, STEP_S))
+                    rows.append(await measure("bare asyncari", pbx, pid, bed.ASYNCARI, NO, SLOW_RATE, STEP_S))
             async with _gate(pbx, folder) as (gate, pid):
-                rows.append(await measure("callguard, yes", pbx, pid, bed.CALLGUARD, YES, SLOW_RATE, STEP_S, gate))
+                rows.append(await measure(GATE, pbx, pid, bed.CALLGUARD, NO, SLOW_RATE, STEP_S, gate))
             report("What a call costs, asked and answered, nobody bridged", rows)
             results["cost"] = [asdict(row) for row in rows]
 
             async with _gate(pbx, folder) as (gate, pid):
-                rows = [await measure("callguard, yes", pbx, pid, bed.CALLGUARD, YES, RATE, HELD_S, gate)]
+                rows = [await measure(GATE, pbx, pid, bed.CALLGUARD, NO, RATE, HELD_S, gate)]
                 for rate in HIGHEST:
-                    rows.append(await measure("callguard, yes", pbx, pid, bed.CALLGUARD, YES, rate, STEP_S, gate))
+                    rows.append(await measure(GATE, pbx, pid, bed.CALLGUARD, NO, rate, STEP_S, gate))
                     if not rows[-1].held:
                         break
             report("What it holds", rows)
@@ -223,12 +225,16 @@ def _table(title: str, rows: Sequence[Row]) -> Table:
 def _verdict(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
     """What was asked for, what was measured, whether it was met."""
     cost = {(row["gate"], row["rate"]): row["gate_ms"] for row in results["cost"]}
-    ours, slow = cost["callguard, yes", RATE], cost["callguard, yes", SLOW_RATE]
+    ours, slow = cost[GATE, RATE], cost[GATE, SLOW_RATE]
     agi, theirs = cost["bare FastAGI", RATE], cost.get(("bare asyncari", SLOW_RATE))
     held, waiting = results["held"][0], results["waiting"]
     verdict = [
         (f"CPU of callguard at {RATE} calls/s: {BUDGET_MS} ms at most", f"{ours:.2f} ms", ours <= BUDGET_MS),
-        ("the same beside a bare FastAGI gate, for the machine", f"{ours / agi:.2f} times", True),
+        (
+            f"the same beside a bare FastAGI gate ({agi:.2f} ms here; 0.9 to 1.2 where the budget was set)",
+            f"{ours / agi:.2f} times",
+            ours / agi <= BUDGET_MS,
+        ),
     ]
     if theirs:
         share = slow / theirs
