@@ -181,6 +181,7 @@ async def test_a_peer_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyP
 
 async def test_who_does_not_keep_up_has_the_rest_wait_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ari_socket, "MOST_WAITING", 10)
+    monkeypatch.setattr(ari_socket, "REST_S", 0.0)
     count, sent = 30_000, asyncio.Event()
 
     async def handle(connection: ServerConnection) -> None:
@@ -198,3 +199,53 @@ async def test_who_does_not_keep_up_has_the_rest_wait_in_the_kernel(monkeypatch:
         while got < count:
             got += len(await socket.receive())
         await sent.wait()
+
+
+async def test_what_comes_soon_after_a_packet_is_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ari_socket, "REST_S", 1.0)
+    said = asyncio.Semaphore(0)
+
+    async def handle(connection: ServerConnection) -> None:
+        for text in ("first", "second", "third"):
+            await connection.send(text)
+            said.release()
+            if text == "first":
+                await connection.recv()
+        await stay(connection)
+
+    async with connected(handle) as socket:
+        assert await socket.receive() == [b"first"]
+        socket.send(b"go on")
+        for _ in range(3):
+            await said.acquire()
+        assert await socket.receive() == [b"second", b"third"]
+
+
+async def test_what_has_come_can_be_had_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A no that has come already must not wait until a recording has been ordered."""
+    monkeypatch.setattr(ari_socket, "REST_S", 3_600.0)
+    said = asyncio.Semaphore(0)
+
+    async def handle(connection: ServerConnection) -> None:
+        await connection.send("yes")
+        await connection.recv()
+        await connection.send("no")
+        said.release()
+        await stay(connection)
+
+    got: list[bytes] = []
+
+    async with connected(handle) as socket:
+
+        async def keep_receiving() -> None:
+            while True:
+                got.extend(await socket.receive())
+
+        receiving = asyncio.create_task(keep_receiving())
+        while not got:
+            await asyncio.sleep(0)
+        socket.send(b"go on")
+        await said.acquire()
+        await socket.read_now()
+        receiving.cancel()
+    assert got == [b"yes", b"no"]

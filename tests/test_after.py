@@ -1,0 +1,126 @@
+"""What the dialplan tells after the gate: of one leg in its order, of several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from callguard.after import After
+from callguard.current import Current
+from callguard.errors import Disconnected
+from callguard.store import Store
+from callguard.telephony.ami import KeyPressed, Notice, Session, Told
+from callguard.telephony.holds import Holds
+from callguard.telephony.recording import Recordings
+from callguard.telephony.withdrawal import Withdrawals
+
+ANA, BEN = "01a20262-bf4b-7521-b7cf-f0be338aba68", "01a20263-25cb-7456-868a-4e7d3ddd507c"
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+class Telling:
+    """A session that tells what a test puts in; None ends it."""
+
+    def __init__(self) -> None:
+        self.say: asyncio.Queue[Notice | KeyPressed | None] = asyncio.Queue()
+
+    async def __aiter__(self) -> AsyncIterator[Notice | KeyPressed]:
+        while (told := await self.say.get()) is not None:
+            yield told
+        raise Disconnected("over")
+
+    async def stop_recording(self, channel: str) -> None:
+        """Nothing to stop."""
+
+
+class Slow:
+    """Recordings whose work takes as long as a test lets it."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.begun: asyncio.Queue[str] = asyncio.Queue()
+        self.let = {ANA: asyncio.Event(), BEN: asyncio.Event()}
+
+    async def ended(self, leg_id: str) -> None:
+        await self._work("ended", leg_id)
+
+    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool) -> None:
+        await self._work("withdrawn", leg_id)
+
+    async def _work(self, what: str, leg_id: str) -> None:
+        self.begun.put_nowait(what)
+        await self.let[leg_id].wait()
+        self.done.append(f"{what} {'ana' if leg_id == ANA else 'ben'}")
+
+
+class Listening:
+    def __init__(self) -> None:
+        self.session, self.recordings = Telling(), Slow()
+        self.withdrawals = Withdrawals()
+        listener = After(
+            cast(Current, None), cast(Store, None), cast(Recordings, self.recordings), self.withdrawals, Holds()
+        )
+        self.listening = asyncio.create_task(listener.listen(cast(Session, self.session)))
+
+    async def over(self) -> None:
+        self.session.say.put_nowait(None)
+        with pytest.raises(Disconnected, match="over"):
+            await self.listening
+
+
+@pytest.fixture
+async def after() -> AsyncIterator[Listening]:
+    async with asyncio.timeout(5):
+        yield Listening()
+
+
+def ended(leg_id: str) -> Notice:
+    return Notice(Told.ENDED, leg_id, None)
+
+
+async def test_one_leg_does_not_wait_for_another(after: Listening) -> None:
+    after.session.say.put_nowait(ended(ANA))
+    after.session.say.put_nowait(ended(BEN))
+    assert [await after.recordings.begun.get() for _ in range(2)] == ["ended", "ended"]
+    after.recordings.let[BEN].set()
+    after.recordings.let[ANA].set()
+    await after.over()
+    assert sorted(after.recordings.done) == ["ended ana", "ended ben"]
+
+
+async def test_of_one_leg_the_order_is_kept(after: Listening) -> None:
+    after.session.say.put_nowait(Notice(Told.WITHDRAWN, ANA, AT))
+    after.session.say.put_nowait(ended(ANA))
+    after.session.say.put_nowait(ended(BEN))
+    assert [await after.recordings.begun.get() for _ in range(2)] == ["withdrawn", "ended"]
+    after.recordings.let[BEN].set()
+    after.recordings.let[ANA].set()
+    await after.over()
+    assert after.recordings.done.index("withdrawn ana") < after.recordings.done.index("ended ana")
+    assert len(after.recordings.done) == 3
+
+
+async def test_a_withdrawal_by_key_does_not_wait_for_calls_that_have_ended(after: Listening) -> None:
+    after.withdrawals.follow("pbx-1.1", BEN)
+    after.session.say.put_nowait(ended(ANA))
+    for digit in "*9":
+        after.session.say.put_nowait(KeyPressed("pbx-1.1", "PJSIP/ben-1", digit, 80))
+    assert [await after.recordings.begun.get() for _ in range(2)] == ["ended", "withdrawn"]
+    after.recordings.let[BEN].set()
+    after.recordings.let[ANA].set()
+    await after.over()
+
+
+async def test_what_is_being_worked_off_is_finished_when_the_session_is_over(after: Listening) -> None:
+    after.session.say.put_nowait(ended(ANA))
+    await after.recordings.begun.get()
+    after.session.say.put_nowait(None)
+    await asyncio.sleep(0)
+    after.recordings.let[ANA].set()
+    with pytest.raises(Disconnected):
+        await after.listening
+    assert after.recordings.done == ["ended ana"]
