@@ -47,7 +47,10 @@ def check(
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Say whether a number may be called, and why. Exit code 0: it may; 3: it may not."""
+    """Say whether a number may be called, and why. Exit code 0: it may; 3: it may not, or it is no number.
+
+    Emergency numbers are the dialplan's, which never asks about them; here they are numbers like others.
+    """
     from callguard.store.reader import Reader
 
     settings = config.load(path)
@@ -85,8 +88,11 @@ def check(
         if len(decision.rules) > 1:
             typer.echo(f"Also denied by: {', '.join(decision.rules[1:])}")
         if number is None:
-            typer.echo(f"It is no phone number (the region of profile {name} is {calling.region or 'not set'})")
-        typer.echo(f"A {facts.calls} call of profile {name}, for {calling.controller}, at {when.isoformat()}")
+            region = calling.region or "not set"
+            typer.echo(f"It is no phone number with a country code, nor one of the profile's region ({region}).")
+            typer.echo("An emergency number is dialled all the same: the dialplan asks nobody.")
+        moment_of = when.isoformat(timespec="seconds")
+        typer.echo(f"A {facts.calls} call of profile {name}, for {calling.controller}, at {moment_of}")
         optout.show(opt_outs)
     if not decision.allow:
         raise typer.Exit(EXIT_DENIED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,7 @@ from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, Jso
 if TYPE_CHECKING:
     from callguard.doctor.findings import Finding
 
+WIDE = 10_000
 STYLES = {"risk": "bold red", "warning": "yellow", "not_checked": "cyan", "ok": "green"}
 
 
@@ -52,7 +54,8 @@ def doctor(
 
 
 def _show(findings: list[Finding]) -> None:
-    console = Console(highlight=False)
+    # Paths and commands stay whole where they are copied or searched: only a terminal's lines are broken.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     for finding in findings:
         head = Text.assemble(
             (_plain(finding.severity), STYLES[finding.severity]), "  ", (finding.id, "bold"), "  ", finding.what
@@ -60,7 +63,8 @@ def _show(findings: list[Finding]) -> None:
         console.print(head)
         for label, text in (("why", finding.why), ("mend", finding.how)):
             if text:
-                console.print(Padding(Text.assemble((f"{label}: ", "dim"), text), (0, 0, 0, 4)))
+                line = Text.assemble((f"{label}: ", "dim"), text.strip())
+                console.print(Padding(line, (0, 0, 0, 4), expand=False) if console.is_terminal else Text("    ") + line)
 
 
 def _plain(severity: str) -> str:

@@ -82,6 +82,9 @@ def add(
 
     added = _write(settings, write)
     typer.echo(f"{'Kept' if added else 'Kept already'}: opted out of {_words(scope, purpose, campaign)} for {for_whom}")
+    profiles = [one for one in settings.profiles.values() if one.controller == for_whom]
+    if campaign is not None and campaign not in {one.campaign for one in profiles}:
+        typer.echo(f"No profile has the campaign {campaign} now, so this stops no call: is it spelt right?", err=True)
 
 
 @app.command("remove")
