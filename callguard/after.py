@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -159,6 +158,10 @@ async def _after(before: asyncio.Task[None] | None, work: Work) -> None:
     """Do the work when the task before it has ended."""
     if before is not None:
         await asyncio.wait({before})
-    # Who listens is told of it as well.
-    with suppress(Disconnected):
+    try:
         await work()
+    except Disconnected:  # who listens is told of it as well
+        pass
+    except Exception:
+        # One call's fault is no other call's: what it left undone is found when recordings are reconciled.
+        log.exception("what happened in a call is not worked off yet, trying again")

@@ -12,9 +12,10 @@ from callguard.config import Config
 from callguard.core.profile import Flow
 
 # A leg's answer ends with the application's name and, after a reload that changed purposes, with one of these marks:
-# the dialplan looks up what the answer's purposes were called then. By the time they begin again, nobody is left in
-# the gate from the last round.
+# the dialplan looks up what the answer's purposes were called then. None begins again while somebody may be left in the
+# gate who has it: nobody is asked for so long.
 ROUNDS = 9
+NOBODY_IS_LEFT_AFTER_S = 1_800.0
 # An extension has 79 characters at most (Asterisk's AST_MAX_EXTENSION); this is what an answer leaves for a name.
 LONGEST_NAME = 22
 # So many configurations back a person's key in the call (where the agent speaks first) is still understood.
@@ -28,6 +29,7 @@ class Current:
         self.config = config
         self.flows = flows
         self._round = 0
+        self._left: dict[int, float] = {}
         self._since: list[tuple[int, Mapping[str, Flow]]] = [(0, flows)]
 
     @property
@@ -39,9 +41,15 @@ class Current:
         """Whether these flows can replace the present ones: where purposes change, the mark needs its place."""
         return not self._changes(flows) or len(self.config.asterisk.app) + len("--1") <= LONGEST_NAME
 
+    def too_soon(self, flows: Mapping[str, Flow]) -> bool:
+        """Whether purposes have changed so often of late that a mark would mean two things."""
+        left = self._left.get(self._round % ROUNDS + 1)
+        return self._changes(flows) and left is not None and time.monotonic() < left + NOBODY_IS_LEFT_AFTER_S
+
     def replace(self, config: Config, flows: Mapping[str, Flow]) -> None:
         """From now on, for new legs."""
         if self._changes(flows):
+            self._left[self._round] = time.monotonic()
             self._round = self._round % ROUNDS + 1
         self.config, self.flows = config, flows
         self._since = [*self._since[1 - KEPT :], (round(time.time() * 1000), flows)]

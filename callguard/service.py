@@ -225,6 +225,8 @@ class Service:
         while True:
             await self._reload.wait()
             self._reload.clear()
+            if self._stopping.is_set():
+                return
             self._notify.reloading()
             try:
                 await self._take_new_configuration()
@@ -239,6 +241,8 @@ class Service:
         read, flows = await asyncio.to_thread(prepare, self._path)
         if not self._current.fits(flows):
             raise InputError("purposes change, and the name is too long to tell them apart", field="asterisk.app")
+        if self._current.too_soon(flows):
+            raise InputError("purposes have changed too often in the last half hour: try again later", field="profiles")
         config, waiting = reloaded(self._current.config, read)
         await self._store.know({name: controller.name for name, controller in config.controllers.items()})
         client = self._ari.client

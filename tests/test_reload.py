@@ -16,7 +16,7 @@ import uuid_utils
 from callguard.config import Config
 from callguard.core.model import Basis, Purpose
 from callguard.core.profile import Notice
-from callguard.current import KEPT, LONGEST_NAME, ROUNDS, Current
+from callguard.current import KEPT, LONGEST_NAME, NOBODY_IS_LEFT_AFTER_S, ROUNDS, Current
 from callguard.dialplan import Dialplan
 from callguard.prepare import reloaded
 from callguard.telephony import ari
@@ -140,3 +140,16 @@ async def test_a_notice_that_becomes_longer_is_told_before_it_is_played() -> Non
             await pumping
     told = [query for _, _, query in fake.orders]
     assert told == [{"variable": "CALLGUARD_LEASE_service", "value": "23.0"}]
+
+
+def test_a_mark_means_one_thing_while_somebody_may_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = current()
+    for change in range(ROUNDS):
+        assert not now.too_soon({"service": OTHER if change % 2 == 0 else FLOW})
+        now.replace(now.config, {"service": OTHER if change % 2 == 0 else FLOW})
+    # The unmarked round is not used again, so the first mark is the one that would come twice.
+    assert now.too_soon({"service": FLOW})
+    assert not now.too_soon(dict(now.flows))
+    later = time.monotonic() + NOBODY_IS_LEFT_AFTER_S
+    monkeypatch.setattr("callguard.current.time.monotonic", lambda: later)
+    assert not now.too_soon({"service": FLOW})

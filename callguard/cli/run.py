@@ -14,7 +14,10 @@ from callguard.core.profile import Flow
 
 
 def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Serve calls until stopped (SIGTERM or Ctrl-C); calls that are asking then may finish. SIGHUP has it read the configuration again."""
+    """Serve calls until stopped (SIGTERM or Ctrl-C), when calls that are asking may finish.
+
+    SIGHUP has it read the configuration again.
+    """
     from callguard.config import Config
     from callguard.notify import Notify
     from callguard.prepare import check_agi_address, prepare

@@ -102,8 +102,27 @@ def put_in(folder: Path, ours: Path, *, root: Path = Path("/"), freepbx: bool = 
     notes += _addresses(reader := Reader(folder, root, texts))
     host, port = _host(reader, "http.conf"), _value(reader, "http.conf", "bindport", "8088")
     prefix = _value(reader, "http.conf", "prefix", "").strip("/")
-    ami = _host(reader, "manager.conf"), int(_value(reader, "manager.conf", "port", "5038"))
+    ami_port = _value(reader, "manager.conf", "port", "5038")
+    if not ami_port.isdecimal():
+        raise InputError("is no port", file=folder / "manager.conf", field="port")
+    ami = _host(reader, "manager.conf"), int(ami_port)
     return Plan(before, texts, tuple(notes), f"http://{host}:{port}" + (f"/{prefix}" if prefix else ""), ami)
+
+
+def _in_pieces(text: str) -> bool:
+    """Whether [general] is there twice, or something of it stands behind an #include."""
+    section, generals, included = "", 0, False
+    for line in (line.strip() for line in text.split("\n")):
+        if found := re.match(r"\[([^\]]*)\]", line):
+            section = found[1]
+            generals += section == "general"
+            if included and section == "general":
+                return True
+        elif re.match(r"#(include|tryinclude|exec)\b", line):
+            included = True
+        elif included and section == "general" and line and not line.startswith(";"):
+            return True
+    return generals > 1
 
 
 def take_out(folder: Path, root: Path = Path("/")) -> Plan:
@@ -137,6 +156,11 @@ def _turned_on(folder: Path, root: Path, texts: Mapping[Path, str], name: str) -
     """The file's text, its server on; one that was off comes up on loopback only, whatever address stands there."""
     text, reader = texts[folder / name], Reader(folder, root, texts)
     was_on = _is_on(reader, name)
+    if not was_on and _in_pieces(text):
+        raise InputError(
+            "[general] is in several pieces, or goes on after an #include; what Asterisk heeds of it is not certain: "
+            "make it one piece before any #include, with enabled = yes, and run init again", file=folder / name,
+        )  # fmt: skip
     if not was_on:
         text = _at_end_of(text, "general", f"enabled = yes {MARK}")
     address = reader.value(name, "general", "bindaddr")

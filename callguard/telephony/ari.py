@@ -32,10 +32,16 @@ OnRefused = Callable[[Refused], None]
 
 
 class Client:
-    """One connection to Asterisk. Iterate over it for events; whoever iterates also feeds the answers."""
+    """One connection to Asterisk. Iterate over it for events; whoever iterates also feeds the answers.
+
+    Attributes:
+        given_up: attempts to connect that had no answer in time. An Asterisk that stood still answers them later, and
+            each then takes the application over from this connection, once.
+    """
 
     def __init__(self, socket: Socket, app: str) -> None:
         self.app = app
+        self.given_up = 0
         self._socket = socket
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[wire.Response] | OnRefused] = {}
@@ -61,6 +67,9 @@ class Client:
                         continue
                     if isinstance(message, wire.Response):
                         self._respond(message)
+                    elif isinstance(message, wire.ApplicationReplaced) and self.given_up:
+                        self.given_up -= 1
+                        raise Disconnected("an attempt of ours that was given up came through after all")
                     elif isinstance(message, wire.ApplicationReplaced):
                         raise Replaced(
                             f"another callguard has taken over the application {self.app}: one may run for each"
@@ -294,13 +303,16 @@ async def connected(url: str, user: str, secret: str, app: str) -> AsyncIterator
 
 async def connections(url: str, user: str, secret: str, app: str) -> AsyncIterator[Client]:
     """Connections, one after another, for as long as the caller iterates; between them an increasing wait."""
-    wait = BACKOFF_FIRST_S
+    wait, given_up = BACKOFF_FIRST_S, 0
     while True:
         try:
             async with connected(url, user, secret, app) as client:
                 wait = BACKOFF_FIRST_S
+                client.given_up = given_up
                 yield client
+                given_up = client.given_up
         except Disconnected as error:
+            given_up += isinstance(error.__cause__, TimeoutError)
             log.warning("no connection to ARI, trying again", problem=str(error), wait_s=wait)
         await asyncio.sleep(wait)
         wait = min(wait * 2, BACKOFF_MOST_S)

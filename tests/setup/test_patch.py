@@ -155,3 +155,27 @@ def test_freepbx_keeps_its_own_files(etc: Path) -> None:
     http, features = plan.notes
     assert http.startswith("http.conf: it is off; ")
     assert "does not include features_applicationmap_custom.conf" in features
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("http.conf", "[general]\nservername = a\n[other]\nx = y\n[general]\nenabled = no\n"),
+        ("http.conf", '#include "http.d/a.conf"\n[general]\nservername = a\n'),
+        ("manager.conf", '[general]\n#include "manager.d/bob.conf"\nenabled = yes\nbindaddr = 0.0.0.0\n'),
+    ],
+)
+def test_a_general_in_pieces_is_not_guessed_at(etc: Path, name: str, text: str) -> None:
+    (etc / name).write_text(text)
+    for folder in ("http.d", "manager.d"):
+        (etc / folder).mkdir(exist_ok=True)
+    (etc / "http.d" / "a.conf").write_text("[general]\nenabled = no\n")
+    (etc / "manager.d" / "bob.conf").write_text("[bob]\nsecret = b\n")
+    with pytest.raises(InputError, match=f"{name}: .*in several pieces"):
+        put_in(etc, OURS)
+
+
+def test_a_port_that_is_none_is_one_line(etc: Path) -> None:
+    (etc / "manager.conf").write_text("[general]\nenabled = yes\nport = abc\n")
+    with pytest.raises(InputError, match=r"manager\.conf: port: is no port"):
+        put_in(etc, OURS)
