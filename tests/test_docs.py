@@ -24,6 +24,11 @@ until [[ $(asterisk -rx 'core waitfullybooted') == *'fully booted'* ]]; do sleep
 WRITES_THE_TEXTS = r"""
 sed --in-place --regexp-extended 's/^# ([a-z_]+ = )""/\1"nothing"/' /etc/callguard/callguard.toml
 """
+NEEDS_A_USER = """
+code=0
+said=$(callguard init --apply 2>&1) || code=$?
+[[ $code = 2 && $said == *"there is no user callguard, and nothing is changed; first: useradd "* ]]
+"""
 RUNS = """
 runuser -u callguard -- callguard run --config /etc/callguard/callguard.toml >/srv/log 2>&1 &
 gate=$!
@@ -85,8 +90,8 @@ async def test_the_page_installs_upgrades_and_uninstalls(debian: Path, tmp_path:
     writes, applies = page["Install"]
     before = contents(debian)
     commands = [
-        STARTS_ASTERISK, writes, WRITES_THE_TEXTS, applies, RUNS, LOOKS_AT_RIGHTS, *page["Upgrade"], STOPS,
-        *page["Uninstall"], "asterisk -rx 'core stop now'\n",
+        STARTS_ASTERISK, writes, WRITES_THE_TEXTS, NEEDS_A_USER, applies, RUNS, LOOKS_AT_RIGHTS, *page["Upgrade"],
+        STOPS, *page["Uninstall"], "asterisk -rx 'core stop now'\n",
     ]  # fmt: skip
     if os.geteuid() != 0:  # namespaces are root's: at least a shell takes the commands
         await asyncio.to_thread(subprocess.run, ["bash", "-n"], input="".join(commands), text=True, check=True)

@@ -17,7 +17,7 @@ from callguard.errors import InputError
 from callguard.numbers import REGIONS
 from callguard.setup import answers, files, patch
 from callguard.setup.answers import Answers
-from callguard.setup.emergency import digits_of
+from callguard.setup.emergency import EVERYWHERE, digits_of, of_region
 from callguard.setup.install import Machine, carry_out, installed_program, kept, new, patched
 from callguard.setup.steps import RELOADS, written
 from callguard.setup.toml import Places
@@ -26,6 +26,11 @@ from callguard.setup.write import write_all
 T = TypeVar("T")
 FREEPBX = Path("/etc/freepbx.conf")
 FOLDER, STATE, USER = Path("/etc/callguard"), Path("/var/lib/callguard"), "callguard"
+BY_HAND = (
+    "systemctl disable --now callguard",
+    "rm -f /etc/systemd/system/callguard.service /etc/systemd/system/asterisk.service.d/callguard.conf",
+    "systemctl daemon-reload",
+)
 FolderOption = Annotated[Path, typer.Option(help="Where configuration, secrets and Asterisk's included files go.")]
 
 
@@ -88,7 +93,7 @@ def init(
         problem = "there is no such folder: install Asterisk first, or say where it is"
         raise InputError(problem, file=etc, field="--asterisk-folder")
     if remove:
-        _remove(etc, root, folder, apply=apply)
+        _remove(etc, root, folder, user, apply=apply)
         return
     for each, name in ((folder, "--folder"), (state, "--state")):
         answers.a_folder(str(each), name)
@@ -105,11 +110,16 @@ def init(
         "--user": user,
     }
     machine = Machine(etc, user, in_freepbx, _command(words, freepbx))
+    if apply:
+        machine.must_have_user(state, is_root=os.geteuid() == 0)
     if keep := (folder / files.CONFIGURATION).exists() and not force:
-        made = kept(places)
-        asked = (controller, numbers, region, outside_prefix, emergency, recordings, languages, marketing, say)
-        if any(each is not None for each in asked):
-            _note(f"{folder / files.CONFIGURATION} is kept as it is; --force begins anew")
+        made = kept(places, digits_of(emergency or "", "--emergency"))
+        answered = {
+            "--controller": controller, "--numbers": numbers, "--region": region, "--outside-prefix": outside_prefix,
+            "--recordings": recordings, "--languages": languages, "--marketing": marketing, "--say": say,
+        }  # fmt: skip
+        if unused := [name for name, given in answered.items() if given is not None]:
+            _note(f"{folder / files.CONFIGURATION} is kept as it is, without {', '.join(unused)}; --force begins anew")
     else:
         given = _asked(
             controller, numbers, region, outside_prefix, emergency, recordings, languages, marketing, say or [],
@@ -119,7 +129,8 @@ def init(
     left = carry_out(made, plan, machine, apply=apply)
     typer.echo(f"{'Brought up to date' if keep else 'Written'}: {folder}")
     if keep:
-        typer.echo(f"Kept: {files.CONFIGURATION}, secrets, asterisk/emergency.conf.")
+        more = " (with further numbers)" if made.more else ""
+        typer.echo(f"Kept: {files.CONFIGURATION}, secrets, asterisk/emergency.conf{more}.")
     _show(plan, apply=apply)
     for note in plan.notes:
         _note(note)
@@ -144,13 +155,12 @@ def _asked(
     Raises:
         InputError: one that is needed is missing or bad, and nobody is asked.
     """
-    here_language, here_region = _here()
     name = _ask(controller, "In whose name are calls taken", None, answers.a_controller, "--controller", asking)
     ours = _ask(numbers, "Your own numbers, such as +34912345678", "", answers.some_numbers, "--numbers", asking)
     regions = _ask(
         region,
         "Country (two letters)",
-        answers.region_of(ours) or here_region,
+        answers.region_of(ours) or _here(),
         answers.some_regions,
         "--region",
         asking,
@@ -159,19 +169,24 @@ def _asked(
         outside_prefix, "What is dialled for an outside line (nothing: Enter)", "",
         lambda text: digits_of(text, "--outside-prefix"), "--outside-prefix", asking,
     )  # fmt: skip
+    known = ", ".join(dict.fromkeys([*EVERYWHERE, *(number for each in regions for number in of_region(each))]))
+    further = _ask(
+        emergency, f"Further emergency numbers, beside {known} (nothing: Enter)", "",
+        lambda text: digits_of(text, "--emergency"), "--emergency", asking,
+    )  # fmt: skip
     spool = _ask(
         recordings, "Folder for recordings", str(files.RECORDINGS),
         lambda text: answers.a_folder(text, "--recordings"), "--recordings", asking,
     )  # fmt: skip
     spoken = _ask(
-        languages, f"Languages, of {', '.join(answers.shipped_languages())}", here_language or "en",
+        languages, f"Languages, of {', '.join(answers.shipped_languages())}", answers.SPOKEN_IN.get(regions[0], "en"),
         answers.some_languages, "--languages", asking,
     )  # fmt: skip
     if marketing is None:
         marketing = asking and typer.confirm("Do you call people for marketing", default=False)
     return Answers(
         controller=name, regions=regions, languages=spoken, recordings=spool, numbers=ours, prefixes=prefixes,
-        emergency=digits_of(emergency or "", "--emergency"), marketing=marketing, texts=answers.some_texts(say, spoken),
+        emergency=further, marketing=marketing, texts=answers.some_texts(say, spoken),
     )  # fmt: skip
 
 
@@ -194,15 +209,15 @@ def _ask(
             text = None
 
 
-def _here() -> tuple[str | None, str | None]:
-    """Language and country of who sits here, where callguard knows them."""
+def _here() -> str | None:
+    """The country of who sits here, where callguard knows it."""
     # Not locale.getlocale(), for which C is American English.
     named = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "")
-    language, _, region = named.partition(".")[0].partition("_")
-    return (language if language in answers.shipped_languages() else None), (region if region in REGIONS else None)
+    region = named.partition(".")[0].partition("_")[2]
+    return region if region in REGIONS else None
 
 
-def _remove(etc: Path, root: Path, folder: Path, *, apply: bool) -> None:
+def _remove(etc: Path, root: Path, folder: Path, user: str, *, apply: bool) -> None:
     plan = patch.take_out(etc, root)
     if apply:
         write_all(patched(plan, etc))
@@ -213,7 +228,11 @@ def _remove(etc: Path, root: Path, folder: Path, *, apply: bool) -> None:
         return
     typer.echo("\nWhat to do next, as root, when your own dialplan names callguard no more:\n")
     typer.echo("\n".join(f"asterisk -rx {shlex.quote(each)}" for each in RELOADS))
-    typer.echo("systemctl disable --now callguard")
+    typer.echo("\n".join(BY_HAND))
+    typer.echo(
+        f"\nTo be removed by hand, when nobody needs them: the user {user} (userdel), the program (/opt/callguard) and "
+        "its link /usr/local/bin/callguard."
+    )
     try:
         settings = config.load(folder / files.CONFIGURATION)
     except InputError:

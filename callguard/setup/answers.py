@@ -21,6 +21,9 @@ from callguard.shipped import shipped
 Texts = Mapping[str, str | Mapping[str, str]]
 """What the notice says in the controller's name: a text for all languages, or one for each."""
 
+SPOKEN_IN = {"AT": "de", "CH": "de,fr,it", "DE": "de", "ES": "es", "FR": "fr", "IT": "it", "PL": "pl"}
+"""Languages that callguard comes with, by country; English is spoken in all others until one is chosen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:

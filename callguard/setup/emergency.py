@@ -13,9 +13,13 @@ from collections.abc import Iterable
 from phonenumbers import PhoneMetadata
 
 from callguard.errors import InputError
+from callguard.setup.conf import header, uncommented
 
 EVERYWHERE = ("112", "911")
 """What callguard.conf itself has; GSM phones take both for emergency numbers in every country (3GPP TS 22.101)."""
+
+SECTION = "callguard-emergency"
+_EXTEN = re.compile(r"\s*exten\s*=>?\s*x([0-9*#]+)\s*,")
 
 
 def of_region(region: str) -> tuple[str, ...]:
@@ -49,3 +53,36 @@ def digits_of(written: str, field: str) -> tuple[str, ...]:
     if any(not re.fullmatch(r"[0-9*#]{1,10}", part) for part in found):
         raise InputError("digits, * and # as they are dialled, separated by commas", field=field)
     return found
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """What an emergency.conf has, as it is dialled; 112 and 911, which are in callguard.conf, mostly not."""
+    found, here = [], ""
+    for code in uncommented(text)[0]:
+        if code.lstrip().startswith("["):
+            here = header(code) or ""
+        elif here == SECTION and (exten := _EXTEN.match(code)):
+            found.append(exten[1])
+    return tuple(dict.fromkeys(found))
+
+
+def with_more(text: str, numbers: Iterable[str]) -> str:
+    """An emergency.conf with further numbers at its end, with and without each prefix that it has already.
+
+    Raises:
+        ValueError: it ends within a comment.
+    """
+    lines, is_open = uncommented(text)
+    if is_open:
+        raise ValueError("a comment (;--) is not closed")
+    there = listed(text)
+    # `init` writes 112 and 911 with every prefix.
+    before_112, before_911 = ([each[:-3] for each in there if each.endswith(end) and each != end] for end in EVERYWHERE)
+    wanted = [f"{prefix}{number}" for number in numbers for prefix in ("", *before_112) if prefix in ("", *before_911)]
+    new = [each for each in dict.fromkeys(wanted) if each not in (*there, *EVERYWHERE)]
+    if not new:
+        return text
+    last = [header(code) for code in lines if code.lstrip().startswith("[")][-1:]
+    head = "" if last == [SECTION] else f"[{SECTION}](+)\n"
+    added = "".join(f"exten => x{each},1,NoOp()\n" for each in new)
+    return f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}; Added with --emergency:\n{head}{added}"

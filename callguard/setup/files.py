@@ -29,7 +29,8 @@ ENTRY = """\
 """
 EMERGENCY = """\
 ; Calls to these numbers, and to 112 and 911, are never touched: an x and the number as it is dialled. They are those
-; of {countries}, as libphonenumber has them. Add what is missing; `callguard init` keeps this file.
+; that libphonenumber knows for {countries}{given}. No country's list
+; is sure to be complete: add what is missing, here or with `callguard init --emergency`, which keeps what stands here.
 [callguard-emergency](+)
 """
 EXAMPLE = """\
@@ -40,9 +41,9 @@ EXAMPLE = """\
 {inbound}
 ; Who is called: a denied number is not dialled, and U() asks the person before the agent is put through.
 [callguard-example-out]
-exten => _{prefix}X.,1,Gosub(callguard-outbound,s,1(${{EXTEN:{cut}}},{profile}))
+exten => _{prefix}X.,1,Gosub(callguard-outbound,s,1({dialled},{profile}))
  same => n,GotoIf($["${{CALLGUARD_DIAL}}" = "deny"]?denied)
- same => n,Dial(PJSIP/${{EXTEN:{cut}}}@trunk,60,U(callguard-callee^{profile}))
+ same => n,Dial(PJSIP/{dialled}@trunk,60,U(callguard-callee^{profile}))
  same => n(denied),Hangup(21)
 """
 INBOUND = """\
@@ -106,7 +107,8 @@ def first_files(answers: Answers, toml: str, passwords: Passwords, places: Place
 def emergency_file(answers: Answers, places: Places) -> File:
     numbers = [*answers.emergency, *(number for region in answers.regions for number in of_region(region))]
     lines = [f"exten => {each},1,NoOp()\n" for each in extensions(numbers, answers.prefixes)]
-    text = EMERGENCY.format(countries=", ".join(answers.regions)) + "".join(lines)
+    given = f", and {', '.join(answers.emergency)}, given with --emergency" if answers.emergency else ""
+    text = EMERGENCY.format(countries=", ".join(answers.regions), given=given) + "".join(lines)
     return File(places.folder / "asterisk" / "emergency.conf", text.encode(), Owned(PUBLIC))
 
 
@@ -170,6 +172,6 @@ def _example(answers: Answers) -> str:
     return EXAMPLE.format(
         inbound="".join(INBOUND.format(number=number) for number in numbers[:MANY]),
         prefix=prefix,
-        cut=len(prefix),
+        dialled=f"${{EXTEN:{len(prefix)}}}" if prefix else "${EXTEN}",
         profile="sales" if answers.marketing else "service",
     )

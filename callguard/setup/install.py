@@ -17,9 +17,10 @@ from callguard.errors import InputError, SetupError
 from callguard.setup import files
 from callguard.setup.answers import Answers, a_folder
 from callguard.setup.conf import Reader
+from callguard.setup.emergency import EVERYWHERE, listed, with_more
 from callguard.setup.files import CONFIGURATION, Owners, Passwords
 from callguard.setup.patch import ACCOUNT, MARK, Plan
-from callguard.setup.steps import Setting, Step, steps
+from callguard.setup.steps import Setting, Step, steps, useradd
 from callguard.setup.toml import Places, first_configuration
 from callguard.setup.write import File, Owned, write_all
 
@@ -43,6 +44,23 @@ class Machine:
     freepbx: bool
     again: str
 
+    def has_user(self) -> bool:
+        try:
+            pwd.getpwnam(self.user)
+        except KeyError:
+            return False
+        return True
+
+    def must_have_user(self, state: Path, *, is_root: bool) -> None:
+        """Before the Asterisk of this very machine is changed; an image's or a chroot's users are not looked at.
+
+        Raises:
+            InputError: root is to give files to a user that is not there.
+        """
+        if is_root and self.etc == Path("/etc/asterisk") and not self.has_user():
+            problem = f"there is no user {self.user}, and nothing is changed; first: {useradd(self.user, state)}"
+            raise InputError(problem, field="--user")
+
     def owners(self) -> Owners:
         found = self.etc.stat()
         try:
@@ -60,6 +78,8 @@ class Installation:
 
     Attributes:
         first: files that only a new configuration has.
+        emergency: the text of emergency.conf.
+        more: emergency.conf with further numbers, where they are added to one that is kept.
         recordings: their folder; None where it is not known.
         settings: the configuration that is kept, if it is complete.
         open_texts: what is still to be written in a new one.
@@ -73,6 +93,8 @@ class Installation:
     settings: config.Config | None = None
     open_texts: tuple[str, ...] = ()
     fault: str = ""
+    emergency: str = ""
+    more: tuple[File, ...] = ()
 
 
 def new(answers: Answers, places: Places, machine: Machine) -> Installation:
@@ -90,11 +112,17 @@ def new(answers: Answers, places: Places, machine: Machine) -> Installation:
         while (beside := old.with_name(f"{CONFIGURATION}.old-{number}")).exists():
             number += 1
         first.insert(0, File(beside, old.read_bytes(), Owned.like(old)))
-    return Installation(places, passwords, tuple(first), answers.recordings, open_texts=answers.open_texts())
+    return Installation(
+        places, passwords, tuple(first), answers.recordings, open_texts=answers.open_texts(),
+        emergency=files.emergency_file(answers, places).data.decode(),
+    )  # fmt: skip
 
 
-def kept(places: Places) -> Installation:
+def kept(places: Places, further: tuple[str, ...] = ()) -> Installation:
     """The one that is there.
+
+    Args:
+        further: emergency numbers that are added to its own.
 
     Raises:
         InputError: its accounts are not those that init makes, or its emergency numbers are missing.
@@ -104,17 +132,18 @@ def kept(places: Places) -> Installation:
     emergency = places.folder / "asterisk" / "emergency.conf"
     if not emergency.exists():
         raise InputError("is missing: --force writes all of it anew", file=emergency)
+    text, more = _with_more(emergency, further)
     try:
         settings = config.load(file)
     except InputError as error:
         passwords = _passwords(*(_secret(places.folder / f"{name}.secret") for name in ("ari", "ami")))
-        return Installation(places, passwords, (), _recordings(file), fault=str(error))
+        return Installation(places, passwords, (), _recordings(file), fault=str(error), emergency=text, more=more)
     at = settings.asterisk
     if (at.ari_user, at.ami_user) != (ACCOUNT, ACCOUNT):
         raise InputError(f"ari_user and ami_user: init's accounts are named {ACCOUNT}", file=file, field="asterisk")
     passwords = _passwords(config.secret(settings, "ari"), config.secret(settings, "ami"))
     found = Places(places.folder, settings.store.path.parent, places.root, at.ari_url, (at.ami_host, at.ami_port))
-    return Installation(found, passwords, (), settings.recording.folder.path_here, settings)
+    return Installation(found, passwords, (), settings.recording.folder.path_here, settings, emergency=text, more=more)
 
 
 def carry_out(made: Installation, plan: Plan, machine: Machine, *, apply: bool) -> list[Step]:
@@ -131,7 +160,7 @@ def carry_out(made: Installation, plan: Plan, machine: Machine, *, apply: bool) 
         },
         places,
     )  # fmt: skip
-    every = [*made.first, *files.current_files(made.settings, made.passwords, places, owners), *units]
+    every = [*made.first, *made.more, *files.current_files(made.settings, made.passwords, places, owners), *units]
     if apply:
         every += [*_readable(made, owners), *patched(plan, machine.etc)]
     write_all(every, files.folders(places, owners, made.recordings if apply else None))
@@ -144,9 +173,21 @@ def carry_out(made: Installation, plan: Plan, machine: Machine, *, apply: bool) 
             has_user=owners.service is not None, ready=ready, freepbx=machine.freepbx,
             has_unit=any(file.path.name == "callguard.service" for file in units),
             open_texts=made.open_texts, fault=made.fault,
+            emergency=(*EVERYWHERE, *listed(made.emergency)),
             missing=_missing(made.settings, Reader(machine.etc, places.root)),
         )
     )  # fmt: skip
+
+
+def _with_more(file: Path, numbers: tuple[str, ...]) -> tuple[str, tuple[File, ...]]:
+    try:
+        before = file.read_bytes().decode("utf-8", "surrogateescape")
+        after = with_more(before, numbers) if numbers else before
+        return after, (File(file, _encoded(after), Owned.like(file)),) if after != before else ()
+    except OSError as error:
+        raise SetupError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(str(error), file=file) from error
 
 
 def _readable(made: Installation, owners: Owners) -> list[File]:

@@ -40,6 +40,7 @@ class Setting:
         open_texts: what is still to be written in the configuration.
         fault: what is wrong with the configuration that is kept.
         missing: globals that a profile needs and nobody has set.
+        emergency: the numbers that pass, as dialled.
     """
 
     again: str
@@ -57,6 +58,12 @@ class Setting:
     open_texts: Sequence[str] = ()
     fault: str = ""
     missing: Sequence[str] = ()
+    emergency: Sequence[str] = ()
+
+
+def useradd(user: str, state: Path) -> str:
+    """The command that makes callguard's user."""
+    return f"useradd --system --user-group --home-dir {state} --shell /usr/sbin/nologin {user}"
 
 
 def steps(now: Setting) -> list[Step]:
@@ -67,7 +74,7 @@ def steps(now: Setting) -> list[Step]:
         found.append(
             Step(
                 "callguard runs as a user of its own.",
-                (f"useradd --system --user-group --home-dir {now.state} --shell /usr/sbin/nologin {user}",),
+                (useradd(user, now.state),),
             )
         )
     if not now.ready or (now.changed and not now.applied):
@@ -78,6 +85,13 @@ def steps(now: Setting) -> list[Step]:
                 (now.again,),
             )
         )
+    add = now.again.removesuffix(" --apply")
+    found.append(
+        Step(
+            f"Look at {now.folder}/asterisk/emergency.conf. These pass: {', '.join(now.emergency)}. A number that is "
+            f"missing, such as the police's or an ambulance's: `{add} --emergency NUMBER,…` adds it."
+        )
+    )
     reloads = ("fwconsole reload",) if now.freepbx else tuple(f"asterisk -rx {shlex.quote(each)}" for each in RELOADS)
     found.append(Step("Asterisk reads its files again; calls go on.", reloads))
     unit = shlex.quote(str(now.folder / "systemd" / "asterisk-umask.conf"))
@@ -114,7 +128,7 @@ def steps(now: Setting) -> list[Step]:
     else:
         found.append(Step("callguard serves.", (f"runuser -u {user} -- {now.callguard} run --config {config}",)))
     found.append(Step(f"Put the gate into your dialplan: {now.folder}/asterisk/example.conf shows where."))
-    found.append(Step("See whether all is well.", (f"{now.callguard} doctor --config {config}",)))
+    found.append(Step("See whether all is well.", (f"runuser -u {user} -- {now.callguard} doctor --config {config}",)))
     return found
 
 

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from callguard import config
 from callguard.errors import InputError
 from callguard.setup.answers import Answers, text_help
+from callguard.shipped import shipped
 
 HEAD = """\
-# callguard.toml, begun by `callguard init`; docs/callguard.example.toml shows all there is. It is read once at start;
-# a mistake in it is one line with file, line and field.
+# callguard.toml, begun by `callguard init`; docs/callguard.example.toml shows all there is. It is read at start, and
+# again when callguard is reloaded (SIGHUP); a mistake in it is one line with file, line and field.
 
 [asterisk]
 ari_url = {ari_url}
@@ -47,7 +48,7 @@ region = "{region}"                    # what national numbers belong to
 languages = [{languages}]{language_note}
 
 [[profiles.service.purposes]]
-id = "recording.quality"
+id = "recording.quality"         # callers hear {spoken}
 basis = "consent"                # asked by key
 """
 
@@ -60,7 +61,7 @@ languages = [{languages}]
 calls = "marketing"              # an opt-out by key 9 blocks these
 
 [[profiles.sales.purposes]]
-id = "recording.quality"
+id = "recording.quality"         # callers hear {spoken}
 basis = "consent"
 """
 
@@ -109,6 +110,7 @@ def first_configuration(answers: Answers, places: Places) -> str:
         "store": _quoted(str(places.state / "callguard.db")),
         "name": _quoted(answers.controller),
         "texts": "\n".join(_texts(answers)),
+        "spoken": _quoted(_spoken("recording.quality", answers.languages[0])),
         "language_note": "         # the first is where a call begins; # takes the next"
         if len(answers.languages) > 1
         else "",
@@ -116,6 +118,12 @@ def first_configuration(answers: Answers, places: Places) -> str:
     text = (HEAD + (SALES if answers.marketing else "")).format(**values)
     _check(text, answers)
     return text
+
+
+def _spoken(purpose: str, language: str) -> str:
+    """How the prompts that are shipped name a purpose."""
+    texts = tomllib.loads((shipped("prompts") / f"{language}.toml").read_text(encoding="utf-8"))
+    return str(texts["purposes"][purpose])
 
 
 def _texts(answers: Answers) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 from phonenumbers.shortnumberinfo import is_emergency_number
 
 from callguard.errors import InputError
-from callguard.setup.emergency import digits_of, extensions, of_region
+from callguard.setup.emergency import digits_of, extensions, listed, of_region, with_more
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,13 @@ def test_what_cannot_be_dialled_is_refused() -> None:
     assert digits_of("061, 091 *1", "--emergency") == ("061", "091", "*1")
     with pytest.raises(InputError, match="--emergency: digits"):
         digits_of("061;System()", "--emergency")
+
+
+def test_further_numbers_go_into_their_section_with_the_prefixes_that_are_there() -> None:
+    text = "[callguard-emergency](+)\nexten => x9112,1,NoOp()\nexten = x9911,1,NoOp()\n;exten => x7,1,NoOp()\n[mine]\n"
+    more = with_more(text, ["112", "061"])
+    assert more.startswith(text)
+    assert listed(more) == ("9112", "9911", "061", "9061")
+    assert with_more(more, ["061"]) == more
+    with pytest.raises(ValueError, match="not closed"):
+        with_more(";-- open", ["061"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from callguard import config
+from callguard.errors import InputError
 from callguard.setup.answers import Answers, text_fields
+from callguard.setup.install import Machine
 from callguard.shipped import shipped
 from tests.setup.conftest import contents
 from tests.test_cli import callguard
 
+REPOSITORY = Path(__file__).parent.parent.parent
 ACME = ("--controller", "Acme Energy", "--region", "ES")
 SAID = tuple(word for name in text_fields(marketing=True) for word in ("--say", f"{name}=nothing"))
 
@@ -68,7 +72,7 @@ def test_nothing_is_said_in_the_controllers_name_that_it_has_not_said(places: li
     assert re.search(r"callguard\.toml:\d+: controllers\.acme_energy\.", done.stderr)
     file = folder / "callguard.toml"
     file.write_text(re.sub(r'(?m)^# (\w+ = )""', r'\1"nothing"', file.read_text()), encoding="utf-8")
-    assert config.load(file).controllers["acme_energy"].spoken("en")["address"] == "1 Main Street"
+    assert config.load(file).controllers["acme_energy"].spoken("es")["address"] == "1 Main Street"
 
 
 def test_only_who_needs_them_reads_the_secrets(places: list[str], folder: Path, etc: Path) -> None:
@@ -124,12 +128,47 @@ def test_a_second_init_keeps_what_is_the_administrators_and_renews_the_rest(plac
     before = contents(folder)
     (folder / "asterisk" / "callguard.conf").write_text("; older", encoding="utf-8")
     done = callguard("init", *places, *ACME)
-    assert "is kept as it is" in done.stderr
+    assert "is kept as it is, without --controller, --region; --force begins anew" in done.stderr
     assert "CALLGUARD_DIVERT_advice = context,extension,1" in done.stdout
     after = contents(folder)
     assert b"CALLGUARD_REQUIRED_advice = yes" in after.pop("asterisk/extensions.conf")
     assert after == {name: data for name, data in before.items() if name != "asterisk/extensions.conf"}
     assert after["asterisk/callguard.conf"] == (shipped("dialplan") / "callguard.conf").read_bytes()
+
+
+def test_a_second_init_adds_emergency_numbers_to_those_that_are_kept(places: list[str], folder: Path) -> None:
+    told = init(places, *ACME, "--outside-prefix", "0", "--emergency", "061")
+    assert "These pass: 112, 911, 061, 085, 088, 0061, 0085, 0088, 0112, 0911. " in told
+    file = folder / "asterisk" / "emergency.conf"
+    was = file.read_text()
+    assert "knows for ES, and 061, given with --emergency" in was
+    assert "--emergency: digits" in refused(places, "--emergency", "police")
+    assert file.read_text() == was
+    assert "0911, 091, 0091. " in init(places, "--emergency", "061,091")
+    assert file.read_text() == was + "; Added with --emergency:\nexten => x091,1,NoOp()\nexten => x0091,1,NoOp()\n"
+
+
+@pytest.mark.parametrize(("region", "languages"), [("CH", ("de", "fr", "it")), ("PL", ("pl",)), ("NL", ("en",))])
+def test_languages_are_the_countrys(places: list[str], folder: Path, region: str, languages: tuple[str, ...]) -> None:
+    init(places, "--controller", "Acme", *SAID, "--region", region)
+    assert config.load(folder / "callguard.toml").profiles["service"].languages == languages
+
+
+def test_root_is_told_of_a_missing_user_before_this_machines_asterisk_is_changed(tmp_path: Path) -> None:
+    here = Machine(Path("/etc/asterisk"), "callguard-of-a-test", False, "")
+    with pytest.raises(InputError, match=r"--user: there is no user .* first: useradd .* callguard-of-a-test$"):
+        here.must_have_user(tmp_path, is_root=True)
+    here.must_have_user(tmp_path, is_root=False)
+    Machine(tmp_path, "callguard-of-a-test", False, "").must_have_user(tmp_path, is_root=True)
+
+
+def test_the_pages_example_of_texts_works(places: list[str], folder: Path) -> None:
+    (example,) = re.findall(r"(?ms)^callguard init --yes (.*?)^```", (REPOSITORY / "docs/install.md").read_text())
+    init(places, *shlex.split(example.replace("\\\n", "")))
+    toml = (folder / "callguard.toml").read_text()
+    assert 'retention = { es = "noventa días", en = "ninety days" }' in toml
+    assert 'id = "recording.quality"         # callers hear "' in toml
+    assert "1(${EXTEN},service)" in (folder / "asterisk" / "example.conf").read_text()
 
 
 def test_a_password_that_asterisks_files_cannot_hold_is_refused(places: list[str], folder: Path) -> None:
@@ -157,6 +196,9 @@ def test_remove_takes_the_lines_out_and_says_what_stays(places: list[str], etc: 
     assert {name: contents(etc)[name] for name in before} == before
     assert all(f"{path}" in told for path in (folder, "/var/spool/callguard", "callguard.db"))
     assert (folder / "ami.secret").exists()
+    by_hand = ("disable --now", "callguard.service", "asterisk.service.d/callguard.conf", "userdel", "/opt/callguard",
+               "/usr/local/bin/callguard")  # fmt: skip
+    assert [word for word in by_hand if word not in told] == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +240,7 @@ def test_whoever_sits_there_is_asked_and_asked_again(places: list[str], folder: 
         [sys.executable, "-m", "callguard", "init", *places], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
     )
     os.close(theirs)
-    os.write(mine, b"Acme\n\nNowhere\nES\n0\n\nen\nn\n")
+    os.write(mine, b"Acme\n\nNowhere\nES\n0\n061\n\n\nn\n")
     said = b""
     try:
         while part := os.read(mine, 65_536):
@@ -208,10 +250,20 @@ def test_whoever_sits_there_is_asked_and_asked_again(places: list[str], folder: 
     finally:
         os.close(mine)
     assert process.wait(timeout=60) == 0, said
-    asked = ("In whose name", "Your own numbers", "Country", "outside line", "Folder", "Languages", "marketing")
+    asked = (
+        "In whose name",
+        "Your own numbers",
+        "Country",
+        "outside line",
+        "beside 112, 911, 085",
+        "Folder",
+        "Languages",
+        "marketing",
+    )
     assert [said.decode().find(word) for word in asked] == sorted(said.decode().find(word) for word in asked)
     assert said.decode().count("Country (two letters)") == 2
     assert 'region = "ES"' in (folder / "callguard.toml").read_text()
+    assert "exten => x0061,1,NoOp()" in (folder / "asterisk" / "emergency.conf").read_text()
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ CHECKS = (
     Check("emergency.passes", "Emergency numbers pass, whether callguard runs or not", Severity.RISK, _emergency),
     Check(
         "emergency.country",
-        "The country's emergency numbers are known, with outside-line prefix",
+        "Those of the country's emergency numbers that libphonenumber knows pass, with outside-line prefix",
         Severity.WARNING,
         _country,
     ),
