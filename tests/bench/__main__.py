@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from callguard.demo.gate import Gate
 from callguard.demo.pbx import Pbx
 from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.tree import find
+from callguard.errors import TelephonyError
 from callguard.speech.render import LEAD_MS
 from tests.bench import bed
 from tests.bench.load import Caller, Load, load, percentile, spent
@@ -35,11 +36,11 @@ TALKS = Caller((Key("1", 100), Tone(440, 2_500)), after_ms=1_500, hangs_up_ms=3_
 # Presses nothing, and hangs up before callguard gives up asking.
 WAITS = Caller((Silence(20),), after_ms=100, hangs_up_ms=36_000)
 
-RATE, HELD_S, STEP_S = 100, 60, 15
+RATE, HELD_S, STEP_S = 100, 60, 12
 # What a bare asyncari gate carries without making callers wait.
 SLOW_RATE = 40
-HIGHEST = (110, 120, 130, 140, 160, 180, 200, 220, 240)
-BRIDGED_RATES = (10, 20, 30, 40, 50, 60)
+HIGHEST = (120, 140, 160, 180, 200, 220)
+BRIDGED_RATES = (10, 20, 30, 40, 50)
 WAITING = 1_000
 # Asked and answered; and with a recording that is begun, never bridged, and so thrown away.
 GATE, BEGUN = "callguard", "callguard, yes"
@@ -154,8 +155,10 @@ async def _waiting(pbx: Pbx, folder: Path) -> dict[str, float]:
             most, seen = 0.0, 0
             while not calls.done():
                 await asyncio.sleep(1)
-                channels = int((await pbx.cli("core show channels count")).split()[0])
-                seen, most = max(seen, channels), max(most, spent(pid).resident_mb)
+                most = max(most, spent(pid).resident_mb)
+                # Its command line is slow to answer while calls come in.
+                with suppress(TelephonyError):
+                    seen = max(seen, int((await pbx.cli("core show channels count")).split()[0]))
             found: Load = await calls
     return {"calls": seen, "failed": found.failed, "resident_mb": round(most, 1), "idle_mb": round(idle, 1)}
 

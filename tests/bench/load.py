@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,9 @@ from callguard.shipped import render
 
 SCENARIO: Final = Path(__file__).with_name("caller.xml")
 SO_ATTACH_FILTER: Final = 26
+NUMBERS: Final = count(10_000_000)
+# What a caller logs: who ended it, a port, and three moments in seconds and microseconds.
+LOGGED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +92,15 @@ async def load(pbx: Pbx, line: Line, extension: str, caller: Caller, *, rate: in
         }  # fmt: skip
         scenario = render(SCENARIO.read_text(encoding="utf-8"), values)
         (folder / "caller.xml").write_text(scenario, encoding="utf-8")
+        # Nobody calls twice: a no is remembered.
+        numbers = "".join(f"+346{next(NUMBERS):08d};\n" for _ in range(calls))
+        (folder / "numbers.csv").write_text(f"SEQUENTIAL\n{numbers}", encoding="ascii")
         async with _first_sounds(line.ear) as sounds:
             began = loop.time()
             process = await asyncio.create_subprocess_exec(
                 "setpriv", "--pdeathsig=KILL", "--",
                 "sipp", f"127.0.0.1:{pbx.sip_port}", "-sf", str(folder / "caller.xml"),
+                "-inf", str(folder / "numbers.csv"),
                 "-r", str(rate), "-m", str(calls), "-l", str(calls), "-i", "127.0.0.1", "-p", str(line.sip),
                 "-mi", "127.0.0.1", "-mp", str(line.spare), "-key", "ear", str(line.ear), "-nostdin", "-aa",
                 "-trace_logs", "-log_file", str(folder / "log"),
@@ -118,7 +126,9 @@ async def load(pbx: Pbx, line: Line, extension: str, caller: Caller, *, rate: in
             raise TelephonyError(f"SIPp ended with {process.returncode} and said: {said}")
         ended_by = "pbx" if caller.stays else "caller"
         lines = (line.split() for line in log.read_text(encoding="utf-8").splitlines())
-        waited = tuple(_waited(told, sounds) for by, *told in filter(None, lines) if by == ended_by)
+        waited = tuple(
+            _waited(told, sounds) for by, *told in (one for one in lines if len(one) == LOGGED) if by == ended_by
+        )
     return Load(calls, calls - len(waited), took_s, waited)
 
 

@@ -12,7 +12,7 @@ from panoramisk.fast_agi import Application
 def gate(sound: str) -> Any:
     async def serve(request: Any) -> None:
         await request.send_command("ANSWER")
-        answer = await request.send_command(f'STREAM FILE {sound} "1"')
+        answer = await request.send_command(f'STREAM FILE {sound} "12"')
         if answer["result"][0] == "0":
             answer = await request.send_command("WAIT FOR DIGIT 5000")
         await request.send_command(f'SET VARIABLE BENCH_KEY "{answer["result"][0]}"')
