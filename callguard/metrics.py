@@ -43,7 +43,7 @@ NAMESPACE: Final = "callguard"
 LOST: Final = "lost"
 
 # A second series for each counter, to say when it began: nobody reads them, and they double the page.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()
 
 
 @dataclass(frozen=True, slots=True)

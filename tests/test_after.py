@@ -126,17 +126,17 @@ async def test_what_is_being_worked_off_is_finished_when_the_session_is_over(aft
     assert after.recordings.done == ["ended ana"]
 
 
-async def test_a_fault_with_one_call_is_not_the_end_of_all(after: Listening) -> None:
+async def test_a_fault_with_one_call_is_not_the_end_of_all(after: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
     called = asyncio.Event()
 
     async def broken(leg_id: str) -> None:
         called.set()
         raise ValueError(leg_id)
 
-    whole, after.recordings.ended = after.recordings.ended, broken  # type: ignore[method-assign]
-    after.session.say.put_nowait(ended(ANA))
-    await called.wait()
-    after.recordings.ended = whole  # type: ignore[method-assign]
+    with monkeypatch.context() as patched:
+        patched.setattr(after.recordings, "ended", broken)
+        after.session.say.put_nowait(ended(ANA))
+        await called.wait()
     after.session.say.put_nowait(ended(BEN))
     await after.recordings.begun.get()
     after.recordings.let[BEN].set()

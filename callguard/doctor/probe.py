@@ -67,12 +67,13 @@ async def gather(config: Config) -> Facts:
         tried = nothing_tried(
             next((one for one in (client, manager, by_ari, by_ami) if isinstance(one, Unknown)), None)
         )
-        if isinstance(by_ari, Ari) and isinstance(by_ami, Ami):
-            if by_ari.may_write:
-                assert isinstance(client, ari.Client) and isinstance(manager, Manager)  # noqa: S101  # for mypy
-                tried = await try_out(client, manager, config, by_ami.steps)
-            else:
-                tried = nothing_tried(Unknown("the ARI account is read-only"))
+        if isinstance(by_ari, Ari) and not by_ari.may_write and isinstance(by_ami, Ami):
+            tried = nothing_tried(Unknown("the ARI account is read-only"))
+        elif (
+            isinstance(client, ari.Client) and isinstance(by_ari, Ari)
+            and isinstance(manager, Manager) and isinstance(by_ami, Ami)
+        ):  # fmt: skip
+            tried = await try_out(client, manager, config, by_ami.steps)
     return Facts(config, by_ari, by_ami, tried, await looking_here, marker)
 
 

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from callguard.errors import InputError
@@ -28,7 +29,6 @@ FREEPBX = (
 )
 # What looks like a password, in lines that stand beside ours in a diff.
 _SECRET = re.compile(r"(?im)^([ +-]\s*[^;=\n]*(?:secret|passw|pass\b|token|auth)[^=\n]*=>?\s*)\S.*$")
-_ANY = {"0.0.0.0", "::", "[::]", ""}  # noqa: S104 (read, not bound)
 _ON = {"yes", "true", "y", "t", "1", "on"}
 
 
@@ -209,7 +209,11 @@ def _is_on(reader: Reader, name: str) -> bool:
 def _host(reader: Reader, name: str, without: str = LOOPBACK) -> str:
     """Where a server on this machine is reached."""
     address = _value(reader, name, "bindaddr", without)
-    if address in _ANY:
+    try:
+        everywhere = not address or ip_address(address.strip("[]")).is_unspecified
+    except ValueError:  # a name
+        everywhere = False
+    if everywhere:
         return without
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
 

@@ -360,7 +360,7 @@ async def test_folders_that_are_not_the_same(clinic: Clinic) -> None:
             "folder": clinic.pbx.folder("prompts").model_copy(update={"path_in_asterisk": other.path_in_asterisk})
         },
         store={"path": clinic.gate.folder / "none.db"},
-        asterisk={"agi_host": "0.0.0.0"},  # noqa: S104
+        asterisk={"agi_host": "0.0.0.0"},
     )
     found = await clinic.look(settings)
     assert severities(found) == dict.fromkeys(

@@ -10,7 +10,7 @@ import pytest
 
 from callguard.doctor.checks import CHECKS, judged
 from callguard.doctor.checks.modules import NEEDED
-from callguard.doctor.facts import Ami, Ari, Facts, Module, Recorded, RecordingFolder, Unit, Unknown
+from callguard.doctor.facts import Ami, Ari, Facts, Module, Recorded, RecordingFolder, Unit, Unknown, known
 from callguard.doctor.findings import Severity
 from callguard.doctor.tried import nothing_tried
 from tests.doctor.healthy import (
@@ -82,11 +82,11 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: file(f, "manager.conf", general=(("enabled", "yes"),)), "network.listening", WARNING, "manager.conf"),
     (settings_with(ari_url="http://10.0.0.2:8088"), "network.listening", RISK, "ARI's password"),
     (settings_with(ami_host="pbx.example"), "network.listening", RISK, "AMI's password"),
-    (settings_with(agi_host="0.0.0.0"), "network.listening", RISK, "FastAGI listens on 0.0.0.0"),  # noqa: S104
+    (settings_with(agi_host="0.0.0.0"), "network.listening", RISK, "FastAGI listens on 0.0.0.0"),
     *((lambda f, name=name: without_module(f, name), "modules.loaded", RISK, f"{name} is not loaded")
       for name in NEEDED),
     (lambda f: without_module(f, "res_speech"), "modules.agi", RISK, "res_speech is not loaded"),
-    (lambda f: ari(f, modules={**f.ari.modules, "res_agi.so": Module(True, 0)}),  # type: ignore[union-attr,dict-item]
+    (lambda f: ari(f, modules={**known(known(f.ari).modules), "res_agi.so": Module(True, 0)}),
      "modules.agi", RISK, "before res_agi"),
     (lambda f: replace(f, marker="v9"), "dialplan.current", RISK, "(v0123456789ab) is not this callguard's (v9)"),
     (lambda f: ami(f, steps=STEPS[:2]), "dialplan.used", WARNING, "no call goes through"),
@@ -158,8 +158,7 @@ NAMES = [f"{number}-{check}-{severity}" for number, (_, check, severity, _) in e
 
 
 def _features(facts: Facts) -> list[tuple[str, str]]:
-    assert isinstance(facts.ami, Ami)
-    return [*facts.ami.files["features.conf"].section("applicationmap").lines]  # type: ignore[union-attr]
+    return [*known(known(facts.ami).files["features.conf"]).section("applicationmap").lines]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -80,7 +80,7 @@ async def test_what_is_no_ami_is_said_to_be_none(greeting: bytes) -> None:
 
 
 @pytest.mark.parametrize("ask", [lambda s: s.ask("Getvar", Variable="a\r\nAction: x"), lambda s: s.list("A\nB")])
-async def test_no_value_begins_a_line(ask: Callable[[manager.Manager], object]) -> None:
+async def test_no_value_begins_a_line(ask: Callable[[manager.Manager], Awaitable[object]]) -> None:
     async with peer(LOGGED_IN) as port, manager.connected("127.0.0.1", port, "u", "s") as session:
         with pytest.raises(ValueError, match="one line"):
-            await ask(session)  # type: ignore[misc]
+            await ask(session)

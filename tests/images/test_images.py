@@ -30,7 +30,7 @@ from tests.images.services import (
 pytestmark = pytest.mark.images
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 # What docker/compose.yaml asks for, for both.
-CONFINED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")  # noqa: S108
+CONFINED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 # Linux's first port that a socket gets which asked for none; below it somebody meant to listen.
 EPHEMERAL = 32_768

@@ -77,7 +77,7 @@ def test_features_stand_inside_the_applicationmap(etc: Path) -> None:
     assert (etc / "features.conf").read_text().split("\n")[2] == f"[applicationmap] {MARK}"
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.7"])  # noqa: S104
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.0.2.7"])
 def test_what_was_off_comes_up_on_loopback_only(etc: Path, address: str) -> None:
     for name in ("http", "manager"):
         (etc / f"{name}.conf").write_text(

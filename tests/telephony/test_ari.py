@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 
@@ -41,10 +42,10 @@ async def test_an_attempt_of_our_own_that_comes_through_late_is_no_other_callgua
         connect = ari_socket.connect
         tries = 0
 
-        async def first_deaf(to: str, *rest: object) -> ari_socket.Socket:
+        async def first_deaf(to: str, path: str, headers: Mapping[str, str]) -> ari_socket.Socket:
             nonlocal tries
             tries += 1
-            return await connect(url if tries == 1 else fake.url, *rest)  # type: ignore[arg-type]
+            return await connect(url if tries == 1 else fake.url, path, headers)
 
         monkeypatch.setattr(ari, "connect", first_deaf)
         async for client in ari.connections(url, "u", "s", "callguard"):

@@ -50,7 +50,7 @@ async def test_a_message_in_pieces_is_one() -> None:
     assert got == [b"one message", b"another"]
 
 
-async def test_what_is_sent_in_one_turn_of_the_loop_leaves_in_one_packet() -> None:
+async def test_what_is_sent_in_one_turn_of_the_loop_leaves_in_one_packet(monkeypatch: pytest.MonkeyPatch) -> None:
     heard: asyncio.Queue[str | bytes] = asyncio.Queue()
 
     async def handle(connection: ServerConnection) -> None:
@@ -63,7 +63,12 @@ async def test_what_is_sent_in_one_turn_of_the_loop_leaves_in_one_packet() -> No
     async with connected(handle) as socket:
         written: list[bytes] = []
         write = socket._transport.write
-        socket._transport.write = lambda data: (written.append(bytes(data)), write(data))[1]  # type: ignore[method-assign,func-returns-value]
+
+        def count_write(data: bytes) -> None:
+            written.append(bytes(data))
+            write(data)
+
+        monkeypatch.setattr(socket._transport, "write", count_write)
         for text in (b"1", b"2", b"3"):
             socket.send(text)
         assert [await heard.get() for _ in range(3)] == ["1", "2", "3"]
@@ -156,7 +161,7 @@ async def test_a_peer_that_answers_its_pings_is_kept(monkeypatch: pytest.MonkeyP
             pings.release()
             receive(data)
 
-        connection.protocol.receive_data = count  # type: ignore[method-assign]
+        monkeypatch.setattr(connection.protocol, "receive_data", count)
         await stay(connection)
 
     async with connected(handle) as socket:

