@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TypeAlias, TypeVar
 
 from callguard.config import Config
@@ -184,6 +185,29 @@ class Unit:
     watchdog_s: float
 
 
+class Answer(Enum):
+    """How callguard's own page answered."""
+
+    SERVING = auto()
+    ILL = auto()
+    """It says itself that calls are not gated."""
+    NONE = auto()
+    """Somebody listens and says nothing in time."""
+    NOBODY = auto()
+    """Nobody listens."""
+    ANOTHER = auto()
+    """What answers is no callguard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What `/health` said; `problem` and `do` are callguard's own words where it is ill."""
+
+    answer: Answer
+    problem: str = ""
+    do: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Here:
     """This machine.
@@ -194,6 +218,7 @@ class Here:
         folder: the recordings' folder.
         synchronised: whether the kernel's clock is kept by NTP.
         unit: callguard's service.
+        health: what callguard says of itself.
         open_files: how many files callguard may have open, and Asterisk, by process name.
     """
 
@@ -202,6 +227,7 @@ class Here:
     folder: Known[RecordingFolder]
     synchronised: Known[bool]
     unit: Known[Unit]
+    health: Known[Answered]
     open_files: Mapping[str, Known[int]]
 
 

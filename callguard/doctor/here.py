@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from callguard.config import Config
+from callguard.doctor import health
 from callguard.doctor.facts import Here, Known, RecordingFolder, Unit, Unknown
 from callguard.errors import CallguardError
 from callguard.speech.catalogue import Catalogue
@@ -35,6 +36,7 @@ async def look(config: Config) -> Here:
         folder=await asyncio.to_thread(_recordings, config.recording.folder.path_here),
         synchronised=_synchronised(),
         unit=await asyncio.to_thread(_unit),
+        health=await health.ask(config.http),
         open_files=await asyncio.to_thread(_open_files, urlsplit(config.asterisk.ari_url).hostname or ""),
     )
 

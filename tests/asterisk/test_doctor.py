@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +31,7 @@ from callguard.doctor.tried import ORIGINATE
 from callguard.setup.emergency import of_region
 from callguard.shipped import shipped
 from tests.asterisk.conftest import PATIENCE_S, World, record_studio_files, says_yes
-from tests.test_health import get
+from tests.test_health import free_port, get
 
 # What depends on the machine that the tests run on.
 MACHINE = {"clock.kept", "service.watchdog", "limits.callguard", "limits.asterisk", "folder.space"}
@@ -365,8 +366,8 @@ async def test_a_read_only_ari_account_and_open_listeners(clinic: Clinic) -> Non
     finally:
         await clinic.cli("module reload res_ari.so")
     noticed = {check: severity for check, severity in severities(found).items() if severity != "not_checked"}
-    # Every 15 s callguard gives orders that are now refused: then it hangs up, and the doctor rightly says so.
-    if noticed.pop("service.connected", None) is not None:
+    # Every 15 s callguard gives orders that are now refused: then it hangs up, and both rightly say so.
+    if {noticed.pop(name, None) for name in ("service.connected", "service.health")} != {None}:
         assert "ARI lost" in clinic.gate.log()
     assert noticed == {"ari.rights": "risk", "network.listening": "warning"}
     assert [one.what.split()[0] for one in found["network.listening"]] == ["http.conf", "manager.conf"]
@@ -382,9 +383,10 @@ async def test_folders_that_are_not_the_same(clinic: Clinic) -> None:
         },
         store={"path": clinic.gate.folder / "none.db"},
         asterisk={"agi_host": "0.0.0.0"},
+        http={"port": free_port()},
     )
     found = await clinic.look(settings)
-    assert severities(found) == dict.fromkeys(
+    assert severities(found) == {"service.health": "warning"} | dict.fromkeys(
         ("folder.same", "service.told", "prompts.heard", "store.opens", "network.listening"), "risk"
     )  # fmt: skip
     # What Asterisk wrote into the other folder was none of a call.
@@ -413,9 +415,22 @@ async def test_callguard_that_does_not_run(clinic: Clinic) -> None:
     try:
         found = await clinic.look()
         # Emergency numbers pass, prompts open and files are written all the same: these were looked at.
-        assert severities(found) == {"service.connected": "risk", "service.told": "not_checked"}
+        assert severities(found) == {
+            "service.connected": "risk", "service.told": "not_checked", "service.health": "not_checked",
+        }  # fmt: skip
     finally:
         await clinic.gate.start()
+
+
+async def test_callguard_that_hangs(clinic: Clinic) -> None:
+    clinic.gate.signal(signal.SIGSTOP)
+    try:
+        found = await clinic.look()
+    finally:
+        clinic.gate.signal(signal.SIGCONT)
+    # Its connections stand, so Asterisk knows nothing of it.
+    assert severities(found) == {"service.health": "risk"}
+    assert "callguard hangs" in found["service.health"][0].what
 
 
 async def test_an_asterisk_whose_files_are_its_own(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from callguard.doctor.checks.connection import WRITE
 from callguard.doctor.checks.modules import FOR_AGI, NEEDED
 from callguard.doctor.facts import (
     Ami,
+    Answer,
+    Answered,
     Ari,
     ConfigFile,
     Endpoint,
@@ -37,6 +39,8 @@ path_here = "/srv/recordings"
 path_here = "/srv/prompts"
 [store]
 path = "/srv/callguard.db"
+[http]
+port = 9732
 [controllers.acme]
 name = "Acme"
 address = "1 Main Street"
@@ -137,6 +141,7 @@ def healthy(folder: Path) -> Facts:
             folder=RecordingFolder(0o2770, True, 500 * 2**30, 2**30),
             synchronised=True,
             unit=Unit(True, 2.0),
+            health=Answered(Answer.SERVING),
             open_files={"callguard": 65_536, "asterisk": 65_536},
         ),
         marker=MARKER,

@@ -10,7 +10,19 @@ import pytest
 
 from callguard.doctor.checks import CHECKS, judged
 from callguard.doctor.checks.modules import NEEDED
-from callguard.doctor.facts import Ami, Ari, Facts, Module, Recorded, RecordingFolder, Unit, Unknown, known
+from callguard.doctor.facts import (
+    Ami,
+    Answer,
+    Answered,
+    Ari,
+    Facts,
+    Module,
+    Recorded,
+    RecordingFolder,
+    Unit,
+    Unknown,
+    known,
+)
 from callguard.doctor.findings import Severity
 from callguard.doctor.tried import nothing_tried
 from tests.doctor.healthy import (
@@ -57,6 +69,10 @@ def settings_with(**asterisk: str) -> Break:
     ))  # fmt: skip
 
 
+def said(answer: Answer, problem: str = "", do: str = "") -> Break:
+    return lambda facts: here(facts, health=Answered(answer, problem, do))
+
+
 # What is broken, and the one finding that it makes: its id, severity, and words of it.
 BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: replace(f, ari=Unknown("ARI answered 401")), "ari.answers", RISK, "ARI answered 401"),
@@ -76,6 +92,13 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: ari(f, version="GIT-master-abc"), "asterisk.version", NOT_CHECKED, "no release's version"),
     (lambda f: without_module(f, "app_stasis_broadcast"), "asterisk.broadcast", WARNING, "not loaded"),
     (lambda f: ami(f, sessions=0), "service.connected", RISK, "holds no manager session"),
+    (said(Answer.NONE), "service.health", RISK, "hangs: its connection at 127.0.0.1:9732 opens, and /health has no"),
+    (said(Answer.ILL, "the gate is full", "is this an attack?"),
+     "service.health", RISK, "not gated: the gate is full; they go on unrecorded, and no number is dialled but "
+     "emergencies; is this an attack?"),
+    (said(Answer.NOBODY), "service.health", WARNING, "nobody listens at 127.0.0.1:9732"),
+    (said(Answer.ANOTHER), "service.health", WARNING, "no callguard"),
+    (lambda f: here(f, health=Unknown("there is no port")), "service.health", NOT_CHECKED, "because there is no port"),
     (lambda f: with_globals(f, CALLGUARD_FOLDER_callguard="/old"), "service.told", RISK, "to /old, not to /srv/rec"),
     (lambda f: file(f, "http.conf", general=(("enabled", "yes"), ("bindaddr", "10.0.0.2"))),
      "network.listening", WARNING, "http.conf listens on 10.0.0.2"),
@@ -206,9 +229,9 @@ def test_a_dialplan_that_is_not_there_is_named_once(well: Facts) -> None:
 
 
 def test_callguard_that_does_not_run_is_named_once(well: Facts) -> None:
-    stopped = ami(ari(well, apps=frozenset()), sessions=0)
+    stopped = here(ami(ari(well, apps=frozenset()), sessions=0), health=Answered(Answer.NOBODY))
     found = {one.id: one.severity for one in judged(stopped) if one.severity is not Severity.OK}
-    assert found == {"service.connected": RISK, "service.told": NOT_CHECKED}
+    assert found == dict.fromkeys(("service.health", "service.told"), NOT_CHECKED) | {"service.connected": RISK}
 
 
 def test_a_manager_session_without_the_application_is_no_callguard(well: Facts) -> None:
@@ -238,7 +261,7 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
         well_still = {one.id for one in found.values() if one.severity is Severity.OK}
         assert well_still == {
             "folder.rights", "folder.space", "prompts.built", "store.opens",
-            "clock.kept", "service.watchdog", "limits.callguard", "limits.asterisk",
+            "clock.kept", "service.health", "service.watchdog", "limits.callguard", "limits.asterisk",
         }  # fmt: skip
 
 

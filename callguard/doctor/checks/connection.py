@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, ip_address
 from urllib.parse import urlsplit
 
-from callguard.doctor.facts import Facts, NotKnown, Section, Unknown, known
+from callguard.doctor.facts import Answer, Facts, NotKnown, Section, Unknown, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
+from callguard.doctor.health import WITHIN_S
 from callguard.telephony.versions import OLDEST, recent_enough
 
 # What callguard orders by AMI, and an action that shows whether the account has its class.
@@ -167,6 +168,40 @@ def _told(facts: Facts) -> Iterator[Problem]:
         )
 
 
+def _healthy(facts: Facts) -> Iterator[Problem]:
+    said, http = known(facts.here.health), facts.config.http
+    place = f"{http.host}:{http.port}"
+    if said.answer is Answer.NONE:
+        yield risk(
+            f"callguard hangs: its connection at {place} opens, and /health has no answer within {WITHIN_S:.0f} s",
+            "a caller waits 2 s for it and goes on unrecorded; who is called, or asked by FastAGI, waits until it is "
+            "ended, and no number is dialled",
+            "systemctl restart callguard; its unit's WatchdogSec=2 does so by itself (systemd/callguard.service), and "
+            "journalctl -u callguard then has the place where it hung",
+        )
+    elif said.answer is Answer.ILL:
+        yield risk(
+            f"callguard says that calls are not gated: {said.problem}",
+            "they go on unrecorded, and no number is dialled but emergencies",
+            said.do,
+        )
+    elif said.answer is Answer.ANOTHER:
+        yield warning(
+            f"what answers at {place} is no callguard",
+            "a monitor that asks there learns nothing of callguard's health",
+            "callguard.toml, [http]: another port, then systemctl restart callguard",
+        )
+    elif said.answer is Answer.NOBODY:
+        if facts.config.asterisk.app not in known(facts.ari).apps:
+            raise NotKnown("callguard does not run")
+        yield warning(
+            f"callguard is connected to Asterisk, and nobody listens at {place}",
+            "the callguard that runs has another configuration than this one, or runs elsewhere: a monitor would take "
+            "it for dead",
+            "systemctl restart callguard here, or run doctor where callguard runs",
+        )
+
+
 def _listening(facts: Facts) -> Iterator[Problem]:
     files, settings = known(facts.ami).files, facts.config.asterisk
     http = known(files["http.conf"]).section("general")
@@ -245,6 +280,7 @@ CHECKS = (
         Severity.RISK,
         _serving,
     ),
+    Check("service.health", "callguard answers, and says that calls are gated", Severity.RISK, _healthy),
     Check("service.told", "The dialplan records to the configured folder", Severity.RISK, _told),
     Check("network.listening", "ARI, AMI and FastAGI are not open to others", Severity.RISK, _listening),
 )
