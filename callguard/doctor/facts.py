@@ -98,6 +98,7 @@ class Ari:
         may_write: whether the account is more than read_only.
         modules: by name, ``.so`` included.
         apps: the applications that are connected, ours for this look left out.
+        others_looking: how many of them are another doctor's.
         ahead_ms: Asterisk's clock less this machine's, the way of the answer taken into account.
     """
 
@@ -106,6 +107,7 @@ class Ari:
     modules: Known[Mapping[str, Module]]
     apps: frozenset[str]
     ahead_ms: float
+    others_looking: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Gather the facts: by callguard's own two accounts, and from this machine. No root, no Asterisk's host needed.
 
-Nothing is changed but the globals CALLGUARD_DOCTOR…, a file that is removed again, and Local channels that are never
-answered. While this looks, the dialplan takes our manager session for a running callguard's: should there be none, a
-call that arrives in these seconds waits the 2 s that it waits for a hung one.
+Nothing is changed but a global CALLGUARD_DOCTOR_… and a file, both of this look's own and removed again, and Local
+channels that are never answered. While this looks, the dialplan takes our manager session for a running callguard's:
+should there be none, a call that arrives in these seconds waits the 2 s that it waits for a hung one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from callguard.doctor.facts import (
     Unknown,
 )
 from callguard.doctor.manager import Manager, Message, connected, value
-from callguard.doctor.tried import nothing_tried, try_out
+from callguard.doctor.tried import OUTCOME, nothing_tried, try_out
 from callguard.errors import Refused, TelephonyError
 from callguard.shipped import shipped
 from callguard.telephony import ari
@@ -46,6 +46,8 @@ OPERATIONS = (PING, INFO, MODULES)
 FEATURES = ("blindxfer", "atxfer", "disconnect", "parkcall", "automixmon")
 # The keys in a queue that would leave it, where its exit context has such an extension.
 EXITS = ("9", "*9", "*")
+# What a look's own application is called.
+LOOKING = "doctor-"
 SECRETS = frozenset({"secret", "password"})
 
 
@@ -63,7 +65,11 @@ async def gather(config: Config) -> Facts:
         client = await _entered(stack, _answered(settings.ari_url, settings.ari_user, ari_secret))
         manager = await _entered(stack, connected(settings.ami_host, settings.ami_port, settings.ami_user, ami_secret))
         by_ari = client if isinstance(client, Unknown) else await _look_by_ari(client)
-        by_ami = manager if isinstance(manager, Unknown) else await _look_by_ami(manager, config)
+        by_ami = (
+            manager
+            if isinstance(manager, Unknown)
+            else await _look_by_ami(manager, config, by_ari.others_looking if isinstance(by_ari, Ari) else 0)
+        )
         tried = nothing_tried(
             next((one for one in (client, manager, by_ari, by_ami) if isinstance(one, Unknown)), None)
         )
@@ -87,7 +93,7 @@ async def _entered(stack: AsyncExitStack, connection: AbstractAsyncContextManage
 @asynccontextmanager
 async def _answered(url: str, user: str, password: str) -> AsyncIterator[ari.Client]:
     """A client whose answers are fed, by a name that no gate has: it would take a running callguard's calls."""
-    async with ari.connected(url, user, password, f"doctor-{uuid4().hex[:8]}") as client:
+    async with ari.connected(url, user, password, f"{LOOKING}{uuid4().hex[:8]}") as client:
         pump = asyncio.create_task(_pump(client))
         try:
             yield client
@@ -119,22 +125,24 @@ async def _look_by_ari(client: ari.Client) -> Ari | Unknown:
         except Refused as error:
             modules = Unknown(f"ARI does not list the modules ({error})")
         try:
-            await client.asterisk.set_global("CALLGUARD_DOCTOR", "")
+            await client.asterisk.forget_global(OUTCOME)
             may_write = True
         except Refused:
             may_write = False
+        names = frozenset(str(one["name"]) for one in applications)
         return Ari(
             version=str(info["system"]["version"]),
             may_write=may_write,
             modules=modules,
-            apps=frozenset(str(one["name"]) for one in applications) - {client.app},
+            apps=names - {client.app},
+            others_looking=sum(name.startswith(LOOKING) for name in names - {client.app}),
             ahead_ms=ahead.total_seconds() * 1000,
         )
     except (TelephonyError, KeyError, TypeError, ValueError) as error:
         return Unknown(f"ARI answers otherwise than its description says: {error}")
 
 
-async def _look_by_ami(manager: Manager, config: Config) -> Ami | Unknown:
+async def _look_by_ami(manager: Manager, config: Config, others_looking: int) -> Ami | Unknown:
     try:
         actions = frozenset(name for name, _ in await manager.ask("ListCommands"))
     except TelephonyError as error:
@@ -161,7 +169,7 @@ async def _look_by_ami(manager: Manager, config: Config) -> Ami | Unknown:
         places |= {f"{section.get('context')},{key},1" for key in EXITS if section.get("context")}
     return Ami(
         actions=actions,
-        sessions=sessions if isinstance(sessions, Unknown) else _count(sessions) - 1,
+        sessions=sessions if isinstance(sessions, Unknown) else sessions_of_callguard(_count(sessions), others_looking),
         files=files,
         globals=told,
         features={name: await _known(manager.variable(f"FEATUREMAP({name})")) for name in FEATURES},
@@ -169,6 +177,17 @@ async def _look_by_ami(manager: Manager, config: Config) -> Ami | Unknown:
         endpoints=await _known(_endpoints(manager)),
         exists={place: await _known(_exists(manager, place)) for place in sorted(places - {""})},
     )
+
+
+def sessions_of_callguard(sessions: int, others_looking: int) -> Known[int]:
+    """How many of an account's sessions are neither ours nor those of others who look, as far as that can be told.
+
+    They come and go between the two questions: none is certain only where none is left that could be callguard's.
+    """
+    left = sessions - 1 - others_looking
+    if left <= 0 < sessions - 1:
+        return Unknown("another doctor is looking, by the same manager account: look again when it has ended")
+    return max(0, left)
 
 
 async def _exists(manager: Manager, place: str) -> bool:

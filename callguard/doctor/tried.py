@@ -25,7 +25,7 @@ from callguard.telephony.recording import TRIED
 T = TypeVar("T")
 
 CONTEXT = "callguard-doctor"
-OUTCOME, FILE = "CALLGUARD_DOCTOR", "CALLGUARD_DOCTOR_FILE"
+OUTCOME = "CALLGUARD_DOCTOR"
 ORIGINATE = wire.Operation(
     "channels", "originate", "POST", "channels", frozenset({"endpoint", "context", "extension", "timeout"})
 )  # fmt: skip
@@ -54,14 +54,15 @@ async def try_out(client: ari.Client, manager: Manager, config: Config, steps: K
     if there != "1":
         return nothing_tried(Unknown(f"no current dialplan/callguard.conf is loaded: it has no [{CONTEXT}]"))
     attempt = _Attempt(client, manager)
-    tried = Tried(
-        emergency=await _known(_emergency(attempt, config, () if isinstance(steps, Unknown) else steps)),
-        events=await _known(_events(attempt)),
-        sounds=await _known(_sounds(attempt, config)),
-        recorded=await _known(_recorded(attempt, config)),
-    )
-    await _known(attempt.forget())
-    return tried
+    try:
+        return Tried(
+            emergency=await _known(_emergency(attempt, config, () if isinstance(steps, Unknown) else steps)),
+            events=await _known(_events(attempt)),
+            sounds=await _known(_sounds(attempt, config)),
+            recorded=await _known(_recorded(attempt, config)),
+        )
+    finally:
+        await _known(attempt.forget())
 
 
 class _Attempt:
@@ -70,31 +71,34 @@ class _Attempt:
     def __init__(self, client: ari.Client, manager: Manager) -> None:
         self._client = client
         self.manager = manager
+        # Whoever else looks at the same time, with the same account, has another.
+        self._look = uuid4().hex
+        self._outcome = f"{OUTCOME}_{self._look}"
 
     async def run(self, extension: str, file: str = "", *, until: float = 0.0) -> str:
         """What it left in its global; `until` gives it time to change its mind, in seconds.
 
         Raises: _Failed, TelephonyError.
         """
-        await self._client.asterisk.set_global(FILE, file)
-        await self._client.asterisk.set_global(OUTCOME, "")
+        await self.forget()
         target = {"endpoint": f"Local/{extension}@{CONTEXT}/n", "context": CONTEXT, "extension": "none", "timeout": "5"}
         # No record of a call that was none.
-        begun = await self._client.ask(ORIGINATE, {}, target, {"variables": {"CDR_PROP(disable)": "1"}})
+        variables = {"CDR_PROP(disable)": "1", "CG_LOOK": self._look, "CG_TRIED": file}
+        begun = await self._client.ask(ORIGINATE, {}, target, {"variables": variables})
         try:
             for _ in range(round(WITHIN_S / LOOK_EVERY_S)):
                 await asyncio.sleep(LOOK_EVERY_S)
-                if await self.manager.variable(OUTCOME):
+                if await self.manager.variable(self._outcome):
                     await asyncio.sleep(until)
-                    return await self.manager.variable(OUTCOME)
+                    return await self.manager.variable(self._outcome)
         finally:
             # One that has ended by itself is refused, and that is as good.
             await self._client.channels.get(str(begun["id"])).hang_up()
         raise _Failed(f"{extension}@{CONTEXT} did not come to its end within {WITHIN_S:.0f} s")
 
     async def forget(self) -> None:
-        for name in (FILE, OUTCOME):
-            await self._client.asterisk.set_global(name, "")
+        """Remove what the last left."""
+        await self._client.asterisk.forget_global(self._outcome)
 
 
 async def _known(asked: Awaitable[T]) -> Known[T]:

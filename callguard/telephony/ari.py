@@ -238,6 +238,11 @@ class Asterisk:
         """Raises: Refused, Disconnected."""
         await self._client.ask(wire.SET_GLOBAL, {}, {"variable": variable, "value": value})
 
+    async def forget_global(self, variable: str) -> None:
+        """Remove a global; one that is not there is as good. Raises: Refused, Disconnected."""
+        # Without a value there is none, where an empty one would stay in the list for good.
+        await self._client.ask(wire.SET_GLOBAL, {}, {"variable": variable})
+
     async def get_global(self, variable: str) -> str:
         """Empty for one that is not set. Raises: Disconnected."""
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -143,8 +142,21 @@ async def test_a_pbx_that_is_well_is_well_and_stays_so(clinic: Clinic) -> None:
         while "0 active channels" not in await clinic.pbx.cli("core show channels"):
             await asyncio.sleep(0.05)
     assert "doctor" not in await clinic.pbx.cli("ari show apps")
-    assert not re.search(r"CALLGUARD_DOCTOR\w*=\S", await clinic.pbx.cli("dialplan show globals"))
+    assert "CALLGUARD_DOCTOR" not in await clinic.pbx.cli("dialplan show globals")
     assert not (clinic.pbx.path / "log" / "cdr-custom" / "Master.csv").exists()
+
+
+async def test_two_who_look_at_once_find_each_what_is_so(clinic: Clinic) -> None:
+    """With the same accounts, of which one has other folders: neither hears or reads what the other tries."""
+    other = clinic.pbx.folder("nothing-here").path_in_asterisk
+    prompts, recordings = (folder.model_copy(update={"path_in_asterisk": other})
+                           for folder in (clinic.pbx.folder("prompts"), clinic.gate.recordings))  # fmt: skip
+    settings = clinic.settings(prompts={"folder": prompts}, recording={"folder": recordings})
+    for _ in range(2):
+        well, ill = await asyncio.gather(clinic.look(), clinic.look(settings))
+        assert well == {}
+        assert severities(ill) == dict.fromkeys(("prompts.heard", "folder.same", "service.told"), "risk")
+    assert "CALLGUARD_DOCTOR" not in await clinic.pbx.cli("dialplan show globals")
 
 
 async def test_a_call_that_is_up_is_left_alone(clinic: Clinic) -> None:
