@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SecretStr,
     StringConstraints,
     ValidationError,
@@ -246,6 +247,15 @@ class Config(_Model):
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+    _file: Path | None = PrivateAttr(default=None)
+
+    def wrong(self, problem: str, *where: str) -> InputError:
+        """What only other files show to be wrong with a setting, at its place in the file that it was read from."""
+        try:
+            text = self._file.read_text(encoding="utf-8") if self._file else ""
+        except (OSError, UnicodeDecodeError):  # it has changed since
+            text = ""
+        return InputError(problem, file=self._file, line=_line_of(text, where), field=".".join(where))
 
     @model_validator(mode="after")
     def _calls_begin_in_a_language_of_the_profile(self) -> Self:
@@ -316,6 +326,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         if variable in environment:
             raise InputError(message, field=variable) from error
         raise InputError(message, file=path, line=_line_of(text, where), field=".".join(map(str, where))) from error
+    config._file = path
     return config
 
 

@@ -303,6 +303,23 @@ def test_all_rules_that_deny_are_told(run: Run) -> None:
     assert lines[:2] == ["Denied: optout.all", "Also denied by: optout.purpose"]
 
 
+@pytest.mark.parametrize("command", [("check",), ("optout", "add"), ("optout", "remove"), ("optout", "list")])
+@pytest.mark.parametrize(
+    "words", [(NUMBER, "+34912345679"), ("912345678", "912345679"), (NUMBER, "or so"), ("or", NUMBER)]
+)
+def test_two_numbers_are_one_too_many(run: Run, command: tuple[str, ...], words: tuple[str, ...]) -> None:
+    done = run(*command, *words)
+    assert bad(done, "NUMBER: one at a time")
+    assert "91234567" not in done.err
+
+
+@pytest.mark.parametrize("words", [("+34", "912345678"), ("912", "345", "678"), ("+34", "912", "345", "678")])
+def test_one_number_may_be_typed_with_spaces(run: Run, words: tuple[str, ...]) -> None:
+    run("optout", "add", NUMBER, "--scope", "all")
+    done = run("check", *words, "--json")
+    assert (done.code, done.json["number"]) == (3, NUMBER)
+
+
 @pytest.mark.parametrize("number", ["nonsense", "12", "+34912345678;rm"])
 def test_what_is_no_number_is_denied_whoever_has_opted_out(run: Run, number: str) -> None:
     run("optout", "add", NUMBER, "--scope", "all")

@@ -54,11 +54,20 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def number_from(words: list[str], region: str | None) -> str | None:
-    """The number in E.164, or None where what was typed (or read from standard input) is none."""
+    """The number in E.164, or None where what was typed (or read from standard input) is none.
+
+    Raises:
+        InputError: it is more than one, or one and something else.
+    """
     written = " ".join(words)
     if written == STDIN:
         written = sys.stdin.buffer.readline(LONGEST_NUMBER).decode("ascii", "replace").strip()
-    return to_e164(written, region)
+    number = to_e164(written, region)
+    complete = sum(to_e164(word, region) is not None for word in words) if len(words) > 1 else 0
+    # In national format the parts of one number may be numbers too.
+    if complete and number is None:
+        raise InputError("one at a time, please: these are not the parts of one number", field="NUMBER")
+    return number
 
 
 def a_number(words: list[str], region: str | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from callguard.config import Config
 from callguard.errors import InputError
 from callguard.speech import formats, texts
-from callguard.speech.texts import Piece, Voice
+from callguard.speech.texts import Piece, Texts, Voice
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,16 @@ def plan(config: Config) -> tuple[Take, ...]:
         _take(piece, loaded[language], folder)
         for name, profile in config.profiles.items()
         for language in profile.languages
-        for piece in texts.compose(name, profile, config.controllers[profile.controller], loaded[language])
+        for piece in _composed(config, name, loaded[language])
     )
+
+
+def _composed(config: Config, name: str, loaded: Texts) -> tuple[Piece, ...]:
+    profile = config.profiles[name]
+    controller = config.controllers[profile.controller]
+    if fault := texts.too_long_a_name(name, profile, controller, loaded):
+        raise config.wrong(fault, "controllers", profile.controller, "name")
+    return texts.compose(name, profile, controller, loaded)
 
 
 def _take(piece: Piece, source: texts.Texts, folder: Path) -> Take:

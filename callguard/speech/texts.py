@@ -102,6 +102,11 @@ class Texts(Frozen):
         }
 
 
+def count_words(text: str) -> int:
+    """How many words a text has; a French question mark that stands alone is none."""
+    return sum(any(character.isalnum() for character in word) for word in text.split())
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A text that is ready to be spoken.
@@ -129,8 +134,8 @@ class Piece:
 
     @property
     def words(self) -> int:
-        """How many words it has; a French question mark that stands alone is none."""
-        return sum(any(character.isalnum() for character in word) for word in self.text.split())
+        """How many words it has."""
+        return count_words(self.text)
 
     @property
     def is_short(self) -> bool:
@@ -238,6 +243,27 @@ def fill(profile_name: str, profile: Profile, controller: Controller, texts: Tex
             keys=part.keys,
         )
         for name, part in texts.parts(profile.purposes, given).items()
+    )
+
+
+def too_long_a_name(profile_name: str, profile: Profile, controller: Controller, texts: Texts) -> str | None:
+    """What is wrong with a controller's name that alone makes what everyone hears too long; None for nothing.
+
+    Raises:
+        InputError: as `fill`.
+    """
+    has = count_words(controller.name)
+    words = sum(piece.words for piece in fill(profile_name, profile, controller, texts) if piece.is_short)
+    bare = controller.model_copy(update={"name": "x"})
+    least = sum(piece.words for piece in fill(profile_name, profile, bare, texts) if piece.is_short)
+    if not least <= MAX_WORDS < words:
+        return None
+    # `least` has one word of it for each time that it is said.
+    said = (words - least) // (has - 1)
+    room = MAX_WORDS - least + said
+    return (
+        f"has {has} words, {room // said} at most: with it, essential part and question of profile {profile_name} have "
+        f"{words} in {texts.language!r}, {MAX_WORDS} at most"
     )
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from callguard import config
 from callguard.config import Config
 from callguard.errors import InputError, SetupError
 from callguard.speech import texts
 from callguard.speech.notice import Element
+from callguard.speech.plan import plan
 from callguard.speech.texts import Piece, compose, default_folder, load
+from tests.test_config import GOOD
 
 from .conftest import ACME, configure
 from .shipped import LANGUAGES
@@ -214,6 +217,31 @@ def test_too_many_words_count_the_names_that_are_put_in(tmp_path: Path) -> None:
     assert problem_of(folder, name=long_name) == (
         "en.toml: profile service: essential part and question have 38 words, 35 at most"
     )
+
+
+def test_a_name_that_is_too_long_is_reported_where_it_is_given(tmp_path: Path) -> None:
+    """What an administrator can shorten; the texts' own file is as it came."""
+    file = tmp_path / "callguard.toml"
+    written = GOOD.replace('name = "Acme Energy"', 'name = "The Acme Energy and Water Supply Company"')
+    assert written != GOOD
+    file.write_text(written, encoding="utf-8")
+    line = written.splitlines().index('name = "The Acme Energy and Water Supply Company"') + 1
+    settings = config.load(file, {})
+    with pytest.raises(InputError) as refused:
+        plan(settings)
+    assert str(refused.value) == (
+        f"{file}:{line}: controllers.acme.name: has 7 words, 4 at most: with it, essential part and question of "
+        "profile service have 38 in 'en', 35 at most"
+    )
+    file.write_text(written.replace("The Acme Energy and Water Supply", "Acme Energy Supply"), encoding="utf-8")
+    assert plan(config.load(file, {}))
+
+
+def test_texts_that_are_too_long_for_any_name_are_reported_there(texts_with: TextsWith) -> None:
+    folder = texts_with("{name}. May we record", "{name}. May we " + "please " * 12 + "record")
+    settings = configure(folder, texts=folder)
+    with pytest.raises(InputError, match=r"en\.toml: profile service: essential part and question have 4\d words"):
+        plan(settings)
 
 
 def test_a_language_without_texts(tmp_path: Path) -> None:
