@@ -8,7 +8,9 @@ from pathlib import Path
 
 import callguard
 
-IN_CHECKOUT = {"asterisk": "docker/asterisk", "dialplan": "dialplan", "prompts": "prompts", "systemd": "systemd"}
+IN_CHECKOUT = {
+    "asterisk": "docker/asterisk", "dialplan": "dialplan", "docs": "docs", "prompts": "prompts", "systemd": "systemd",
+}  # fmt: skip
 
 
 def shipped(name: str) -> Path:

@@ -135,6 +135,23 @@ def test_callguard_comes_from_the_wheel_alone_and_says_what_it_is_without_any_sy
     assert "optout" in help_.stdout
 
 
+def test_the_unit_that_init_writes_names_a_page_that_the_wheel_brought(installed: Path, tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    for name in ("extensions", "features", "http", "manager", "ari"):
+        (etc / f"{name}.conf").write_text("[general]\n", encoding="utf-8")
+    done = run(
+        installed, "callguard", "init", "--controller", "Acme", "--region", "ES", "--folder", str(tmp_path / "own"),
+        "--state", str(tmp_path / "state"), "--asterisk-folder", str(etc), "--user", "callguard-of-a-test",
+        path=os.environ["PATH"],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    unit = (tmp_path / "own" / "systemd" / "callguard.service").read_text(encoding="utf-8")
+    (page,) = (line.removeprefix("Documentation=file:") for line in unit.splitlines() if "Documentation=" in line)
+    assert Path(page).is_relative_to(installed.parent)
+    assert Path(page).read_bytes() == (ROOT / "docs" / "operate.md").read_bytes()
+
+
 def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     """Asterisk's configuration, dialplan, prompts and store: all of them the wheel's. The whole demo is `make demo`."""
     file = tmp_path / "demo.json"

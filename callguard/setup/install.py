@@ -23,6 +23,7 @@ from callguard.setup.patch import ACCOUNT, MARK, Plan
 from callguard.setup.steps import Setting, Step, steps, useradd
 from callguard.setup.toml import Places, first_configuration
 from callguard.setup.write import File, Owned, write_all
+from callguard.shipped import shipped
 
 BACKUP = ".before-callguard"
 # More than enough not to be guessed: 192 bits.
@@ -157,6 +158,7 @@ def carry_out(made: Installation, plan: Plan, machine: Machine, *, apply: bool) 
         {
             "CALLGUARD": program, "CONFIG": str(places.folder / CONFIGURATION), "FOLDER": str(places.folder),
             "STATE": str(places.state), "RECORDINGS": str(made.recordings or files.RECORDINGS), "USER": machine.user,
+            "DOCS": str(shipped("docs")),
         },
         places,
     )  # fmt: skip
