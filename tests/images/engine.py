@@ -54,7 +54,7 @@ OPTIONS: Final[Mapping[str, Callable[[Any], list[str]]]] = {
     "restart": lambda policy: ["--restart", policy],
     "stop_grace_period": lambda time: ["--stop-timeout", time.removesuffix("s")],
     "tmpfs": lambda folders: [word for folder in folders for word in ("--tmpfs", folder)],
-    "volumes": lambda mounts: [word for mount in mounts for word in ("--volume", f"{PROJECT}_{mount}")],
+    "volumes": lambda mounts: [word for mount in mounts for word in ("--volume", mount)],
     "cap_drop": lambda names: [word for name in names for word in ("--cap-drop", name)],
     "cap_add": lambda names: [word for name in names for word in ("--cap-add", name)],
     "security_opt": lambda names: [word for name in names for word in ("--security-opt", name)],
@@ -62,14 +62,15 @@ OPTIONS: Final[Mapping[str, Callable[[Any], list[str]]]] = {
 }
 
 
-def options(service: Mapping[str, Any]) -> list[str]:
-    """Podman's options for a service of the compose file."""
-    return [word for name, value in service.items() for word in OPTIONS[name](value)]
+def options(service: Mapping[str, Any], project: str) -> list[str]:
+    """Podman's options for a service of the compose file, on volumes of the project's own."""
+    named = {**service, "volumes": [f"{project}_{mount}" for mount in service["volumes"]]}
+    return [word for name, value in named.items() for word in OPTIONS[name](value)]
 
 
-def container(service: str) -> str:
+def container(service: str, project: str = PROJECT) -> str:
     """A service's container, as Docker names it."""
-    return f"{PROJECT}-{service}-1"
+    return f"{project}-{service}-1"
 
 
 def services() -> dict[str, dict[str, Any]]:
@@ -119,16 +120,22 @@ class Engine:
         """
         return self._run(["podman", *arguments], seconds)
 
-    def up(self, service: str) -> str:
-        """Start one service of docker/compose.yaml; its container's name, the one that Docker would give it."""
-        name = container(service)
-        self.podman("run", "--detach", "--name", name, *options(self.compose[service]), self.compose[service]["image"])
+    def up(self, service: str, project: str = PROJECT, network: str | None = None) -> str:
+        """Start one service of docker/compose.yaml; its container's name, the one that Docker would give it.
+
+        Args:
+            project: whose volumes it has, as `docker compose --project-name` says it.
+            network: another one than the file says, so that what listens is none of this machine's.
+        """
+        name = container(service, project)
+        asked = self.compose[service] | ({} if network is None else {"network_mode": network})
+        self.podman("run", "--detach", "--name", name, *options(asked, project), asked["image"])
         return name
 
-    def once(self, service: str, *command: str, seconds: float = 120) -> str:
+    def once(self, service: str, *command: str, project: str = PROJECT, seconds: float = 120) -> str:
         """What `docker compose run --rm SERVICE COMMAND` prints."""
         asked = {name: value for name, value in self.compose[service].items() if name != "restart"}
-        return self.podman("run", "--rm", *options(asked), asked["image"], *command, seconds=seconds)
+        return self.podman("run", "--rm", *options(asked, project), asked["image"], *command, seconds=seconds)
 
     async def said(self, *arguments: str) -> str:
         """What a Podman command prints, beside calls that go on; the text of a failure too."""
@@ -147,9 +154,9 @@ class Engine:
     def import_base(self, name: str, tar: Path) -> None:
         self.podman("import", str(tar), name, seconds=120)
 
-    def volume(self, name: str) -> Path:
+    def volume(self, name: str, project: str = PROJECT) -> Path:
         """Where the files of one of the compose file's volumes are, seen from here."""
-        return self.folder / "volumes" / f"{PROJECT}_{name}" / "_data"
+        return self.folder / "volumes" / f"{project}_{name}" / "_data"
 
     def log(self, container: str) -> str:
         """What a container has said on both of its streams."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 
 import callguard
+from callguard import config
 from callguard.demo.agent import Agent
+from callguard.demo.gate import READY
 from callguard.demo.run import Row, play
 from callguard.demo.scenarios import SCENARIOS
-from tests.images.engine import Engine
+from callguard.errors import SetupError
+from tests.images.engine import ROOT, Engine, container
 from tests.images.services import (
     ASTERISK,
     CALLGUARD,
@@ -120,7 +124,7 @@ async def test_what_the_services_share_is_for_the_two_of_them_and_nobody_else(wo
     assert (world.gate.store.stat().st_uid, world.gate.store.stat().st_mode & 0o007) == (CALLGUARD, 0)
 
 
-async def test_the_compose_file_confines_both_and_knows_when_asterisk_is_well(world: World) -> None:
+async def test_the_compose_file_confines_both_and_knows_when_they_are_well(world: World) -> None:
     for name in (PBX, GATE):
         (state,) = json.loads(world.engine.podman("inspect", name))
         assert state["HostConfig"]["ReadonlyRootfs"]
@@ -128,5 +132,66 @@ async def test_the_compose_file_confines_both_and_knows_when_asterisk_is_well(wo
         status = world.engine.podman("exec", name, "cat", "/proc/1/status")
         assert "CapBnd:\t0000000000000000" in status
         assert "NoNewPrivs:\t1" in status
-    world.engine.podman("healthcheck", "run", PBX)
+        assert is_well(world.engine, name)
     assert "Read-only file system" in await world.engine.said("exec", GATE, "touch", "/opt/x")
+
+
+def first_start() -> list[list[str]]:
+    """What docs/docker.md has an administrator type, without its `docker compose`."""
+    page = (ROOT / "docs" / "docker.md").read_text(encoding="utf-8")
+    lines = page.partition("## First start")[2].partition("```sh\n")[2].partition("```")[0].replace("\\\n", "")
+    return [words[2:] for line in lines.splitlines() if (words := shlex.split(line))[:2] == ["docker", "compose"]]
+
+
+def is_well(engine: Engine, name: str) -> bool:
+    """What the container's healthcheck says now."""
+    try:
+        engine.podman("healthcheck", "run", name)
+    except SetupError:
+        return False
+    return True
+
+
+async def test_a_first_start_as_the_page_says_it_ends_with_a_callguard_that_serves(images: Engine) -> None:
+    """On empty volumes, by the compose file's `setup`; both services on a network of their own, as Debian's ports are
+    the machine's."""
+    project = "first"
+    up, setup, restart, build, rest = first_start()
+    assert (up[-1], setup[:3], restart[-1]) == ("asterisk", ["run", "--rm", "setup"], "asterisk")
+    assert (build[:3], rest) == (["run", "--rm", "callguard"], ["up", "--detach"])
+    pbx, gate = container("asterisk", project), container("callguard", project)
+
+    async def becomes(well: bool, name: str) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while is_well(images, name) is not well:
+                await asyncio.sleep(LOOK_S)
+
+    try:
+        images.up("asterisk", project, network="none")
+        await becomes(True, pbx)
+        said = images.once("setup", *setup[3:], project=project)
+        settings = images.volume("callguard-etc", project)
+        secrets = {file.name: file.read_text("utf-8") for file in settings.glob("*.secret")}
+        assert secrets.keys() == {"ari.secret", "ami.secret"}
+        for file in settings.glob("*.secret"):
+            assert (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o027) == (0, GROUP, 0), file.name
+            assert secrets[file.name].strip() not in said
+        assert config.load(settings / "callguard.toml").http.port is not None
+        extensions = images.volume("asterisk-etc", project) / "extensions.conf"
+        assert "; callguard init" in extensions.read_text("utf-8")
+        assert (extensions.stat().st_uid, extensions.stat().st_mode & 0o007) == (ASTERISK, 0)
+        await images.said("restart", pbx)
+        await becomes(True, pbx)
+        images.once("callguard", *build[3:], project=project)
+        images.up("callguard", project, network=f"container:{pbx}")
+        await becomes(True, gate)
+        assert READY in images.log(gate)
+        # The same again is the upgrade: it asks nothing and changes no password.
+        images.once("setup", project=project)
+        assert secrets == {file.name: file.read_text("utf-8") for file in settings.glob("*.secret")}
+        # Without its Asterisk callguard gates nothing, and says so.
+        await images.said("stop", pbx)
+        await becomes(False, gate)
+    finally:
+        for name in (gate, pbx):
+            await images.said("rm", "--force", "--time", "1", name)
