@@ -23,6 +23,7 @@ import structlog
 from panoramisk import Manager
 
 from callguard.errors import Disconnected, Refused
+from callguard.telephony.ami_wire import Protocol
 
 log = structlog.get_logger()
 
@@ -142,7 +143,9 @@ class Session:
     async def variable(self, channel: str, name: str) -> str:
         """A variable of a channel; empty where it is not set. Raises: Refused, where there is no such channel."""
         (answer,) = await self._send({"Action": "Getvar", "Channel": channel, "Variable": name})
-        return str(answer.value)
+        value = str(answer.value)
+        # Of what we read there, nothing has a line end in it.
+        return "" if set(value) & {"\r", "\n"} else value
 
     async def lift_lease(self, channel: str) -> None:
         """Give a call back the administrator's own limit in place of our lease.
@@ -150,12 +153,14 @@ class Session:
         Raises: Refused, where there is no such channel.
         """
         own = await self.variable(channel, LIMIT)
-        seconds = int(own) if own.isdecimal() and int(own) else NO_LIMIT_S
+        seconds = _whole(own) or NO_LIMIT_S
         await self._send({"Action": "AbsoluteTimeout", "Channel": channel, "Timeout": str(seconds)})
 
     async def _send(self, action: dict[str, str]) -> list[Any]:
         if any(character in value for value in action.values() for character in "\r\n"):
             raise ValueError("an action's value is one line")
+        if self._manager.protocol.closed:
+            raise Disconnected("the AMI session is over")
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 answer = await self._manager.send_action(action)
@@ -174,7 +179,7 @@ async def connected(host: str, port: int, user: str, secret: str) -> AsyncIterat
     Raises:
         Disconnected: no connection, or no login; the text says which.
     """
-    manager = _Manager(host=host, port=port, username=user, secret=secret, log=_quiet())
+    manager = _Manager(host=host, port=port, username=user, secret=secret, log=_quiet(), protocol_factory=Protocol)
 
     manager.register_event("UserEvent", _take)
     manager.register_event("DTMFEnd", _take_key)
@@ -234,9 +239,13 @@ def _take(manager: _Manager, event: Any) -> None:
 
 
 def _take_key(manager: _Manager, event: Any) -> None:
-    held = str(event.durationms)
-    held_ms = int(held) if held.isdecimal() else 0
+    held_ms = _whole(str(event.durationms))
     manager.notices.put_nowait(KeyPressed(str(event.uniqueid), str(event.channel), str(event.digit), held_ms))
+
+
+def _whole(text: str) -> int:
+    """A whole number of nine digits at most; 0 for anything else."""
+    return int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
 
 
 def _is_id(text: str) -> bool:

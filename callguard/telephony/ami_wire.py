@@ -1,0 +1,90 @@
+"""AMI on the wire: which messages are Asterisk's own. The reading of one message is panoramisk's.
+
+Asterisk writes a caller's number into its events as it came, line ends included (22.10, `From: <sip:1%0d%0aEvent…@…>`;
+names it escapes). So a caller can add headers to the events of their own channel, cut them in two, and begin one that
+speaks of another's channel or leg. What they cannot do is write a whole one: Asterisk cuts a number at 79 bytes, and
+the headers that every event of a channel bears do not fit in there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection
+
+import structlog
+from panoramisk.ami_protocol import AMIProtocol
+from panoramisk.message import Message
+
+log = structlog.get_logger()
+
+END = b"\r\n\r\n"
+# What callers can add to an event is some hundred bytes, and a list comes as a message for each entry.
+LONGEST = 64 * 1024
+# In each event of a channel, once (manager_channels.c, ast_manager_build_channel_state_string_prefix).
+CHANNEL = (
+    "event", "privilege", "channel", "channelstate", "channelstatedesc", "calleridnum", "calleridname",
+    "connectedlinenum", "connectedlinename", "language", "accountcode", "context", "exten", "priority", "uniqueid",
+    "linkedid",
+)  # fmt: skip
+EVENTS = {
+    "UserEvent": (*CHANNEL, "userevent"),
+    "DTMFEnd": (*CHANNEL, "digit", "durationms", "direction"),
+}
+# By these an answer finds who waits for it, and says how it went; twice, they are not Asterisk's.
+OF_ANSWERS = ("response", "event", "actionid", "commandid", "message", "eventlist", "subevent")
+# One caller's keys are no flood of lines.
+SAY_EVERY_S = 1.0
+
+
+class Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk is untyped
+    """panoramisk's protocol, fed only with what is whole.
+
+    It fails on a header that comes twice where it expects one, and an exception there ends the session.
+    """
+
+    _say_again = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        waiting = (self.queue.popleft() if self.queue else b"") + data
+        *whole, rest = waiting.split(END)
+        for one in whole:
+            text = one.decode(errors="replace").strip()
+            asterisks = is_asterisks(text, self.responses)
+            message = Message.from_line(text) if asterisks else None
+            if message is not None:
+                self.handle_message(message)
+            elif asterisks is False:
+                self._say_dropped()
+        if len(rest) > LONGEST:
+            log.error("what comes over AMI has no end; the session is ended")
+            self.transport.abort()
+            return
+        self.queue.append(rest)
+
+    def _say_dropped(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._say_again:
+            self._say_again = now + SAY_EVERY_S
+            log.warning("AMI event dropped: not as Asterisk writes it; does a caller's number hold line ends?")
+
+
+def is_asterisks(text: str, awaited: Collection[str]) -> bool | None:
+    """Whether a message is an answer that is waited for, or an event that is whole.
+
+    Args:
+        awaited: ids of the actions that are waited for.
+
+    Returns:
+        False for what is not as Asterisk writes it; None for what nobody waits for.
+    """
+    # As panoramisk divides it.
+    pairs = [line.split(": ", 1) for line in text.split("\r\n") if ": " in line]
+    names = Counter(name.lower() for name, _ in pairs)
+    if any(names[name] > 1 for name in OF_ANSWERS):
+        return False
+    values = {name.lower(): value for name, value in pairs}
+    if values.get("actionid") in awaited:
+        return True
+    needed = EVENTS.get(values.get("event", ""))
+    return None if needed is None else all(names[name] == 1 for name in needed)

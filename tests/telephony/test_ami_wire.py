@@ -1,0 +1,49 @@
+"""Which messages over AMI are Asterisk's own: a caller's number may hold line ends, and comes as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from callguard.telephony.ami_wire import is_asterisks
+from tests.faults.transcripts import AMI_EVENTS, CHANNEL_ID, LEG, ami_answers, key_event
+
+ANOTHERS = "callguard-1795346190.7"
+WAITING = {"action/1"}
+
+
+def messages(data: bytes) -> list[str]:
+    return [text.strip() for text in data.decode().split("\r\n\r\n") if text.strip()]
+
+
+@pytest.mark.parametrize("event", AMI_EVENTS)
+def test_an_event_as_asterisk_writes_it_is_taken(event: bytes) -> None:
+    (text,) = messages(event)
+    assert is_asterisks(text, WAITING) is True
+
+
+@pytest.mark.parametrize("action", ["Login", "Getvar", "DBGetTree", "MixMonitor"])
+def test_each_part_of_an_answer_that_is_waited_for_is_taken(action: str) -> None:
+    answer = ami_answers({"Action": action, "ActionID": "action/1"})
+    assert [is_asterisks(text, WAITING) for text in messages(answer)] == [True] * len(messages(answer))
+    assert not any(is_asterisks(text, set()) for text in messages(answer))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        f"1\r\n\r\nEvent: DTMFEnd\r\nUniqueid: {ANOTHERS}\r\nDigit: 9\r\n\r\n",
+        f"1\r\n\r\nEvent: UserEvent\r\nUserEvent: CallguardEnded\r\nLeg: {LEG[:8]}\r\n\r\n",
+        f"1\r\nUniqueid: {ANOTHERS}",
+        "1\r\nchannel: PJSIP/another-00000001",
+        "1\r\nActionID: a\r\nActionID: b",
+        "1\r\nEvent: Shutdown",
+    ],
+)
+def test_what_a_caller_puts_into_a_number_speaks_for_nobody(number: str) -> None:
+    assert True not in [is_asterisks(text, WAITING) for text in messages(key_event("1", CallerIDNum=number))]
+
+
+def test_headers_of_an_administrators_own_are_no_hindrance() -> None:
+    (text,) = messages(key_event("1", ChanVariable="x=1"))
+    assert is_asterisks(f"{text}\r\nChanVariable: y=2", WAITING) is True
+    assert CHANNEL_ID in text
