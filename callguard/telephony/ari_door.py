@@ -223,6 +223,7 @@ class AriDoor:
         self._turning = True
         await self._channel.leave(f"lease-{ms}-{self._taken}-{self.app}")
         answer: Answered | Lost | None = None
+        later: list[wire.ChannelEvent | Refused | PeerGone] = []
         try:
             async with asyncio.timeout(TURN_MS / 1000):
                 while True:
@@ -231,15 +232,25 @@ class AriDoor:
                         case wire.StasisStart():
                             self._turning = False
                             self._lease_ends = ends
+                            self._put_back(later)
                             return answer
                         case wire.StasisEnd() if not self._hanging_up:
                             continue
                         case wire.StasisEnd() | Refused():
                             return self._ends(event, listening)
+                        case _ if answer is not None:
+                            later.append(event)  # a no after the yes
                         case _:
-                            answer = answer or self._ends(event, listening)
+                            answer = self._ends(event, listening)
         except TimeoutError:
             return Lost()
+
+    def _put_back(self, events: list[wire.ChannelEvent | Refused | PeerGone]) -> None:
+        """Have them read again, before what has come since."""
+        while not self._inbox.empty():
+            events.append(self._inbox.get_nowait())
+        for event in events:
+            self._inbox.put_nowait(event)
 
     def _refused(self, error: Refused) -> None:
         self._inbox.put_nowait(error)

@@ -254,6 +254,17 @@ def test_yes() -> None:
     ]  # fmt: skip
 
 
+def test_the_beginning_of_the_notice_again_and_again_is_not_the_notice() -> None:
+    """By AGI a key that comes to nothing, such as a lone *, begins it anew."""
+    notice = FLOWS["consent"].essential("en")
+    state, _ = gate.start(FLOWS["consent"], CALLER)
+    thirds = tuple(Heard(notice, notice.length_ms // 3 + 100) for _ in range(3))
+    _, (save,) = gate.step(FLOWS["consent"], state, Answered(Cause.SILENCE, heard=thirds))
+    assert isinstance(save, Save)
+    assert not save.record
+    assert {answer.reason for answer in save.answers} == {"failed"}
+
+
 def test_silence_asks_once_more_and_goes_through() -> None:
     assert walk("consent", played(), played("question-1"), played("again-1"), Saved(), Released()) == [
         "play en/essential", "play en/question-1", "play en/again-1", "save unknown", "release unknown",

@@ -24,6 +24,7 @@ class FakeAsterisk:
         refuse: part of a uri, or of the extension to continue at -> status to answer with.
         endless: playbacks start and never end.
         keys: media suffix -> digits that are pressed when it is first played.
+        turn_keys: the lease whose renewal they fall into, and digits that are pressed then.
         key_ms: how long each key is held; it is let go of 10 ms into the playback.
         lengths: media suffix -> how long it plays, by Asterisk's clock; 3,000 ms else.
     """
@@ -34,6 +35,7 @@ class FakeAsterisk:
         self.refuse: dict[str, int] = {}
         self.endless = False
         self.keys: dict[str, str] = {}
+        self.turn_keys = ("", "")
         self.key_ms = 5
         self.lengths: dict[str, int] = {}
         self.clock_ms = 1_795_312_753_000
@@ -87,6 +89,10 @@ class FakeAsterisk:
         if uri.endswith("/continue"):
             await self.tell("StasisEnd", channel=_channel(CHANNEL))
             if query["extension"].startswith("lease-"):
+                lease, digits = self.turn_keys
+                for digit in digits if query["extension"].startswith(f"{lease}-") else "":
+                    self.clock_ms += 10
+                    await self.tell("ChannelDtmfReceived", channel=_channel(CHANNEL), digit=digit, duration_ms=5)
                 await self.starts("inbound", "p", "pbx-1.0")
 
     async def _play(self, playback: str, media: str) -> None:

@@ -161,6 +161,16 @@ async def test_a_message_that_is_no_json_or_of_another_channel_changes_nothing(
     assert fake.result() == RECORDED
 
 
+@pytest.mark.parametrize("keys", ["12", "1*9"])
+async def test_a_no_after_the_yes_while_the_lease_is_renewed_is_a_no(
+    fake: FakeAsterisk, store: Store, keys: str
+) -> None:
+    fake.turn_keys = ("lease-3200", keys)  # between the question and the wait for its answer
+    async with leg_of(fake, store) as leg:
+        await leg.run()
+    assert fake.result() == closed("refused")
+
+
 @pytest.mark.parametrize("keys", ["12", "1*9", "1**9"])
 async def test_a_no_right_after_the_yes_is_a_no(fake: FakeAsterisk, store: Store, keys: str) -> None:
     fake.keys["p-question-1"] = keys
