@@ -78,7 +78,8 @@ class AriCalls:
                     # One that is back from a turn too late to be waited for is as good as an orphan.
                     self._take(client, group, found, fresh=len(event.args) <= 4)
                 case wire.StasisStart() if "back" in event.args:
-                    group.create_task(self._take_again(client, group, event))
+                    walk = self._walks[event.channel]
+                    group.create_task(self._take_again(client, group, event, walk))
                 case wire.HangupRequested() if event.channel in self._callees:
                     for callee in tuple(self._callees[event.channel]):
                         if callee in self._doors:
@@ -190,9 +191,11 @@ class AriCalls:
             if callee:
                 await self.unwatch_agent(subject)
 
-    async def _take_again(self, client: ari.Client, group: asyncio.TaskGroup, start: wire.StasisStart) -> None:
+    async def _take_again(
+        self, client: ari.Client, group: asyncio.TaskGroup, start: wire.StasisStart, walk: asyncio.Task[None]
+    ) -> None:
         """Somebody has sent the caller out of the gate and into it again (AMI Redirect): the leg's outcome stands."""
-        await asyncio.wait({self._walks[start.channel]})
+        await asyncio.wait({walk})
         self._take(client, group, Orphan(start.channel, start.args, start.caller, start.at))
 
     async def _decide(self, client: ari.Client, channel: str, profile: str, number: str) -> None:

@@ -111,7 +111,7 @@ class Client:
 
         Raises:
             Refused: Asterisk said no.
-            Disconnected: no answer came within `ANSWER_TIMEOUT_S`.
+            Disconnected: no answer came within `ANSWER_TIMEOUT_S`, or one that is not JSON.
         """
         number = next(self._numbers)
         waiter = self._waiting[number] = asyncio.get_running_loop().create_future()
@@ -125,7 +125,10 @@ class Client:
             self._waiting.pop(number, None)
         if response.status >= 400:
             raise Refused(response.status, response.reason)
-        return orjson.loads(response.body) if response.body else None
+        try:
+            return orjson.loads(response.body) if response.body else None
+        except orjson.JSONDecodeError as error:
+            raise _not_as_described(operation) from error
 
     async def read_now(self) -> None:
         """Have whoever iterates get what has come already."""
@@ -155,7 +158,8 @@ class Channels:
 
     async def list(self) -> list[str]:
         """The ids of all live channels."""
-        return [channel["id"] for channel in await self._client.ask(wire.LIST_CHANNELS, {})]
+        channels = await self._client.ask(wire.LIST_CHANNELS, {})
+        return [_text(wire.LIST_CHANNELS, one, "id") for one in _list(wire.LIST_CHANNELS, channels)]
 
 
 class Channel:
@@ -184,12 +188,12 @@ class Channel:
     async def get_variable(self, variable: str) -> str:
         """Raises: Refused (no such channel), Disconnected."""
         answer = await self._client.ask(wire.GET_VARIABLE, self._path, {"variable": variable})
-        return str(answer["value"])
+        return _text(wire.GET_VARIABLE, answer, "value")
 
     async def running(self) -> str:
         """The dialplan application that it is in. Raises: Refused (no such channel), Disconnected."""
         answer = await self._client.ask(wire.GET_CHANNEL, self._path)
-        return str(answer["dialplan"]["app_name"])
+        return _text(wire.GET_CHANNEL, answer, "dialplan", "app_name")
 
     async def hang_up(self) -> None:
         await self._order(wire.HANG_UP)
@@ -249,7 +253,7 @@ class Asterisk:
             answer = await self._client.ask(wire.GET_GLOBAL, {}, {"variable": variable})
         except Refused:
             return ""
-        return str(answer["value"])
+        return _text(wire.GET_GLOBAL, answer, "value")
 
 
 class Applications:
@@ -262,12 +266,14 @@ class Applications:
     async def channel_ids(self) -> list[str]:
         """The channels that are in our application now."""
         application = await self._client.ask(wire.GET_APPLICATION, self._path)
-        return [str(channel) for channel in application["channel_ids"]]
+        ids = _list(wire.GET_APPLICATION, application, "channel_ids")
+        return [_text(wire.GET_APPLICATION, channel) for channel in ids]
 
     async def others(self) -> list[str]:
         """The other gates that are connected."""
         applications = await self._client.ask(wire.LIST_APPLICATIONS, {})
-        names = (str(application["name"]) for application in applications)
+        of = wire.LIST_APPLICATIONS
+        names = [_text(of, application, "name") for application in _list(of, applications)]
         return [name for name in names if name.startswith("callguard") and name != self._client.app]
 
     async def watch(self, channel_id: str) -> None:
@@ -281,6 +287,34 @@ class Applications:
     async def filter(self) -> None:
         """Have Asterisk send only the events that we know."""
         await self._client.ask(wire.FILTER_EVENTS, self._path, body=wire.event_filter())
+
+
+def _text(operation: wire.Operation, answer: Any, *names: str) -> str:
+    """A text in what was answered. Raises: Disconnected, where there is none: such a connection is worth nothing."""
+    found = _field(operation, answer, names)
+    if not isinstance(found, str):
+        raise _not_as_described(operation)
+    return found
+
+
+def _list(operation: wire.Operation, answer: Any, *names: str) -> list[Any]:
+    """A list in what was answered. Raises: Disconnected, where there is none."""
+    found = _field(operation, answer, names)
+    if not isinstance(found, list):
+        raise _not_as_described(operation)
+    return found
+
+
+def _field(operation: wire.Operation, answer: Any, names: tuple[str, ...]) -> Any:
+    for name in names:
+        if not isinstance(answer, dict) or name not in answer:
+            raise _not_as_described(operation)
+        answer = answer[name]
+    return answer
+
+
+def _not_as_described(operation: wire.Operation) -> Disconnected:
+    return Disconnected(f"what ARI answered to {operation.nickname} is not as described")
 
 
 @asynccontextmanager

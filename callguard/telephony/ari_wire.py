@@ -149,6 +149,10 @@ EVENT_TYPES = (
 )  # fmt: skip
 
 
+# More than any time or status, and what every reader of JSON still tells apart.
+MOST = 2**53
+
+
 class Malformed(Exception):
     """A message that is not what the description says; the text names what is wrong, never its content."""
 
@@ -169,6 +173,7 @@ def decode(text: str | bytes) -> Message | None:
     try:
         return _decode(kind, data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
+        # Its texts name fields and types, and quote nothing: they go into the log.
         raise Malformed(f"{kind}: {type(error).__name__} {error}") from error
 
 
@@ -176,8 +181,8 @@ def _decode(kind: Any, data: dict[str, Any]) -> Message | None:
     match kind:
         case "RESTResponse":
             return Response(
-                int(data["request_id"]), int(data["status_code"]), data.get("reason_phrase", ""),
-                data.get("message_body", ""),
+                _number(data["request_id"]), _whole(data["status_code"]), _text(data.get("reason_phrase", "")),
+                _text(data.get("message_body", "")),
             )  # fmt: skip
         case "PlaybackStarted":
             playback = data["playback"]
@@ -187,12 +192,15 @@ def _decode(kind: Any, data: dict[str, Any]) -> Message | None:
             failed = playback["state"] != "done"
             return PlaybackFinished(_target(playback), _at(data), _text(playback["id"]), failed)
         case "ChannelDtmfReceived":
-            return KeyReceived(_channel(data), _at(data), _text(data["digit"]), int(data["duration_ms"]))
+            return KeyReceived(_channel(data), _at(data), _text(data["digit"]), _whole(data["duration_ms"]))
         case "CallBroadcast":
             return CallBroadcast(_channel(data))
         case "StasisStart":
-            args = tuple(_text(arg) for arg in data["args"])
-            return StasisStart(_channel(data), _at(data), args, _text(data["channel"]["caller"]["number"]))
+            args = data["args"]
+            if not isinstance(args, list):
+                raise TypeError("expected a list")
+            caller = _text(data["channel"]["caller"]["number"])
+            return StasisStart(_channel(data), _at(data), tuple(_text(arg) for arg in args), caller)
         case "StasisEnd":
             return StasisEnd(_channel(data), _at(data))
         case "ChannelHangupRequest":
@@ -251,6 +259,26 @@ def _text(value: Any) -> str:
     return value
 
 
+def _whole(value: Any) -> int:
+    """No time and no status is negative: a key that was let go of before it went down would pass for a later one."""
+    if type(value) is not int or not 0 <= value < MOST:
+        raise TypeError("expected a whole number")
+    return value
+
+
+def _number(text: Any) -> int:
+    """Of a request: ours are short, and written in text."""
+    if not isinstance(text, str) or not text.isdecimal() or len(text) > len(str(MOST)):
+        raise TypeError("expected a request's number")
+    return int(text)
+
+
 def _at(data: dict[str, Any]) -> int:
     """Milliseconds since the epoch from ARI's ``2026-11-22T01:59:13.451+0000``."""
-    return round(datetime.fromisoformat(data["timestamp"]).timestamp() * 1000)
+    try:
+        at = datetime.fromisoformat(data["timestamp"])
+    except ValueError:
+        raise ValueError("timestamp is no time") from None
+    if at.tzinfo is None:
+        raise ValueError("timestamp has no offset")
+    return round(at.timestamp() * 1000)

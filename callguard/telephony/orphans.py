@@ -15,6 +15,8 @@ from callguard.telephony.ari import Client
 # Set by the dialplan before it hands a channel over, the same that StasisStart brings as arguments:
 # DIRECTION:PROFILE:LINKEDID:NUMBER, and after a lease's renewal :again:TAKEOVERS.
 ARGUMENTS = "CG_ARGS"
+# How often a call was taken over is one digit: it is left alone after the first time.
+COUNTS = frozenset("0123456789")
 
 
 # The applications by which the dialplan hands a channel over.
@@ -33,7 +35,7 @@ class Orphan:
     @property
     def taken(self) -> int:
         """How often a process has taken the call over from one that left it."""
-        return int(self.args[5]) if len(self.args) > 5 and self.args[5].isdecimal() else 0
+        return int(self.args[5]) if len(self.args) > 5 and self.args[5] in COUNTS else 0
 
 
 async def find_orphans(client: Client) -> list[Orphan]:

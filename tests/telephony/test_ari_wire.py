@@ -72,12 +72,26 @@ def test_unknown_types_are_dropped() -> None:
         encoded("StasisStart", {"channel": None}),
         encoded("PlaybackStarted", {"playback": {"id": "p", "target_uri": "bridge:1"}}),
         encoded("ChannelDtmfReceived", {"channel": CHANNEL, "digit": "1", "duration_ms": None}),
+        encoded("ChannelDtmfReceived", {"channel": CHANNEL, "digit": "1", "duration_ms": -5}),
+        encoded("ChannelDtmfReceived", {"channel": CHANNEL, "digit": "1", "duration_ms": 1e300}),
+        encoded("StasisStart", {"channel": CHANNEL, "args": "inbound"}),
+        encoded("RESTResponse", {"request_id": "7", "status_code": 200, "message_body": {"value": 1}}),
+        encoded("RESTResponse", {"request_id": "9" * 5_000, "status_code": 200}),
+        '{"type":"StasisEnd","timestamp":"2026-11-22T01:59:13","channel":{"id":"c"}}',
     ],
 )  # fmt: skip
 def test_what_is_not_as_described_is_malformed(text: str) -> None:
     with pytest.raises(wire.Malformed) as malformed:
         wire.decode(text)
     assert "\n" not in str(malformed.value)
+
+
+@pytest.mark.parametrize("field", ["timestamp", "request_id"])
+def test_what_is_malformed_is_not_quoted(field: str) -> None:
+    kind = "RESTResponse" if field == "request_id" else "StasisEnd"
+    with pytest.raises(wire.Malformed) as malformed:
+        wire.decode(encoded(kind, {"channel": CHANNEL, "status_code": 200, field: "+34912345678"}))
+    assert "345" not in str(malformed.value)
 
 
 @given(st.text() | st.binary() | st.recursive(st.none() | st.booleans() | st.text(), st.lists).map(orjson.dumps))
