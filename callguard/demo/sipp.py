@@ -81,14 +81,16 @@ async def call(
     *,
     from_name: str = "",
     from_number: str = "+34600000001",
+    headers: Sequence[str] = (),
     hangup_after_ms: int | None = None,
     ring_limit_ms: int = RING_LIMIT_MS,
 ) -> CallResult:
     """Call `extension` from outside, send `timeline` from the answer on, and hang up.
 
-    Name and number go into the From header exactly as given, whatever they hold; without a number it has no user
-    part. The caller hangs up `hangup_after_ms` after the answer, at the timeline's end by default, and gives up when
-    nobody has answered within `ring_limit_ms`. A BYE from the PBX ends the call earlier, and a 403 before it began.
+    Name and number go into the From header exactly as given, whatever they hold, and `headers` into the INVITE; without
+    a number From has no user part. The caller hangs up `hangup_after_ms` after the answer, at the timeline's end by
+    default, and gives up when nobody has answered within `ring_limit_ms`. A BYE from the PBX ends the call earlier, and
+    a 403 before it began.
 
     Raises:
         TelephonyError: the call went another way (refused, no reply); the text is SIPp's.
@@ -101,6 +103,7 @@ async def call(
         (folder / "sound.pcap").write_bytes(rtp.capture(list(stream)))
         values = {
             "EXTENSION": extension, "FROM": sender(from_name, from_number), "TOKEN": secrets.token_hex(8),
+            "HEADERS": "".join(f"\n{_literal(header)}" for header in headers),
             "CAPTURE": str(folder / "sound.pcap"), "RING_MS": str(ring_limit_ms), "TALK_MS": str(max(1, talk_ms)),
         }  # fmt: skip
         scenario = render(Path(__file__).with_name("caller.xml").read_text(encoding="utf-8"), values)

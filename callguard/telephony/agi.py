@@ -239,8 +239,9 @@ async def serve(host: str, port: int, handle: Handle, *, most: int = MOST_CALLS)
     """Take calls, each in a task of its own, until the context is left; calls that are still here then are cancelled.
 
     Who takes over from another process listens beside it until that one has ended. A call ends when `handle` does: the
-    dialplan goes on. One more than `most` at once goes on at once. As with any TaskGroup, what is raised
-    inside the context comes out in an ExceptionGroup.
+    dialplan goes on. One more than `most` at once goes on at once, unless somebody has connected and not yet said which
+    call it is: then that connection ends, as Asterisk says it at once. As with any TaskGroup, what is raised inside the
+    context comes out in an ExceptionGroup.
 
     Yields:
         the port that is listened on.
@@ -249,20 +250,30 @@ async def serve(host: str, port: int, handle: Handle, *, most: int = MOST_CALLS)
         OSError: the address cannot be listened on.
     """
     sessions: set[asyncio.Task[None]] = set()
+    # In the order in which they came.
+    silent: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
     room = most
     say_again = 0.0
 
+    async def heard(call: Call, writer: asyncio.StreamWriter) -> None:
+        silent.pop(writer, None)
+        await handle(call)
+
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(sessions) >= room:
+        if room and len(sessions) >= room and silent:
+            silent.pop(next(iter(silent))).cancel()
+        elif len(sessions) >= room:
             nonlocal say_again
             if (now := asyncio.get_running_loop().time()) >= say_again:
                 say_again = now + SAY_EVERY_S
                 log.warning("too many AGI connections at once: calls go on without callguard", most=most)
             writer.transport.abort()
             return
-        session = group.create_task(_session(reader, writer, handle))
+        session = group.create_task(_session(reader, writer, heard))
         sessions.add(session)
+        silent[writer] = session
         session.add_done_callback(sessions.discard)
+        session.add_done_callback(lambda _: silent.pop(writer, None))
 
     server = await asyncio.start_server(accept, host, port, limit=LINE_LIMIT, start_serving=False, reuse_port=True)
     async with asyncio.TaskGroup() as group:
@@ -277,12 +288,16 @@ async def serve(host: str, port: int, handle: Handle, *, most: int = MOST_CALLS)
                 session.cancel()
 
 
-async def _session(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handle: Handle) -> None:
+async def _session(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    handle: Callable[[Call, asyncio.StreamWriter], Awaitable[None]],
+) -> None:
     """One connection's life. Only cancellation comes out of it."""
     try:
         call = await _opened(reader, writer)
         if call is not None:
-            await handle(call)
+            await handle(call, writer)
     except Hangup as error:
         log.info("AGI session over", problem=str(error))
     except Exception as error:

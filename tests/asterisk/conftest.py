@@ -51,6 +51,11 @@ exten => 3001,1,Set(TIMEOUT(absolute)=100)
  same => n,Gosub(callguard-inbound,s,1(service))
  same => n,Set(DB(test/limit)=${TIMEOUT(absolute)})
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+; whatever is dialled after 55
+exten => _55.,1,Goto(1000,1)
+; a call that is not gated
+exten => 3020,1,Answer()
+ same => n,Wait(20)
 ; a number called that stands for another language
 exten => 910000061,1,Goto(1000,1)
 ; a number called that would pass for more than one argument of the gate's

@@ -183,7 +183,9 @@ async def agi_case(random: Random) -> tuple[list[str], int]:
     )
     reader = asyncio.StreamReader(limit=agi.LINE_LIMIT)
     peer = Liar(random, reader, holds, store)
-    session = asyncio.create_task(agi._session(reader, cast(asyncio.StreamWriter, peer), calls.serve))
+    session = asyncio.create_task(
+        agi._session(reader, cast(asyncio.StreamWriter, peer), lambda call, _: calls.serve(call))
+    )
     for piece in Mutator(random).pieces(peer.begin()):
         peer.feed(piece)
         await asyncio.sleep(random.choice((0, 0, 0.1)))

@@ -438,6 +438,19 @@ async def test_one_call_more_than_allowed_is_closed_at_once() -> None:
         await call.answer()
 
 
+async def test_who_says_nothing_makes_room_for_who_calls() -> None:
+    async with door(most=20) as full:
+        silent = [await full.knock(block()[: 10 * (number % 2)]) for number in range(60)]
+        async with full.session() as (call, peer):
+            peer.says(b"200 result=0\n")
+            await call.answer()
+            assert [await one.closed() for one in silent[:40]] == [b""] * 40
+            for _ in range(40):
+                await full.knock(b"")
+            peer.says(b"200 result=1\n")
+            await call.set_variable("CG_STATE", "given")  # who has been heard stays
+
+
 async def test_room_is_made_when_a_call_ends() -> None:
     async with door(most=1) as full:
         first = await full.knock(block())
