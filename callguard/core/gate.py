@@ -7,8 +7,8 @@ nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
@@ -53,9 +53,8 @@ class Unforeseen(Exception):
     """The table has no cell for what happened. The leg's boundary turns it into the closed outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where a leg is.
+class State(NamedTuple):
+    """Where a leg is. A tuple, as each event copies it: copying a dataclass was most of the gate's time.
 
     Attributes:
         step: index into the flow's steps.
@@ -101,7 +100,7 @@ def start(flow: Flow, party: Party) -> Move:
         # What the dialplan says to them is in the first language.
         return _save(flow, State(Phase.ASKING, flow.languages[0], party))
     state = State(Phase.ASKING, party.language or flow.languages[0], party)
-    return _begin(flow, replace(state, refused=party.refused))
+    return _begin(flow, state._replace(refused=party.refused))
 
 
 def step(flow: Flow, state: State, event: Event) -> Move:
@@ -125,7 +124,7 @@ def closed(flow: Flow, party: Party) -> Outcome:
 def _begin(flow: Flow, state: State) -> Move:
     """From the notice; or, for who said no to all of it before, with the short form (rule 4)."""
     remembered = all(_said_no(flow, state, purpose) for purpose in flow.purposes)
-    return _ask(flow, replace(state, aside=Aside.REMEMBERED if remembered else None))
+    return _ask(flow, state._replace(aside=Aside.REMEMBERED if remembered else None))
 
 
 def _said_no(flow: Flow, state: State, purpose: Purpose) -> bool:
@@ -144,7 +143,7 @@ def _ask(flow: Flow, state: State) -> Move:
     at = _at(flow, state)
     if isinstance(at, Question) and _said_no(flow, state, at.purpose) and state.aside is None:
         return _next(flow, _with(state, Answer(at.purpose, GrantState.REFUSED, "", "remembered")))
-    state = replace(state, turns=state.turns + 1)
+    state = state._replace(turns=state.turns + 1)
     if state.aside is not None:
         prompt = flow.asides[state.language][state.aside]
         if state.aside is Aside.NUMBER:
@@ -162,45 +161,45 @@ def _ask(flow: Flow, state: State) -> Move:
 
 def _answered(flow: Flow, state: State, event: Event) -> Move:
     assert isinstance(event, Answered)  # noqa: S101  the table's key says so
-    state = replace(state, heard=state.heard + event.heard, dropped=state.dropped + event.dropped)
+    state = state._replace(heard=state.heard + event.heard, dropped=state.dropped + event.dropped)
     if event.cause is Cause.KEY:
         return _key(flow, state, event)
     if event.cause is Cause.SILENCE:
         return _silence(flow, state, event)
     state = _rest_unknown(flow, state, event.cause.value)
-    return _save(flow, replace(state, gone=event.cause is Cause.HANGUP))
+    return _save(flow, state._replace(gone=event.cause is Cause.HANGUP))
 
 
 def _key(flow: Flow, state: State, event: Answered) -> Move:
     if state.aside is Aside.NUMBER:
-        return _opt(replace(state, typed=event.keys)) if event.keys else _ask(flow, replace(state, aside=None))
+        return _opt(state._replace(typed=event.keys)) if event.keys else _ask(flow, state._replace(aside=None))
     meaning = KEYS.get(event.keys)
     at = _at(flow, state)
     if meaning is Meaning.GIVE:
         if state.aside is Aside.REMEMBERED:
             # No yes by itself: it leads to the notice and its question.
-            return _ask(flow, replace(state, aside=None, refused=frozenset()))
+            return _ask(flow, state._replace(aside=None, refused=frozenset()))
         # Rule 2: informed, and pressed after the words that informed; else it is as if nothing had been pressed.
         asked = at if state.detail is None and state.aside is None else None
         if isinstance(asked, Question) and state.essential and event.began_ms >= _heard_enough_ms(flow, asked):
             return _next(flow, _with(state, Answer(asked.purpose, GrantState.GIVEN, event.keys, "key")))
-        return _ask(flow, replace(state, dropped=state.dropped + 1))
+        return _ask(flow, state._replace(dropped=state.dropped + 1))
     if meaning is Meaning.REFUSE:
         return _refused(flow, state, at, event.keys)
     if meaning is Meaning.DETAILS:
         piece = 0 if state.detail is None else state.detail + 1
         piece_or_none = piece if piece < len(flow.details[state.language]) else None
-        return _ask(flow, replace(state, detail=piece_or_none, aside=None))
+        return _ask(flow, state._replace(detail=piece_or_none, aside=None))
     if meaning is Meaning.REPEAT:
-        return _begin(flow, replace(state, step=0, detail=None, repeats=0, answers=()))
+        return _begin(flow, state._replace(step=0, detail=None, repeats=0, answers=()))
     if meaning is Meaning.LANGUAGE:
         after = _next_language(flow, state)
-        state = replace(state, language=after, chosen=state.chosen or after != state.language)
-        return _begin(flow, replace(state, step=0, detail=None, repeats=0, answers=(), essential=False))
+        state = state._replace(language=after, chosen=state.chosen or after != state.language)
+        return _begin(flow, state._replace(step=0, detail=None, repeats=0, answers=(), essential=False))
     if meaning is Meaning.OPT_OUT:
         if state.party.known or state.typed or state.opted_out:
             return _opt(state)
-        return _ask(flow, replace(state, detail=None, aside=Aside.NUMBER))
+        return _ask(flow, state._replace(detail=None, aside=Aside.NUMBER))
     raise Unforeseen(f"a key that no Ask wanted, while {state.phase}")
 
 
@@ -233,78 +232,78 @@ def _silence(flow: Flow, state: State, event: Answered) -> Move:
     """All was played and nothing was pressed."""
     if state.detail is not None:
         piece = state.detail + 1
-        return _ask(flow, replace(state, detail=piece if piece < len(flow.details[state.language]) else None))
+        return _ask(flow, state._replace(detail=piece if piece < len(flow.details[state.language]) else None))
     at = _at(flow, state)
     if state.aside is Aside.REMEMBERED:
         return _save(flow, _with(state, *(Answer(p, GrantState.REFUSED, "", "remembered") for p in flow.purposes)))
     if state.aside is Aside.FAREWELL:
         return _save(flow, _rest_unknown(flow, state, "opt_out"))
     if state.aside is not None:
-        return _ask(flow, replace(state, aside=None))
+        return _ask(flow, state._replace(aside=None))
     if isinstance(at, Notice):
         # In one go: by AGI a key that comes to nothing begins it anew, and its beginning three times is not all of it.
         heard = max((part.heard_ms for part in event.heard if part.prompt == at.essential), default=0)
         if heard < at.essential.length_ms - HEARD_TOLERANCE_MS:
             return _save(flow, _rest_unknown(flow, state, "failed"))
-        return _next(flow, replace(state, essential=True))
+        return _next(flow, state._replace(essential=True))
     if isinstance(at, Inform):
         informed = (Answer(purpose, GrantState.GIVEN, "", "informed") for purpose in at.purposes)
         return _next(flow, _with(state, *informed))
     if isinstance(at, Question):
         if not state.repeats:
-            return _ask(flow, replace(state, repeats=1))
+            return _ask(flow, state._replace(repeats=1))
         return _next(flow, _with(state, Answer(at.purpose, GrantState.UNKNOWN, "", "silence")))
     raise Unforeseen("an answer to no question")
 
 
 def _opt(state: State) -> Move:
     """Rule 8: out of marketing calls, and back in by the same key in the same call."""
-    return replace(state, phase=Phase.OPTING, detail=None), (OptOut(state.opted_out, state.typed),)
+    return state._replace(phase=Phase.OPTING, detail=None), (OptOut(state.opted_out, state.typed),)
 
 
 def _opted(flow: Flow, state: State, event: Event) -> Move:
     out = not state.opted_out
     aside = (Aside.FAREWELL if state.party.callee else Aside.OPTED_OUT) if out else Aside.UNDONE
-    return _ask(flow, replace(state, phase=Phase.ASKING, opted_out=out, aside=aside))
+    return _ask(flow, state._replace(phase=Phase.ASKING, opted_out=out, aside=aside))
 
 
 def _not_opted(flow: Flow, state: State, event: Event) -> Move:
     typed = state.typed if state.opted_out else ""
-    return _ask(flow, replace(state, phase=Phase.ASKING, typed=typed, aside=Aside.NOT_NOTED))
+    return _ask(flow, state._replace(phase=Phase.ASKING, typed=typed, aside=Aside.NOT_NOTED))
 
 
 def _next(flow: Flow, state: State) -> Move:
-    return _ask(flow, replace(state, step=state.step + 1, repeats=0))
+    return _ask(flow, state._replace(step=state.step + 1, repeats=0))
 
 
 def _save(flow: Flow, state: State) -> Move:
     outcome, granted, record = _outcome(flow, state)
     chosen = state.chosen and not _broken_off(state)
     save = Save(outcome, state.answers, granted, record, state.language, state.heard, state.dropped, chosen)
-    return replace(state, phase=Phase.SAVING), (save,)
+    return state._replace(phase=Phase.SAVING), (save,)
 
 
 def _saved(flow: Flow, state: State, event: Event) -> Move:
     """Rule 1: only here, where the basis is committed, may a recording be ordered."""
     if state.gone:
-        return replace(state, phase=Phase.DONE), ()
+        return state._replace(phase=Phase.DONE), ()
     outcome, granted, record = _outcome(flow, state)
     start_recording = (StartRecording(granted),) if record else ()
-    return replace(state, phase=Phase.FINISHING), (*start_recording, Release(outcome, granted))
+    return state._replace(phase=Phase.FINISHING), (*start_recording, Release(outcome, granted))
 
 
 def _save_failed(flow: Flow, state: State, event: Event) -> Move:
     if state.gone:
-        return replace(state, phase=Phase.DONE), ()
-    return replace(state, phase=Phase.FINISHING), (Release(_closed(flow, state)),)
+        return state._replace(phase=Phase.DONE), ()
+    return state._replace(phase=Phase.FINISHING), (Release(_closed(flow, state)),)
 
 
 def _lost(flow: Flow, state: State, event: Event) -> Move:
-    return _save(flow, _rest_unknown(flow, replace(state, gone=True), "lost"))
+    return _save(flow, _rest_unknown(flow, state._replace(gone=True), "lost"))
 
 
 def _done(flow: Flow, state: State, event: Event) -> Move:
-    return replace(state, phase=Phase.DONE), ()
+    return state._replace(phase=Phase.DONE), ()
 
 
 _TABLE: dict[tuple[Phase, type[Event]], Callable[[Flow, State, Event], Move]] = {
@@ -360,7 +359,7 @@ def _at(flow: Flow, state: State) -> Step:
 
 
 def _with(state: State, *answers: Answer) -> State:
-    return replace(state, answers=state.answers + answers)
+    return state._replace(answers=state.answers + answers)
 
 
 def _rest_unknown(flow: Flow, state: State, reason: str) -> State:

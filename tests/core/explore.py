@@ -278,4 +278,4 @@ def explore(gate: ModuleType, flow: Flow, party: Party = CALLER) -> set[Any]:
 
 
 def _key(state: Any, observer: Observer) -> Any:
-    return replace(state, heard=(), dropped=0), observer
+    return state._replace(heard=(), dropped=0), observer

@@ -36,7 +36,7 @@ def test_what_was_heard_and_dropped_before_decides_nothing(name: str, monkeypatc
     flow, party = CALLS[name]
     monkeypatch.setattr(gate, "MAX_TURNS", SHALLOW)
     for state, observer in explore(gate, flow, party):
-        richer = replace(state, heard=(*state.heard, Heard(flow.details["en"][0], 1)), dropped=9)
+        richer = state._replace(heard=(*state.heard, Heard(flow.details["en"][0], 1)), dropped=9)
         for event in events(observer):
             try:
                 plain, rich = gate.step(flow, state, event), gate.step(flow, richer, event)
@@ -85,8 +85,8 @@ def test_any_sequence_keeps_the_rules_and_ends(name: str, choices: list[int]) ->
 # Each rule of the gate, taken out of its one place in the source. The search must notice every one.
 MUTATIONS = {
     "rule 1: the recording before the commit": (
-        "return replace(state, phase=Phase.SAVING), (save,)",
-        "return replace(state, phase=Phase.SAVING), (*((StartRecording(granted),) if record else ()), save)",
+        "return state._replace(phase=Phase.SAVING), (save,)",
+        "return state._replace(phase=Phase.SAVING), (*((StartRecording(granted),) if record else ()), save)",
     ),
     "rule 1: recorded for purposes that were not granted": (
         "start_recording = (StartRecording(granted),) if record else ()",
@@ -105,8 +105,8 @@ MUTATIONS = {
         "return state, (Ask((at.essential,), ALL_KEYS, 0),)",
     ),
     "rule 2: the question comes without the notice": (
-        "return _begin(flow, replace(state, refused=party.refused))",
-        "return _begin(flow, replace(state, refused=party.refused, step=1, essential=True))",
+        "return _begin(flow, state._replace(refused=party.refused))",
+        "return _begin(flow, state._replace(refused=party.refused, step=1, essential=True))",
     ),
     "rule 2: a key that was already down counts": (
         "and event.began_ms >= _heard_enough_ms(flow, asked):", "and True:"
@@ -114,8 +114,8 @@ MUTATIONS = {
     "rule 2: a yes comes before it is told to what": ("question.prompt.length_ms // 2 if several", "0 if several"),
     "rule 2: half a notice is a notice": ("if heard < at.essential.length_ms - HEARD_TOLERANCE_MS:", "if heard < 0:"),
     "rule 2: another language's notice counts": (
-        "replace(state, step=0, detail=None, repeats=0, answers=(), essential=False)",
-        "replace(state, detail=None, repeats=0, answers=())",
+        "state._replace(step=0, detail=None, repeats=0, answers=(), essential=False)",
+        "state._replace(detail=None, repeats=0, answers=())",
     ),
     "rule 2: a no is not heard during the notice": (
         "return state, (Ask((at.essential,), PROTECTING, 0),)",
@@ -146,7 +146,7 @@ MUTATIONS = {
     "a language is remembered that nobody chose": ("chosen = state.chosen and", "chosen ="),
     "a language is remembered of who did not come through": ("state.chosen and not _broken_off(state)", "state.chosen"),
     "rule 4: the 1 of the short form is a yes": (
-        "            return _ask(flow, replace(state, aside=None, refused=frozenset()))",
+        "            return _ask(flow, state._replace(aside=None, refused=frozenset()))",
         "            return _save(flow, _with(state, Answer(flow.purposes[0], GrantState.GIVEN, event.keys, 'key')))",
     ),
     "rule 5: who refuses is sent away": (
