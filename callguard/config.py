@@ -11,6 +11,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,7 +30,7 @@ from pydantic import (
 from callguard.controller import Controller, Language, Line
 from callguard.core.model import Basis
 from callguard.errors import InputError
-from callguard.numbers import REGIONS, country, to_e164
+from callguard.numbers import REGIONS, calling_code, country, to_e164
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
 DAY_S = 86_400
@@ -50,6 +51,10 @@ def _region(text: str) -> str:
     if text not in REGIONS:
         raise ValueError("a country's two capital letters (ISO 3166-1) are needed, such as ES")
     return text
+
+
+# Parsing a number is a notable part of what a call costs, and few numbers are called, again and again.
+_called_e164 = lru_cache(maxsize=256)(to_e164)
 
 
 class _Model(BaseModel):
@@ -129,11 +134,12 @@ class Profile(_Model):
         if not self.language_by_number_called:
             return None
         known = self.language_by_number_called.get(called)
-        return known or self.language_by_number_called.get(to_e164(called, self.region) or "")
+        return known or self.language_by_number_called.get(_called_e164(called, self.region) or "")
 
     def language_of_number(self, number: str | None) -> str | None:
         """The language that the country of a number in E.164 stands for; a withheld number is from nowhere."""
-        if number is None or not self.language_by_country:
+        # Most calls are from countries that have no language here: what their numbers begin with says so.
+        if number is None or not number.startswith(tuple(map(calling_code, self.language_by_country))):
             return None
         return self.language_by_country.get(country(number) or "")
 

@@ -14,6 +14,11 @@ REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
 _WRITTEN = re.compile(r"\+?\(?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
 
 
+def calling_code(region: str) -> str:
+    """What the numbers of a country begin with in E.164, such as ``+34``; several countries may share one."""
+    return f"+{phonenumbers.country_code_for_region(region)}"
+
+
 def country(number: str) -> str | None:
     """The country that a number in E.164 belongs to (ISO 3166-1 alpha-2); None for one that belongs to none.
 

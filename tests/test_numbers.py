@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import phonenumbers
 import pytest
 
-from callguard.numbers import country, to_e164
+from callguard.numbers import REGIONS, calling_code, country, to_e164
 
 
 @pytest.mark.parametrize("written", ["+34 912 34 56 78", "+34912345678", "912 34 56 78", "912-345-678"])
@@ -38,3 +39,13 @@ def test_what_is_no_number_is_nobody(written: str) -> None:
 )
 def test_the_country_of_a_number(number: str, of: str | None) -> None:
     assert country(number) == of
+
+
+def test_a_number_begins_with_the_code_of_its_country() -> None:
+    for region in REGIONS:
+        example = phonenumbers.example_number(region)
+        assert example is not None
+        number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+        found = country(number)
+        assert found is not None
+        assert number.startswith(calling_code(found))
