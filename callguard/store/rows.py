@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from uuid import uuid4
+
+import uuid_utils
 
 from callguard.core.evidence import SALT_BYTES, Kind, Value, entry
 from callguard.core.model import Answer, GrantState, Heard, Purpose
@@ -91,7 +92,7 @@ def new_subject(controller: str, number: str | None) -> Row:
     # "anonymous" and the like as a number would make one person of all who withhold theirs.
     if number is not None and not _E164.fullmatch(number):
         raise ValueError("the number is not E.164")
-    return {"subject_id": str(uuid4()), "controller": controller, "number": number}
+    return {"subject_id": str(uuid_utils.uuid4()), "controller": controller, "number": number}
 
 
 def grant_row(
