@@ -41,9 +41,18 @@ _Agenda: TypeAlias = "deque[Callable[[Transaction], object]]"
 class Database:
     """A database open for writing."""
 
-    def __init__(self, connection: aiosqlite.Connection, agenda: _Agenda) -> None:
+    def __init__(self, connection: aiosqlite.Connection, agenda: _Agenda, path: Path) -> None:
         self.connection = connection
         self._agenda = agenda
+        self._path = path
+        self._inode = path.stat().st_ino
+
+    def still_there(self) -> bool:
+        """Whether its file is. SQLite goes on with one that was removed, and what it keeps then is lost."""
+        try:
+            return self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
         """Do some work in a transaction of its own and commit it; whoever is cancelled meanwhile leaves it whole.
@@ -124,7 +133,7 @@ async def open_to_write(path: Path) -> AsyncIterator[Database]:
             ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
         if mode != "wal":
             raise InputError("its file system has no shared memory, which WAL needs: use a local disk", file=path)
-        yield Database(connection, agenda)
+        yield Database(connection, agenda, path)
 
 
 @asynccontextmanager

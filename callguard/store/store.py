@@ -34,11 +34,9 @@ class Store(Reader):
     (but `save`, which refuses a leg that is there). Times are aware; a naive one is a `ValueError`.
     """
 
-    def __init__(self, reading: aiosqlite.Connection, writer: Writer, path: Path) -> None:
+    def __init__(self, reading: aiosqlite.Connection, writer: Writer) -> None:
         super().__init__(reading)
         self._writer = writer
-        self._path = path
-        self._inode = path.stat().st_ino
 
     @classmethod
     @asynccontextmanager
@@ -64,7 +62,7 @@ class Store(Reader):
                 await migrate(database, path, known())
                 epoch = await database.transact(partial(_take, gate=gate, controllers=controllers))
             async with open_to_read(path) as reading, Writer(database, gate, epoch) as writer:
-                yield cls(reading, writer, path)
+                yield cls(reading, writer)
 
     async def writable(self) -> None:
         """Whether what is written now would be kept. Raises: StoreError, as writing would."""
@@ -85,7 +83,6 @@ class Store(Reader):
             rows = leg_rows(record)
         except ValueError as error:
             raise StoreError(f"this leg cannot be saved: {error}") from error
-        self._still_there()
         await self._writer.add(rows)
 
     async def agree(self, leg_id: str, at: datetime, purposes: tuple[Purpose, ...], key: str, file: str) -> bool:
@@ -230,17 +227,7 @@ class Store(Reader):
         await self._run(subjects.decided, record=record)
 
     async def _run(self, action: Callable[..., T], **arguments: object) -> T:
-        self._still_there()
         return await self._writer.run(partial(action, **arguments))
-
-    def _still_there(self) -> None:
-        """SQLite goes on with a file that was removed, and what it keeps then is lost."""
-        try:
-            same = self._path.stat().st_ino == self._inode
-        except OSError:
-            same = False
-        if not same:
-            raise StoreError("the database file was removed or replaced: start callguard again")
 
 
 def _nothing(_: Transaction) -> None:

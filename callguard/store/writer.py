@@ -34,6 +34,10 @@ class Fenced(StoreError):
     """Another process has taken this gate since; this one may write nothing any more."""
 
 
+class Removed(StoreError):
+    """The database's file is gone, or another is in its place."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Unit:
     """What stands or falls together, for one caller. The rows of all units come before the actions."""
@@ -131,8 +135,8 @@ class Writer:
             return
         try:
             results = await self._database.transact(partial(self._work, units))
-        except (Fenced, sqlite3.OperationalError) as error:
-            # The lock, the disk or the gate: no unit's own fault, and trying each would only take longer.
+        except (Fenced, Removed, sqlite3.OperationalError) as error:
+            # The lock, the disk, the file or the gate: no unit's own fault, and trying each would only take longer.
             for unit in units:
                 _refuse(unit, error)
         except Exception as error:
@@ -148,6 +152,8 @@ class Writer:
                     unit.done.set_result(result)
 
     def _work(self, units: list[_Unit], transaction: Transaction) -> list[Any]:
+        if not self._database.still_there():
+            raise Removed("the database file was removed or replaced: start callguard again")
         if self._gate is not None:
             ((epoch,),) = transaction.fetch("gate_epoch", app=self._gate)
             if epoch != self._epoch:

@@ -216,6 +216,17 @@ async def test_a_close_that_is_cancelled_twice_promises_nothing(path: Path) -> N
                 await task
 
 
+@pytest.mark.parametrize("another", [False, True], ids=["removed", "another in its place"])
+async def test_a_file_that_is_gone_keeps_nothing_and_says_so(path: Path, store: Store, another: bool) -> None:
+    await store.save(make_leg(given()))
+    path.rename(path.with_name("moved"))
+    if another:
+        path.touch()
+    for attempt in (store.save(make_leg(given())), store.opt_out("acme", "+390612345678", Scope.ALL, END, "key")):
+        with pytest.raises(StoreError, match="removed or replaced"):
+            await attempt
+
+
 async def test_a_process_that_was_replaced_writes_nothing(path: Path, store: Store, database: Connection) -> None:
     leg = make_leg(given())
     await store.save(leg)
