@@ -50,13 +50,42 @@ class After:
         self._withdrawals = withdrawals
         self._holds = holds
 
-    async def catch_up(self, session: Session) -> None:
-        """What happened while nobody listened.
+    async def listen(self, session: Session) -> None:
+        """Heed what comes until the session is over, and what happened while nobody listened: of one leg in its order,
+        of several at once.
+
+        One after another, each would wait for the commit of the one before, and a key pressed now for a hundred calls
+        that have just ended.
 
         Raises:
             Disconnected: the session is over.
-            StoreError: the store cannot be read.
+            StoreError: what happened meanwhile is not known, as the store cannot be read.
         """
+        last: dict[str, asyncio.Task[None]] = {}
+        over: Disconnected | StoreError = Disconnected("the AMI session ended")
+        async with asyncio.TaskGroup() as group:
+
+            def heed(leg_id: str, work: Work) -> None:
+                task = group.create_task(_after(last.get(leg_id), work))
+                last[leg_id] = task
+                task.add_done_callback(lambda done: last.pop(leg_id) if last.get(leg_id) is done else None)
+
+            try:
+                await self._catch_up(session, heed)
+                async for told in session:
+                    if isinstance(told, KeyPressed):
+                        self._holds.told(told)
+                        leg_id = self._withdrawals.pressed(told)
+                        if leg_id is not None:
+                            heed(leg_id, partial(self._withdraw, session, told.name, leg_id))
+                    else:
+                        heed(told.leg_id, partial(self._heed, session, told))
+            except (Disconnected, StoreError) as error:
+                over = error  # what is being worked off is finished first
+        raise over
+
+    async def _catch_up(self, session: Session, heed: Callable[[str, Work], None]) -> None:
+        """What happened while nobody listened: found here, worked off beside what comes now."""
         for expected in await self._store.expected_recordings():
             self._withdrawals.follow(expected.channel, expected.leg_id)
             if expected.withdrawn_at is not None:
@@ -66,40 +95,9 @@ class After:
             except Refused:  # the call is over
                 continue
             if withdraws(pressed):
-                await self._withdraw(session, expected.channel, expected.leg_id)
+                heed(expected.leg_id, partial(self._withdraw, session, expected.channel, expected.leg_id))
         for mark in await session.marks():
-            await self._heed(session, mark)
-
-    async def listen(self, session: Session) -> None:
-        """Heed what comes until the session is over: of one leg in its order, of several at once.
-
-        One after another, each would wait for the commit of the one before, and a key pressed now for a hundred calls
-        that have just ended.
-
-        Raises:
-            Disconnected: the session is over.
-        """
-        last: dict[str, asyncio.Task[None]] = {}
-        over = Disconnected("the AMI session ended")
-        async with asyncio.TaskGroup() as group:
-
-            def heed(leg_id: str, work: Work) -> None:
-                task = group.create_task(_after(last.get(leg_id), work))
-                last[leg_id] = task
-                task.add_done_callback(lambda done: last.pop(leg_id) if last.get(leg_id) is done else None)
-
-            try:
-                async for told in session:
-                    if isinstance(told, KeyPressed):
-                        self._holds.told(told)
-                        leg_id = self._withdrawals.pressed(told)
-                        if leg_id is not None:
-                            heed(leg_id, partial(self._withdraw, session, told.name, leg_id))
-                    else:
-                        heed(told.leg_id, partial(self._heed, session, told))
-            except Disconnected as error:
-                over = error  # what is being worked off is finished first
-        raise over
+            heed(mark.leg_id, partial(self._heed, session, mark))
 
     async def _withdraw(self, session: Session, channel: str, leg_id: str) -> None:
         for _ in range(STOP_TRIES):

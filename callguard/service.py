@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -182,6 +182,10 @@ class Service:
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", problem=str(error))
 
+    async def _finish_what_was_left(self, client: ari.Client) -> None:
+        with suppress(TelephonyError):  # who serves this connection is told of it as well
+            await self._finish_recordings(client)
+
     async def _keep_present(self, client: ari.Client) -> None:
         """Hold a manager session for as long as calls can be taken: it is how the dialplan knows."""
         settings = self._current.config.asterisk
@@ -190,14 +194,17 @@ class Service:
                 async with ami.connected(
                     settings.ami_host, settings.ami_port, settings.ami_user, secret(self._current.config, "ami")
                 ) as session:
-                    await self._after.catch_up(session)
-                    await self._finish_recordings(client)
                     self._ari.session = session
                     self._serving_since = datetime.now(UTC)
                     log.info("serving", app=client.app)
                     self._ready.set()
                     self._notify.status("serving: calls are gated")
-                    await self._after.listen(session)
+                    # What a dead process left may be much, and keeps no new call waiting.
+                    finishing = asyncio.create_task(self._finish_what_was_left(client))
+                    try:
+                        await self._after.listen(session)
+                    finally:
+                        finishing.cancel()
             except TelephonyError as error:
                 log.warning("no manager session: calls go on unrecorded until there is one", problem=str(error))
             except StoreError as error:

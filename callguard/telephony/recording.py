@@ -15,6 +15,7 @@ import wave
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -47,6 +48,7 @@ class Recordings:
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store
         self._sweeping = asyncio.Lock()
+        self._working: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.expected = self.overdue = 0
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
@@ -64,36 +66,32 @@ class Recordings:
             before: it was said before anything was recorded and heard only now, so nothing of the file may stay,
                 whatever its purposes rest on.
         """
-        # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
-        before = before and not any(leg.leg.withdrawn_at for leg in await self._store.call(leg_id))
-        recording = await self._store.withdraw(leg_id, at, "key")
-        if recording is not None and recording.ended_at is None:
-            await self._end(recording, keep=not before)
-        elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
-            await self._store.destroy_by(leg_id, at + self._destroy_after)
+        async with self._alone(leg_id):
+            # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
+            before = before and not any(leg.leg.withdrawn_at for leg in await self._store.call(leg_id))
+            recording = await self._store.withdraw(leg_id, at, "key")
+            if recording is not None and recording.ended_at is None:
+                await self._end(recording, keep=not before)
+            elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
+                await self._store.destroy_by(leg_id, at + self._destroy_after)
         await self.sweep()
 
     async def ended(self, leg_id: str) -> None:
         """The recording of a leg has ended, by hang-up or withdrawal. A leg that has none is no error."""
-        expected = await self._store.expected_recording(leg_id)
-        if expected is not None:
-            await self._end(expected)
+        async with self._alone(leg_id):
+            expected = await self._store.expected_recording(leg_id)
+            if expected is not None:
+                await self._end(expected)
 
     async def reconcile(self, live_channels: Collection[str]) -> None:
         """End what ended while nobody listened, and name the files that no consent is known for."""
-        running = set()
-        overdue = 0
-        for expected in await self._store.expected_recordings():
-            if expected.channel in live_channels and expected.withdrawn_at is None:
-                running.add(expected.file)
-                continue
-            try:
-                await self._end(expected)
-            except OSError as error:
-                running.add(expected.file)
-                overdue += 1
-                log.error("a recording is not finished yet, trying again", leg=expected.leg_id, problem=str(error))
-        self.expected, self.overdue = len(running), overdue
+        expected = await self._store.expected_recordings()
+        over = [one for one in expected if one.channel not in live_channels or one.withdrawn_at is not None]
+        # All at once: one after another, each would wait for the commit of the one before.
+        undone = await asyncio.gather(*map(self._overdue, over))
+        running = {one.file for one in expected if one not in over}
+        running |= {one.file for one, late in zip(over, undone, strict=True) if late}
+        self.expected, self.overdue = len(running), sum(undone)
         for name in await asyncio.to_thread(_untagged, self._folder, running):
             log.error("no consent is known for this recording: set it aside and find out who made it", file=name)
 
@@ -113,6 +111,22 @@ class Recordings:
             except (StoreError, OSError) as error:
                 log.error("withdrawn recordings not destroyed yet, trying again", problem=str(error))
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _overdue(self, expected: OpenRecording) -> bool:
+        """End it; whether that could not be done yet."""
+        try:
+            await self.ended(expected.leg_id)
+        except OSError as error:
+            log.error("a recording is not finished yet, trying again", leg=expected.leg_id, problem=str(error))
+            return True
+        return False
+
+    def _alone(self, leg_id: str) -> asyncio.Lock:
+        """Held while a leg's recording is worked off: it may be told to end in several ways at once."""
+        lock = self._working.get(leg_id)
+        if lock is None:
+            lock = self._working[leg_id] = asyncio.Lock()
+        return lock
 
     async def _end(self, recording: OpenRecording, *, keep: bool = True) -> None:
         now = datetime.now(UTC)
@@ -246,10 +260,15 @@ def _write_sidecar(folder: Path, recording: OpenRecording, kept: Kept) -> None:
 
 def _settle(part: Path, to: Path) -> None:
     """Whole or not at all, also after a power cut; for the group that shares the folder."""
-    part.chmod(0o660)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(to)
+    try:
+        part.chmod(0o660)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(to)
+    except FileNotFoundError:
+        if not to.exists():
+            raise
+        # Another callguard with the same store works off the same leg, and was faster.
 
 
 def _remove(folder: Path, due: DueRecording) -> None:
