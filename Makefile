@@ -1,7 +1,7 @@
 # Everything from a clean clone. Only .venv here and callguard's folder in the user's cache are written to.
 .DEFAULT_GOAL := help
 # (make bench makes .venv-bench as well, make wheel dist.)
-.PHONY: help demo test images lint bench wheel clean
+.PHONY: help demo test images lint bench faults wheel clean
 BIN := .venv/bin
 
 help: ## list what there is
@@ -28,6 +28,9 @@ lint: .venv/.ready ## ruff and mypy
 
 bench: .venv/.ready .venv-bench/.ready ## what a call costs, beside other gates in the same run (10 min); ARGS="--json FILE"
 	@$(BIN)/python -m tests.bench --asyncari .venv-bench/bin/python $(ARGS)
+
+faults: .venv/.ready ## every fault under load, many times, and a table (1 h, as root); ARGS="--times 5 --only text"
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 clean: ## remove .venv and what tools left here; the private Asterisk stays in the cache
 	rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

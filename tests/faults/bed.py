@@ -1,0 +1,169 @@
+"""What faults are tried on: a private Asterisk, callguard as it ships with short prompts, and who plays systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import subprocess
+import tempfile
+import time
+import wave
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from callguard.demo.gate import Gate
+from callguard.demo.pbx import Pbx
+from callguard.shipped import shipped
+from callguard.speech.plan import plan
+from tests.asterisk.supervisor import Supervisor
+from tests.faults.proxy import Proxy
+
+PROMPT_HZ: Final = 1277
+ESSENTIAL_MS: Final = 800
+OTHERS_MS: Final = 600
+ANSWER_WAIT_S: Final = 2.0
+# What is withdrawn stays long enough for its tones to be looked at.
+DESTROY_AFTER_S: Final = 3_600
+PATIENCE_S: Final = 20.0
+DISK_BYTES: Final = 48 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """Where a fault is tried.
+
+    Attributes:
+        manager: who starts callguard again; None where nobody does.
+        ari: between callguard and Asterisk's HTTP; `ami` likewise.
+        store: the database file.
+        work: a folder for the load.
+    """
+
+    pbx: Pbx
+    gate: Gate
+    manager: Supervisor | None
+    ari: Proxy
+    ami: Proxy
+    store: Path
+    work: Path
+
+    @property
+    def recordings(self) -> Path:
+        return self.gate.recordings.path_here
+
+    def signal(self, number: signal.Signals) -> None:
+        (self.manager or self.gate).signal(number)
+
+    async def channels(self) -> int:
+        """How many channels Asterisk has."""
+        return int((await self.pbx.cli("core show channels count")).split()[0])
+
+    def served(self) -> list[float]:
+        """When callguard began to serve, each time; in seconds since the epoch."""
+        found = re.findall(r"(?m)^timestamp=(\S+) level=info event=serving ", self.gate.log())
+        return [datetime.fromisoformat(one).timestamp() for one in found]
+
+    async def serves_after(self, moment: float) -> None:
+        """Wait until callguard has begun to serve since a moment."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(at > moment for at in self.served()):
+                await asyncio.sleep(0.02)
+
+    async def restart(self) -> None:
+        """End callguard in good order and have it started again."""
+        began = time.time()
+        if self.manager is None:
+            await self.gate.stop()
+            await self.gate.start()
+        else:
+            self.manager.signal(signal.SIGTERM)
+            await self.serves_after(began)
+
+
+@asynccontextmanager
+async def bed(
+    pbx: Pbx, *, supervised: bool = True, small_disks: bool = False, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Bed]:
+    """callguard with an empty store and an empty folder of recordings.
+
+    Args:
+        small_disks: store and recordings are on file systems of their own, `DISK_BYTES` each.
+    """
+    async with AsyncExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callguard-faults-")))
+        texts = work / "texts"
+        texts.mkdir()
+        for file in shipped("prompts").glob("*.toml"):
+            (texts / file.name).write_bytes(file.read_bytes())
+        ari = await stack.enter_async_context(Proxy(pbx.ports.http))
+        ami = await stack.enter_async_context(Proxy(pbx.ports.ami))
+        settings = {
+            "CALLGUARD_LOG__FORMAT": "keyvalue", "CALLGUARD_LOG__LEVEL": "info",
+            "CALLGUARD_ASTERISK__ARI_URL": f"http://127.0.0.1:{ari.port}",
+            "CALLGUARD_ASTERISK__AMI_PORT": f"{ami.port}",
+        }  # fmt: skip
+        if small_disks:
+            settings["CALLGUARD_STORE__PATH"] = str(stack.enter_context(small_disk(work / "store")) / "callguard.db")
+        gate = Gate(
+            pbx, texts=texts, answer_wait_s=ANSWER_WAIT_S, destroy_after_s=DESTROY_AFTER_S,
+            environment={**settings, **(environment or {})},
+        )  # fmt: skip
+        for left in gate.recordings.path_here.iterdir():
+            left.unlink()
+        if small_disks:
+            stack.enter_context(small_disk(gate.recordings.path_here))
+        record(gate, texts)
+        await stack.enter_async_context(gate)
+        manager = None
+        if supervised:
+            await gate.stop()
+            manager = await stack.enter_async_context(Supervisor(gate))
+            await manager.hears("READY=1")
+        yield Bed(pbx, gate, manager, ari, ami, Path(settings.get("CALLGUARD_STORE__PATH", gate.store)), work)
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of `DISK_BYTES` in a folder's place, with its owner and rights."""
+    folder.mkdir(exist_ok=True)
+    kept = folder.stat()
+    rights = f"size={DISK_BYTES},uid={kept.st_uid},gid={kept.st_gid},mode={kept.st_mode & 0o7777:o}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", rights, "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """A small disk without a byte left."""
+    ballast = folder / "ballast"
+    try:
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        yield
+    finally:
+        ballast.unlink()
+
+
+def record(gate: Gate, folder: Path) -> None:
+    """Studio files of a tone, short so that many calls fit on a small machine."""
+    for take in plan(gate.config):
+        ms = ESSENTIAL_MS if take.piece.part == "essential" else OTHERS_MS
+        samples = np.sin(2 * np.pi * PROMPT_HZ * np.arange(16 * ms) / 16_000) * 8_000
+        file = folder / f"{take.name}.wav"
+        file.parent.mkdir(exist_ok=True)
+        with wave.open(str(file), "wb") as audio:
+            audio.setnchannels(1)
+            audio.setsampwidth(2)
+            audio.setframerate(16_000)
+            audio.writeframes(samples.astype("<i2").tobytes())

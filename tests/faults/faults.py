@@ -1,0 +1,182 @@
+"""The faults, each made to happen once by its function and gone when that returns."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import time
+from typing import Final
+
+from callguard.speech.catalogue import Catalogue
+from tests.faults.bed import Bed, full
+from tests.faults.trial import CHANCE, Fault
+
+# Longer than the longest lease in the gate, so that everybody has been let go by it.
+LEASES_END_S: Final = 9.5
+# Ours finds a half-open connection when the second ping is due.
+HALF_OPEN_S: Final = 11.0
+
+
+async def killed(bed: Bed) -> float:
+    """Killed, and started again by who plays systemd."""
+    began = time.time()
+    bed.signal(signal.SIGKILL)
+    await bed.serves_after(began)
+    return began
+
+
+async def killed_for_good(bed: Bed) -> float:
+    """Killed, and started again when every lease has ended."""
+    began = time.time()
+    await bed.gate.kill()
+    await asyncio.sleep(LEASES_END_S)
+    await bed.gate.start()
+    return began
+
+
+async def stopped(bed: Bed) -> float:
+    """Stopped for less or more than a lease, and continued; nobody watches."""
+    began = time.time()
+    bed.signal(signal.SIGSTOP)
+    await asyncio.sleep(CHANCE.uniform(0.2, LEASES_END_S))
+    bed.signal(signal.SIGCONT)
+    return began
+
+
+async def hung(bed: Bed) -> float:
+    """Stopped until its watchdog ends it."""
+    began = time.time()
+    bed.signal(signal.SIGSTOP)
+    await bed.serves_after(began + 1.0)
+    return began
+
+
+async def hung_by_agi(bed: Bed) -> float:
+    """The same with callers asked by FastAGI."""
+    await bed.pbx.cli("dialplan set global CALLGUARD_DOOR agi")
+    try:
+        await asyncio.sleep(LEASES_END_S)  # those asked now are asked by FastAGI
+        return await hung(bed)
+    finally:
+        await bed.pbx.cli("dialplan set global CALLGUARD_DOOR ari")
+
+
+async def ari_cut(bed: Bed) -> float:
+    began = time.time()
+    bed.ari.cut()
+    await bed.serves_after(began)
+    return began
+
+
+async def ari_delayed(bed: Bed) -> float:
+    began = time.time()
+    bed.ari.delay_s = 0.4
+    await asyncio.sleep(LEASES_END_S)
+    bed.ari.delay_s = 0.0
+    return began
+
+
+async def ari_half_open(bed: Bed) -> float:
+    began = time.time()
+    bed.ari.swallow()
+    await asyncio.sleep(HALF_OPEN_S)
+    await bed.serves_after(began)
+    return began
+
+
+async def ami_cut(bed: Bed) -> float:
+    began = time.time()
+    bed.ami.cut()
+    await bed.serves_after(began)
+    return began
+
+
+async def asterisk_killed(bed: Bed) -> float:
+    began = time.time()
+    await bed.pbx.kill()
+    await bed.pbx.start()
+    await bed.serves_after(began)
+    return began
+
+
+async def store_locked(bed: Bed) -> float:
+    """Another program has it for itself for longer than callguard waits."""
+    began = time.time()
+    connection = sqlite3.connect(bed.store, timeout=5, isolation_level=None, check_same_thread=False)
+    try:
+        await asyncio.to_thread(connection.execute, "BEGIN EXCLUSIVE")
+        await asyncio.sleep(CHANCE.uniform(1.0, 5.0))
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+    return began
+
+
+async def store_full(bed: Bed) -> float:
+    began = time.time()
+    with full(bed.store.parent):
+        await asyncio.sleep(5.0)
+    return began
+
+
+async def recordings_full(bed: Bed) -> float:
+    began = time.time()
+    with full(bed.recordings):
+        await asyncio.sleep(5.0)
+    return began
+
+
+async def recordings_closed(bed: Bed) -> float:
+    """Asterisk may not write there."""
+    began = time.time()
+    mode = bed.recordings.stat().st_mode
+    bed.recordings.chmod(0o555)
+    try:
+        await asyncio.sleep(5.0)
+    finally:
+        bed.recordings.chmod(mode)
+    return began
+
+
+async def prompt_removed(bed: Bed) -> float:
+    """Asterisk cannot find the question any more."""
+    began = time.time()
+    question = Catalogue.load(bed.gate.config).entry("service", "en", "question-1")
+    files = list(bed.gate.config.prompts.folder.path_here.glob(f"{question.played}.*"))
+    for file in files:
+        file.rename(file.with_suffix(f"{file.suffix}.gone"))
+    await asyncio.sleep(5.0)
+    for file in files:
+        file.with_suffix(f"{file.suffix}.gone").rename(file)
+    return began
+
+
+async def flooded(bed: Bed) -> float:
+    """Nothing but the load itself, which is more than there is room for."""
+    began = time.time()
+    await asyncio.sleep(8.0)
+    return began
+
+
+FAULTS: Final = (
+    Fault("callguard killed, started again", killed),
+    Fault("callguard killed for good", killed_for_good, supervised=False),
+    Fault("callguard stopped and continued", stopped, supervised=False, recovers=False),
+    Fault("callguard hung, watched", hung),
+    Fault("callguard hung, by FastAGI", hung_by_agi, recovers=False),
+    Fault("ARI cut", ari_cut),
+    Fault("ARI delayed", ari_delayed, recovers=False),
+    Fault("ARI half open", ari_half_open),
+    Fault("AMI cut", ami_cut),
+    Fault("Asterisk killed", asterisk_killed, pbx_died=True),
+    Fault("store locked", store_locked, recovers=False),
+    Fault("store's disk full", store_full, small_disks=True, recovers=False),
+    Fault("recordings' disk full", recordings_full, small_disks=True, no_room=True, recovers=False),
+    Fault("recordings' folder closed", recordings_closed, no_room=True, recovers=False),
+    Fault("prompts removed", prompt_removed, recovers=False),
+    Fault(
+        "more calls than there is room for", flooded,
+        environment={"CALLGUARD_LIMITS__CALLS_IN_GATE": "20"}, rate=40, stays_ms=5_000, recovers=False,
+    ),
+)  # fmt: skip
