@@ -107,7 +107,7 @@ def judge(
     for leg, heard in files.items():
         owner = by_number.get(rows[leg].number) if leg in rows else None
         right = RIGHTFUL if owner is not None and owner.kind in GIVES and rows[leg].recording else frozenset()
-        wrong = sum(size for hz, size in heard.items() if hz not in right)
+        wrong = sum(size for hz, size in heard.items() if hz and hz not in right)
         if wrong:
             unlawful.append((f"{leg} {owner and owner.kind}: {dict(heard)}", wrong))
         recorded += bool(right & heard.keys())
@@ -118,6 +118,7 @@ def judge(
         and call.ended - max([call.invited, *(at for at in restarts if at < call.ended)]) > LONGEST_WAIT_S
     ]  # fmt: skip
     undone = [row.leg for row in rows.values() if row.recording and not row.ended]
+    undone += [f"{leg} cannot be read" for leg, heard in files.items() if 0 in heard]
     return Verdict(
         len(calls), len(gated), recorded, tuple(dropped), tuple(lost), tuple(unlawful), (*waiting, *undone, *left)
     )

@@ -61,7 +61,7 @@ def test_a_recording_that_came_to_nothing_is_lost_unless_there_was_no_room_for_i
     assert judge(CALLS, ROWS, {}, no_room=True).clean
 
 
-@pytest.mark.parametrize("hz", [CALLER_BEFORE, CALLER_AFTER_STOP, PROMPT_HZ, 0])
+@pytest.mark.parametrize("hz", [CALLER_BEFORE, CALLER_AFTER_STOP, PROMPT_HZ])
 def test_sound_from_before_the_yes_or_after_the_no_is_unlawful(hz: int) -> None:
     assert judge(CALLS, ROWS, {"a": FILES["a"] | {hz: 320}}).unlawful_bytes == 320
 
@@ -80,6 +80,7 @@ def test_who_waits_for_longer_than_the_gate_can_take_is_stuck() -> None:
     assert judge((waits,), {}, {}, restarts=[12.0]).clean  # asked anew
     assert judge((replace(waits, ended=14.0),), {}, {}).clean
     assert judge((), {"a": replace(ROWS["a"], ended=False)}, FILES).stuck == ("a",)
+    assert judge(CALLS, ROWS, {"a": FILES["a"] | {0: 640}}).stuck == ("a cannot be read",)
     assert judge((), {}, {}, left=["2 channels"]).stuck == ("2 channels",)
 
 
