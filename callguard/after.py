@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
 
+from callguard.core.conversation import Keys, chosen, informed
 from callguard.core.decide import Scope
-from callguard.core.model import Basis
+from callguard.core.model import Basis, Heard, Purpose
 from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Store
-from callguard.telephony.ami import PRESSED, KeyPressed, Notice, Session, Told
-from callguard.telephony.holds import Holds
+from callguard.telephony.ami import BRIDGED, KEYS, OBJECTED, PRESSED, KeyPressed, Notice, Session, Told
+from callguard.telephony.holds import Holds, Yeses
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals, withdraws
 
@@ -49,6 +51,7 @@ class After:
         self._recordings = recordings
         self._withdrawals = withdrawals
         self._holds = holds
+        self._yeses = Yeses()
 
     async def listen(self, session: Session) -> None:
         """Heed what comes until the session is over, and what happened while nobody listened: of one leg in its order,
@@ -75,6 +78,7 @@ class After:
                 async for told in session:
                     if isinstance(told, KeyPressed):
                         self._holds.told(told)
+                        self._yeses.told(told)
                         leg_id = self._withdrawals.pressed(told)
                         if leg_id is not None:
                             heed(leg_id, partial(self._withdraw, session, told.name, leg_id))
@@ -94,12 +98,17 @@ class After:
                 pressed = await session.variable(expected.channel, PRESSED)
             except Refused:  # the call is over
                 continue
-            if withdraws(pressed):
+            if withdraws(pressed) and not await session.variable(expected.channel, OBJECTED):
                 heed(expected.leg_id, partial(self._withdraw, session, expected.channel, expected.leg_id))
         for mark in await session.marks():
             heed(mark.leg_id, partial(self._heed, session, mark))
 
     async def _withdraw(self, session: Session, channel: str, leg_id: str) -> None:
+        with suppress(Refused):
+            # In a bridge the dialplan has explained; before it nobody can, and nothing is recorded.
+            if await session.variable(channel, KEYS) == Keys.OBJECT and await session.variable(channel, BRIDGED):
+                await self._heed(session, Notice(Told.OBJECTED, leg_id, datetime.now(UTC)))
+                return
         for _ in range(STOP_TRIES):
             try:
                 await session.stop_recording(channel)
@@ -115,9 +124,13 @@ class After:
                 case Told.ENDED:
                     await self._recordings.ended(notice.leg_id)
                 case Told.WITHDRAWN:
-                    await self._recordings.withdrawn(notice.leg_id, at, before=notice.before)
+                    await self._recordings.withdrawn(notice.leg_id, at, before=notice.before, source=notice.source)
+                case Told.OBJECTED:
+                    await self._store.object_to(notice.leg_id, at, notice.source)
                 case Told.AGREED:
                     await self._agreed(session, notice, at)
+                case Told.REPLIED:
+                    await self._replied(session, notice, at)
                 case Told.OPTED_OUT:
                     await self._opted_out(notice, at)
             if notice.marked and await self._recordings.knows(notice.leg_id):
@@ -126,16 +139,38 @@ class After:
             log.error("what happened in a call is not saved yet, trying again", leg=notice.leg_id, problem=str(error))
 
     async def _agreed(self, session: Session, notice: Notice, at: datetime) -> None:
-        """Rule 1 in the call: committed first, recorded then; and only what is asked of a person who is called."""
+        """A yes after the agent asked for it, in words: only what is asked of a person who is called."""
+        subject = await self._store.subject_of_leg(notice.leg_id)
+        flow = None if subject is None else self._current.flow_when_begun(subject.profile, notice.leg_id)
+        if flow is not None and flow.agent_first:
+            consents = tuple(purpose for purpose in flow.purposes if purpose.basis is Basis.CONSENT)
+            await self._record_from_now(session, notice, at, consents, ())
+
+    async def _replied(self, session: Session, notice: Notice, at: datetime) -> None:
+        """A yes to the notice that was heard again in the call; also of who has withdrawn in it."""
+        subject = await self._store.subject_of_leg(notice.leg_id)
+        flow = None if subject is None else self._current.flow_when_begun(subject.profile, notice.leg_id)
+        reply = notice.reply
+        if subject is None or flow is None or reply is None:
+            log.error("a yes in the call is not understood: do callguard and its dialplan fit?", leg=notice.leg_id)
+            return
+        essential = self._current.essential(subject.profile, reply.heard[0])
+        held_ms = await self._yeses.held_ms(notice.channel, reply.which.bit_count())
+        if essential is None or held_ms is None or not informed(reply.after_ms, held_ms):
+            log.warning("a yes in the call does not count: not after this notice", leg=notice.leg_id)
+            return
+        await self._recordings.make_way(notice.leg_id)
+        heard = (Heard(essential, essential.length_ms),)
+        await self._record_from_now(session, notice, at, chosen(flow.purposes, reply.which), heard)
+
+    async def _record_from_now(
+        self, session: Session, notice: Notice, at: datetime, purposes: tuple[Purpose, ...], heard: tuple[Heard, ...]
+    ) -> None:
+        """Rule 1 in the call: fresh, committed first, recorded then."""
         if abs(datetime.now(UTC) - at) > FRESH:
             log.error("a consent came too late to act on: do the clocks differ?", leg=notice.leg_id)
             return
-        subject = await self._store.subject_of_leg(notice.leg_id)
-        flow = None if subject is None else self._current.flow_when_begun(subject.profile, notice.leg_id)
-        if flow is None or not flow.agent_first:
-            return
-        consents = tuple(purpose for purpose in flow.purposes if purpose.basis is Basis.CONSENT)
-        if not await self._store.agree(notice.leg_id, at, consents, "1", notice.leg_id):
+        if not purposes or not await self._store.agree(notice.leg_id, at, purposes, "1", notice.leg_id, heard=heard):
             return
         recording = self._current.config.recording
         file = f"{recording.folder.in_asterisk}/{notice.leg_id}"

@@ -9,15 +9,16 @@ import time
 from collections.abc import Mapping
 
 from callguard.config import Config
+from callguard.core.model import Prompt
 from callguard.core.profile import Flow
 
-# A leg's answer ends with the application's name and, after a reload that changed purposes, with one of these marks:
-# the dialplan looks up what the answer's purposes were called then. None begins again while somebody may be left in the
-# gate who has it: nobody is asked for so long.
+# A leg's answer ends with the application's name and, after a reload that changed purposes or languages, with one of
+# these marks: the dialplan looks up what the answer's purposes and language were called then. None begins again while
+# somebody may be left in the gate who has it: nobody is asked for so long.
 ROUNDS = 9
 NOBODY_IS_LEFT_AFTER_S = 1_800.0
 # An extension has 79 characters at most (Asterisk's AST_MAX_EXTENSION); this is what an answer leaves for a name.
-LONGEST_NAME = 22
+LONGEST_NAME = 21
 # So many configurations back a person's key in the call (where the agent speaks first) is still understood.
 KEPT = 10
 
@@ -68,5 +69,22 @@ class Current:
         return None
 
     def _changes(self, flows: Mapping[str, Flow]) -> bool:
-        before = {name: [one.id for one in flow.purposes] for name, flow in self.flows.items()}
-        return any(name in before and before[name] != [one.id for one in new.purposes] for name, new in flows.items())
+        before = {name: _told(flow) for name, flow in self.flows.items()}
+        return any(name in before and before[name] != _told(new) for name, new in flows.items())
+
+    def essential(self, profile: str, wav_sha256: str) -> Prompt | None:
+        """The essential part whose sound has this hash, of any configuration that may still be heard."""
+        for _, flows in reversed(self._since):
+            if profile not in flows:
+                continue
+            flow = flows[profile]
+            for language in flow.languages:
+                prompt = flow.essential(language)
+                if prompt.sha256.get("wav") == wav_sha256:
+                    return prompt
+        return None
+
+
+def _told(flow: Flow) -> tuple[object, ...]:
+    """What an answer to the dialplan names by its place: purposes and languages."""
+    return tuple(one.id for one in flow.purposes), flow.languages

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import structlog
 
-from callguard.core.profile import Aside, Flow
+from callguard.core.conversation import keys_for
+from callguard.core.profile import Aside, Flow, Inform, Question
 from callguard.current import Current
 from callguard.telephony.ari import Client
 from callguard.telephony.ari_door import first_lease_ms
@@ -34,6 +35,7 @@ class Dialplan:
         told = {
             f"CALLGUARD_FOLDER_{told_as}": str(config.recording.folder.in_asterisk),
             f"CALLGUARD_FILES_{told_as}": config.recording.files,
+            f"CALLGUARD_PROMPTS_{told_as}": str(config.prompts.folder.in_asterisk),
             "CALLGUARD_MANAGER": config.asterisk.ami_user,
         }
         if config.asterisk.agi_port is not None:
@@ -54,6 +56,8 @@ class Dialplan:
                 f"CALLGUARD_REQUIRED_{name}": "yes" if settings.gate_required else "no",
                 f"CALLGUARD_AGENT_FIRST_{name}": "yes" if settings.agent_first else "no",
                 f"CALLGUARD_PURPOSES_{told_as}_{name}": ",".join(purpose.id for purpose in flow.purposes),
+                f"CALLGUARD_KEYS_{told_as}_{name}": keys_for(flow.purposes),
+                f"CALLGUARD_NOTICE_{told_as}_{name}": "/".join(_notice(flow, language) for language in flow.languages),
             }
         for variable, value in told.items():
             await client.asterisk.set_global(variable, value)
@@ -87,3 +91,9 @@ class Dialplan:
     async def _lease_s(self, client: Client, name: str) -> float:
         text = await client.asterisk.get_global(f"CALLGUARD_LEASE_{name}")
         return float(text) if re.fullmatch(r"\d{1,4}(\.\d)?", text) else 0.0
+
+
+def _notice(flow: Flow, language: str) -> str:
+    """A language and the sounds of its short layer, by hash: an Asterisk without callguard can play it again."""
+    asked = [step.prompt for step in flow.steps[language] if isinstance(step, Inform | Question)]
+    return "-".join((language, *(prompt.sha256["wav"] for prompt in (flow.essential(language), *asked))))

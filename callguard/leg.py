@@ -125,6 +125,7 @@ class Leg:
         self._subject = subject
         self._party = Party(known=subject.number is not None, callee=subject.direction == "outbound")
         self._recording = False
+        self._language = flow.languages[0]
         self._recorded = recorded
         self._seen = seen or Metrics().leg(subject.direction, flow.profile)
         self._sounded = False
@@ -138,6 +139,7 @@ class Leg:
             signs = replace(self._subject.signs, chosen=before.languages)
             language = language_for(self._flow.languages, signs)
             self._party = replace(self._party, refused=before.refused, language=language)
+            self._language = language or self._language
             await self._door.open()
             state, commands = gate.start(self._flow, self._party)
             while commands:
@@ -157,6 +159,7 @@ class Leg:
             if committed is not None:
                 self._subject = replace(self._subject, leg_id=committed.leg_id, call_id=committed.call_id)
                 self._log.info("delivering what another process committed", call=committed.call_id)
+                self._language = committed.language
                 if committed.withdrawn_at is not None:
                     await self._release(Release(Outcome.REFUSED))
                     return
@@ -237,6 +240,7 @@ class Leg:
         return SaveFailed() if command.undo and not changed else Saved()
 
     async def _save(self, save: Save) -> Event:
+        self._language = save.language
         if save.granted and self._door.expired():
             return Lost()
         subject = self._subject
@@ -286,6 +290,8 @@ class Leg:
             self._seen.left(LOST)
             await self._not_recorded()
             return Lost()
+        languages = self._flow.languages
+        spoken = languages.index(self._language) if self._language in languages else 0
         which = sum(1 << n for n, purpose in enumerate(self._flow.purposes) if purpose.id in release.granted)
         recording = "no"
         if self._recording:
@@ -293,7 +299,7 @@ class Leg:
             self._recorded(self._subject)
         try:
             await self._door.leave(
-                f"done-{release.outcome}-{recording}-{which}-{self._subject.leg_id}-"
+                f"done-{release.outcome}-{recording}-{which}{spoken}-{self._subject.leg_id}-"
                 f"{self._door.app}{self._subject.told_as}"
             )
         except Refused:

@@ -36,6 +36,10 @@ class Telling:
     async def stop_recording(self, channel: str) -> None:
         """Nothing to stop."""
 
+    async def variable(self, channel: str, name: str) -> str:
+        """Nothing is set."""
+        return ""
+
 
 class Slow:
     """Recordings whose work takes as long as a test lets it."""
@@ -48,7 +52,7 @@ class Slow:
     async def ended(self, leg_id: str) -> None:
         await self._work("ended", leg_id)
 
-    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool) -> None:
+    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool, source: str) -> None:
         await self._work("withdrawn", leg_id)
 
     async def _work(self, what: str, leg_id: str) -> None:

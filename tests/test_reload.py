@@ -80,10 +80,10 @@ def test_purposes_that_change_are_told_under_a_mark_of_their_own() -> None:
 
 def test_the_longest_answer_still_fits_an_extension() -> None:
     leg = str(uuid_utils.uuid7())
-    for app in ("callguard", "callguard-abcdefghi"):
+    for app in ("callguard", "callguard-abcdefgh"):
         assert current(app).fits({"service": OTHER})
-        assert len(f"done-informed-yes-3-{leg}-{app}--{ROUNDS}") <= 79
-    assert len("callguard-abcdefghijk") < LONGEST_NAME < len("callguard-abcdefghijk--1")
+        assert len(f"done-informed-yes-30-{leg}-{app}--{ROUNDS}") <= 79
+    assert len("callguard-abcdefghijk") <= LONGEST_NAME < len("callguard-abcdefghijk--1")
     assert not current("callguard-abcdefghijk").fits({"service": OTHER})
     assert current("callguard-abcdefghijk").fits({"service": replace(FLOW, gate_required=True)})
 

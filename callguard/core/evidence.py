@@ -28,6 +28,7 @@ class Kind(StrEnum):
     GATE = "gate"
     CONSENT_GIVEN = "consent.given"
     WITHDRAWN = "withdrawn"
+    OBJECTED = "objected"
     RECORDING_KEPT = "recording.kept"
     RECORDING_ABSENT = "recording.absent"
     RECORDING_DESTROYED = "recording.destroyed"

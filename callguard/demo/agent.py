@@ -34,6 +34,7 @@ class AgentCall:
     Attributes:
         invite: the INVITE with all of its headers.
         invited: when it came.
+        later: the further requests of the call, with the times when they came.
         answered: when the agent picked up, None until then.
         ended: when it was over, None until then.
     """
@@ -41,6 +42,7 @@ class AgentCall:
     def __init__(self, invite: SipMessage, port: int, ear: Ear, send: Callable[[SipMessage], None]) -> None:
         self.invite = invite
         self.invited = time.time()
+        self.later: list[tuple[float, SipMessage]] = []
         self.answered: float | None = None
         self.ended: float | None = None
         self._address = f"127.0.0.1:{port}"
@@ -61,6 +63,12 @@ class AgentCall:
     def from_name(self) -> str:
         """The caller's name as the agent's display shows it."""
         return sip.display_name(self.invite.need("from"))
+
+    @property
+    def names(self) -> tuple[tuple[float, str], ...]:
+        """The caller's names that the display has shown since: those asserted in later requests (RFC 3325)."""
+        asserted = ((at, message.get("p-asserted-identity")) for at, message in self.later)
+        return tuple((at, sip.display_name(value)) for at, value in asserted if value)
 
     @property
     def heard(self) -> Sound:
@@ -90,6 +98,8 @@ class AgentCall:
 
     def receive(self, message: SipMessage) -> None:
         """A further message of this call."""
+        if message.method not in ("", "ACK"):
+            self.later.append((time.time(), message))
         if message.method == "ACK":
             self._acknowledged.set()
         elif not message.method:

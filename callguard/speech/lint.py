@@ -18,12 +18,18 @@ MAX_DETAIL_MS = 15_000
 MAX_FULL_MS = 150_000
 MAX_ASIDE_MS = 8_000
 MAX_DENIED_MS = 5_000
+# In the call the other side waits meanwhile.
+MAX_SAID_MS = 5_000
 
 # By the beginning of a part's name; any other has no limit of its own.
 _MAX_MS = {
     "details-": MAX_DETAIL_MS,
     "remembered": MAX_ASIDE_MS,
     "optout-": MAX_ASIDE_MS,
+    "call-stopped": MAX_SAID_MS,
+    "call-required": MAX_DETAIL_MS,
+    "call-given": MAX_SAID_MS,
+    "call-failed": MAX_SAID_MS,
     "denied": MAX_DENIED_MS,
     "goodbye": MAX_DETAIL_MS,
 }
@@ -36,6 +42,7 @@ _WORKING: dict[str, frozenset[str]] = {
     "optout-goodbye": frozenset({OPT_OUT}),
     "denied": frozenset(),
     "goodbye": frozenset(),
+    "call-": frozenset(),
     "": PROTECTING,
 }
 _ANNOUNCED = {"remembered": YES, "optout-done": OPT_OUT}

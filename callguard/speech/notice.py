@@ -214,6 +214,22 @@ class OptOut(Frozen):
         return {f"optout-{name}": getattr(self, name) for name in type(self).model_fields}
 
 
+class InCall(Frozen):
+    """What the subject alone hears in the call: after the stop key, and after the notice that was heard again.
+
+    `required` is for a recording that the call may not go on without; `given` and `failed` follow a yes.
+    """
+
+    stopped: Part
+    required: Part
+    given: Part
+    failed: Part
+
+    def parts(self, *, asks: bool) -> dict[str, Part]:
+        names = ("stopped", "given", "failed") if asks else ("stopped", "required")
+        return {f"call-{name}": getattr(self, name) for name in names}
+
+
 class Denied(Frozen):
     """What an agent hears whose call may not be made: now (`call`), to who opted out, to what is no number."""
 

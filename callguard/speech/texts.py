@@ -26,6 +26,7 @@ from callguard.speech.notice import (
     Detail,
     Element,
     Frozen,
+    InCall,
     Informed,
     OptOut,
     Part,
@@ -64,6 +65,7 @@ class Texts(Frozen):
     informed: Informed
     optout: OptOut
     denied: Denied
+    call: InCall
     switch: Part
     details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=40)]
     _file: Path = PrivateAttr(default=Path())
@@ -98,6 +100,7 @@ class Texts(Frozen):
             "goodbye": self.consent.goodbye if asks else self.informed.goodbye,
             **self.optout.parts(),
             **self.denied.parts(),
+            **self.call.parts(asks=asks),
             SWITCH: self.switch,
         }
 

@@ -5,33 +5,63 @@ from __future__ import annotations
 import sqlite3
 
 from callguard.core.evidence import Kind, Value
-from callguard.core.model import Basis, GrantState, Outcome, Purpose
+from callguard.core.model import Basis, GrantState, Heard, Outcome, Purpose
 from callguard.errors import StoreError
 from callguard.store.queries import Transaction
 from callguard.store.reader import opened
 from callguard.store.records import Kept, OpenRecording
-from callguard.store.rows import evidence_row, grant_row
+from callguard.store.rows import evidence_row, grant_row, heard_value
 from callguard.store.times import to_ms
+
+# One key is told of by the dialplan, in whole seconds, and by AMI.
+SAME_WITHIN_MS = 3_000
 
 
 def withdraw(transaction: Transaction, leg_id: str, at: int, source: str) -> OpenRecording | None:
     """Take back what was given on consent, note the objection to the rest; see `Store.withdraw`."""
     for leg in transaction.fetch("leg_status", leg_id=leg_id):
+        if at < (leg["agreed_at"] or 0):  # said before a yes in the call, and heard of only now
+            return None
         if leg["withdrawn_at"] is None:
             _withdraw_once(transaction, leg, at, source)
     recordings = opened(transaction.fetch("standing_recording", leg_id=leg_id))
     return recordings[0] if recordings else None
 
 
-def agree(transaction: Transaction, leg_id: str, at: int, purposes: tuple[Purpose, ...], key: str, file: str) -> bool:
+def object_to(transaction: Transaction, leg_id: str, at: int, source: str) -> None:
+    """Note an objection that stops nothing; see `Store.object_to`."""
+    for leg in transaction.fetch("leg_status", leg_id=leg_id):
+        last = transaction.fetch("latest_evidence", leg_id=leg_id, kind=Kind.OBJECTED.value)
+        if any(abs(at - entry["at"]) <= SAME_WITHIN_MS for entry in last):
+            continue
+        objected = tuple(grant["purpose"] for grant in transaction.fetch("standing_grants", leg_id=leg_id))
+        _prove(transaction, leg, Kind.OBJECTED, at, source=source, objected=objected)
+
+
+def agree(
+    transaction: Transaction,
+    leg_id: str,
+    at: int,
+    purposes: tuple[Purpose, ...],
+    key: str,
+    file: str,
+    heard: tuple[Heard, ...],
+) -> bool:
     """A key in the call gives what the gate had not; see `Store.agree`."""
     if not (purposes and file and all(purpose.basis is Basis.CONSENT for purpose in purposes)):
         raise StoreError("a key in the call gives purposes that rest on consent, one at least, into a file")
     for leg in transaction.fetch("leg_status", leg_id=leg_id):
+        running = leg["recording"] and leg["recording_ended_at"] is None
         # One that has ended, or whose files were destroyed, is no longer expected, so a second would go unseen.
         ended = leg["recording_ended_at"] is not None or leg["state"] is not None
-        if not leg["recording"] and not ended and leg["withdrawn_at"] is None:
-            _agree_once(transaction, leg, at, purposes, key, file)
+        said_no = leg["withdrawn_at"] is not None
+        # Who has heard the notice again may think better of a no; what it stopped has to be gone by then.
+        anew = heard and said_no and leg["state"] != "kept"
+        if not running and (anew or not (ended or said_no)):
+            if leg["state"] is not None:
+                transaction.fetch("forget_files", leg_id=leg_id)
+                transaction.fetch("forget_recording", leg_id=leg_id)
+            _agree_once(transaction, leg, at, purposes, key, file, heard)
             return True
     return False
 
@@ -93,13 +123,24 @@ def hasten(transaction: Transaction, leg_id: str, destroy_at: int) -> None:
 
 
 def _agree_once(
-    transaction: Transaction, leg: sqlite3.Row, at: int, purposes: tuple[Purpose, ...], key: str, file: str
+    transaction: Transaction,
+    leg: sqlite3.Row,
+    at: int,
+    purposes: tuple[Purpose, ...],
+    key: str,
+    file: str,
+    heard: tuple[Heard, ...],
 ) -> None:
     leg_id = leg["leg_id"]
     standing = [grant["purpose"] for grant in transaction.fetch("standing_grants", leg_id=leg_id)]
     new = {purpose.id: purpose for purpose in purposes if purpose.id not in standing}
+    version = heard[0].prompt.version if heard else None
     transaction.add(
-        "add_grant", [grant_row(leg_id, purpose, GrantState.GIVEN, at, reason="key") for purpose in new.values()]
+        "add_grant",
+        [
+            grant_row(leg_id, purpose, GrantState.GIVEN, at, reason="key", notice_version=version)
+            for purpose in new.values()
+        ],
     )
     granted = (*standing, *new)
     asked = {row["purpose"] for row in transaction.fetch("leg_purposes", leg_id=leg_id)}
@@ -107,7 +148,10 @@ def _agree_once(
     transaction.fetch(
         "start_recording", leg_id=leg_id, at=at, outcome=outcome.value, granted=",".join(granted), file=file
     )
-    _prove(transaction, leg, Kind.CONSENT_GIVEN, at, given=tuple(new), key=key, outcome=outcome, granted=granted)
+    proof: dict[str, Value] = {"given": tuple(new), "key": key, "outcome": outcome, "granted": granted}
+    if heard:
+        proof["heard"] = tuple(map(heard_value, heard))
+    _prove(transaction, leg, Kind.CONSENT_GIVEN, at, **proof)
 
 
 def _withdraw_once(transaction: Transaction, leg: sqlite3.Row, at: int, source: str) -> None:

@@ -72,6 +72,11 @@ class Reader:
         recordings = opened(await self._fetch("open_recordings", leg_id=leg_id))
         return recordings[0] if recordings else None
 
+    async def withdrawn_recording(self, leg_id: str) -> OpenRecording | None:
+        """A leg's recording that the subject has withdrawn from, while a file of it is kept."""
+        recordings = opened(await self._fetch("standing_recording", leg_id=leg_id))
+        return next((one for one in recordings if one.withdrawn_at and one.ended_at), None)
+
     async def due(self, now: datetime) -> tuple[DueRecording, ...]:
         """The kept recordings whose time to be destroyed has come, the longest due first."""
         rows = await self._fetch("due_recordings", now=to_ms(now))

@@ -72,7 +72,7 @@ def leg_rows(record: LegRecord) -> Rows:
                 language=record.language,
                 direction=record.direction,
                 started_at=started_at,
-                heard=tuple(map(_heard, record.heard)),
+                heard=tuple(map(heard_value, record.heard)),
                 answers=tuple(map(_answer, record.answers)),
                 early_keys=record.early_keys,
                 outcome=record.outcome,
@@ -143,7 +143,8 @@ def _answer(answer: Answer) -> Value:
     }
 
 
-def _heard(heard: Heard) -> Value:
+def heard_value(heard: Heard) -> Value:
+    """How much of which sound was heard, as evidence has it."""
     prompt = heard.prompt
     return {
         "prompt": prompt.id,

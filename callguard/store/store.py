@@ -12,7 +12,7 @@ from typing import Self
 import aiosqlite
 
 from callguard.core.decide import Scope
-from callguard.core.model import Purpose
+from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
 from callguard.store import actions, subjects
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
@@ -85,7 +85,16 @@ class Store(Reader):
             raise StoreError(f"this leg cannot be saved: {error}") from error
         await self._writer.add(rows)
 
-    async def agree(self, leg_id: str, at: datetime, purposes: tuple[Purpose, ...], key: str, file: str) -> bool:
+    async def agree(
+        self,
+        leg_id: str,
+        at: datetime,
+        purposes: tuple[Purpose, ...],
+        key: str,
+        file: str,
+        *,
+        heard: tuple[Heard, ...] = (),
+    ) -> bool:
         """The subject of a leg that was saved without recording gives purposes by a key in the call.
 
         From then on the leg's recording is expected.
@@ -95,6 +104,8 @@ class Store(Reader):
             purposes: what it gives, one at least; they rest on consent. Of those given already none is added.
             key: the key or keys.
             file: the recording's name without folder and extension; no number in it.
+            heard: the notice that was heard again in the call, the essential part first. Such a yes may follow a
+                withdrawal, once the files of what was withdrawn are gone; their row goes then, their evidence stays.
 
         Returns:
             Whether to record. Not where the leg is unknown, was withdrawn, or is or was recorded; nothing is kept then.
@@ -102,7 +113,17 @@ class Store(Reader):
         Raises:
             StoreError: also where no purpose, another basis or no file is given.
         """
-        return await self._run(actions.agree, leg_id=leg_id, at=to_ms(at), purposes=purposes, key=key, file=file)
+        return await self._run(
+            actions.agree, leg_id=leg_id, at=to_ms(at), purposes=purposes, key=key, file=file, heard=heard
+        )
+
+    async def object_to(self, leg_id: str, at: datetime, source: str) -> None:
+        """The subject of a leg objects to a recording that goes on all the same: evidence, and nothing else.
+
+        Args:
+            source: how: ``key``, ``agent``, ``request``. The same within 3 s is one objection.
+        """
+        await self._run(actions.object_to, leg_id=leg_id, at=to_ms(at), source=source)
 
     async def withdraw(self, leg_id: str, at: datetime, source: str) -> OpenRecording | None:
         """The subject of a leg takes back what they gave on consent, and objects to the rest.

@@ -30,6 +30,10 @@ log = structlog.get_logger()
 ANSWER_TIMEOUT_S = 3.0
 # The channel variables where the dialplan keeps a recording's id, the keys pressed since the gate, and a withdrawal.
 MIXMONITOR, PRESSED, WITHDRAWN = "CG_MIXMONITOR", "CG_PRESSED", "CG_WITHDRAWN"
+# What the keys do there (`core.conversation.Keys`), that an objection was heard, and that it waits for a start no more.
+KEYS, OBJECTED, LATE = "CG_KEYS", "CG_OBJECTED", "CG_LATE"
+# Asterisk's own: with whom the channel talks.
+BRIDGED = "BRIDGEPEER"
 # Where it keeps the administrator's limit on the call, in seconds. (AMI takes no 0 for none: a week is as good.)
 LIMIT, NO_LIMIT_S = "CG_LIMIT", 7 * 86_400
 
@@ -38,13 +42,37 @@ class Told(StrEnum):
     """What the dialplan says about a leg, in a UserEvent."""
 
     WITHDRAWN = "CallguardWithdrawn"
+    OBJECTED = "CallguardObjected"
     AGREED = "CallguardAgreed"
+    REPLIED = "CallguardReplied"
     OPTED_OUT = "CallguardOptedOut"
     ENDED = "CallguardEnded"
 
 
 # Where the dialplan leaves its marks in Asterisk's own database, for a callguard that did not listen.
-FAMILIES = {Told.WITHDRAWN: "callguard_withdrawn", Told.OPTED_OUT: "callguard_optedout"}
+FAMILIES = {
+    Told.WITHDRAWN: "callguard_withdrawn",
+    Told.OBJECTED: "callguard_objected",
+    Told.OPTED_OUT: "callguard_optedout",
+}
+BEFORE, AGENT = "before", "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A yes to the notice that was heard again in the call.
+
+    Attributes:
+        which: to which questions, a bit for each.
+        language: of the notice.
+        heard: the sounds heard, by SHA-256: the essential part, then each question.
+        after_ms: from the beginning of the first question that got a yes until that key was let go.
+    """
+
+    which: int
+    language: str
+    heard: tuple[str, ...]
+    after_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +82,28 @@ class Notice:
     Attributes:
         at: when, by Asterisk's clock, whole seconds; None for an end.
         marked: a mark says the same, to be forgotten when it is heeded.
-        before: a withdrawal that came before anything was recorded, and is found only now.
+        how: what a withdrawal or objection says of itself: BEFORE, it came before anything was recorded and is found
+            only now; AGENT, the subject asked the agent, who pressed the key.
         channel: the channel's name; empty in a mark.
+        reply: what a yes in the call was heard to be.
     """
 
     told: Told
     leg_id: str
     at: datetime | None
     marked: bool = False
-    before: bool = False
+    how: str = ""
     channel: str = ""
+    reply: Reply | None = None
+
+    @property
+    def before(self) -> bool:
+        return self.how == BEFORE
+
+    @property
+    def source(self) -> str:
+        """Who pressed the key, as the store has it."""
+        return "agent" if self.how == AGENT else "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +142,9 @@ class Session:
                 if str(answer.event) != "DBGetTreeResponse":
                     continue
                 leg_id = str(answer.key).rpartition("/")[2]
-                at, before = _time(str(answer.val))
+                at, how = _time(str(answer.val))
                 if _is_id(leg_id) and at is not None:
-                    found.append(Notice(told, leg_id, at, marked=True, before=before))
+                    found.append(Notice(told, leg_id, at, marked=True, how=how))
         return found
 
     async def forget(self, told: Told, leg_id: str) -> None:
@@ -124,10 +164,11 @@ class Session:
         await self._send(
             {"Action": "MixMonitor", "Channel": channel, "File": "" if two else f"{file}.wav", "Options": options}
         )
-        # A withdrawal just before it found nothing to stop.
-        if await self.variable(channel, WITHDRAWN):
-            await self.stop_recording(channel)
-            raise Refused(409, "withdrawn meanwhile")
+        # A withdrawal just before it found nothing to stop; and who was told that it is not possible is not recorded.
+        for reason in (WITHDRAWN, LATE):
+            if await self.variable(channel, reason):
+                await self.stop_recording(channel)
+                raise Refused(409, "withdrawn, or given up, meanwhile")
 
     async def stop_recording(self, channel: str) -> None:
         """Stop the recording that was started on a channel.
@@ -230,9 +271,10 @@ def _take(manager: _Manager, event: Any) -> None:
     except ValueError:
         return
     if _is_id(leg_id):
-        at, before = _time(str(event.at))
+        at, how = _time(str(event.at))
+        reply = _reply(event) if told is Told.REPLIED else None
         manager.notices.put_nowait(
-            Notice(told, leg_id, at, marked=str(event.mark) == "yes", before=before, channel=str(event.channel))
+            Notice(told, leg_id, at, str(event.mark) == "yes", how, channel=str(event.channel), reply=reply)
         )
     else:
         log.warning("user event without a leg dropped", told=told)
@@ -255,10 +297,19 @@ def _is_id(text: str) -> bool:
         return False
 
 
-def _time(text: str) -> tuple[datetime | None, bool]:
-    """Whole seconds since the epoch, and whether ``-before`` follows them."""
-    found = re.fullmatch(r"(\d{1,11})(-before)?", text, re.ASCII)
-    return (datetime.fromtimestamp(int(found[1]), UTC), found[2] is not None) if found else (None, False)
+def _time(text: str) -> tuple[datetime | None, str]:
+    """Whole seconds since the epoch, and what follows them: ``-before``, ``-agent``, or nothing."""
+    found = re.fullmatch(r"(\d{1,11})(?:-(before|agent))?", text, re.ASCII)
+    return (datetime.fromtimestamp(int(found[1]), UTC), found[2] or "") if found else (None, "")
+
+
+def _reply(event: Any) -> Reply | None:
+    """What a yes in the call says of itself; None where it says it in another way than the dialplan does."""
+    which, after = str(event.which), str(event.after)
+    heard = re.fullmatch(r"([a-z]{2})((?:-[0-9a-f]{64}){2,3})", str(event.heard))
+    if heard is None or not re.fullmatch(r"[1-3]", which) or not re.fullmatch(r"[0-9]{1,7}", after):
+        return None
+    return Reply(int(which), heard[1], tuple(heard[2][1:].split("-")), int(after))
 
 
 def _quiet() -> logging.Logger:

@@ -59,22 +59,30 @@ class Recordings:
         """Whether it is a leg of this store. (Another callguard on the PBX may have one of its own.)"""
         return bool(await self._store.call(leg_id))
 
-    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool = False) -> None:
+    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool = False, source: str = "key") -> None:
         """The subject has stopped the recording; Asterisk has closed the file.
 
         Args:
             before: it was said before anything was recorded and heard only now, so nothing of the file may stay,
                 whatever its purposes rest on.
+            source: who pressed the key: ``key`` for the subject, ``agent``.
         """
         async with self._alone(leg_id):
             # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
             before = before and not any(leg.leg.withdrawn_at for leg in await self._store.call(leg_id))
-            recording = await self._store.withdraw(leg_id, at, "key")
+            recording = await self._store.withdraw(leg_id, at, source)
             if recording is not None and recording.ended_at is None:
                 await self._end(recording, keep=not before)
             elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
                 await self._store.destroy_by(leg_id, at + self._destroy_after)
         await self.sweep()
+
+    async def make_way(self, leg_id: str) -> None:
+        """Destroy now what the subject has withdrawn, if they think better of it: another recording takes its place."""
+        recording = await self._store.withdrawn_recording(leg_id)
+        if recording is not None and not surviving(recording.purposes, withdrawn=True):
+            await self._store.destroy_by(leg_id, datetime.now(UTC))
+            await self.sweep()
 
     async def ended(self, leg_id: str) -> None:
         """The recording of a leg has ended, by hang-up or withdrawal. A leg that has none is no error."""

@@ -161,7 +161,7 @@ class Liar:
         if not line.startswith('GOSUB "callguard-agi"') or "-yes-" not in line:
             return
         self.yeses += 1
-        extension = re.search(r"done-\w+-yes-\d-([0-9a-f-]{36})-", line)
+        extension = re.search(r"done-\w+-yes-\d\d-([0-9a-f-]{36})-", line)
         saved = self._store.committed.get(extension[1]) if extension else None
         if saved is None or not saved.recording or saved.channel != CHANNEL_ID:
             self.wrong.append("a recording was ordered without a committed basis")

@@ -57,7 +57,7 @@ def test_the_catalogue_describes_the_files(built: Site) -> None:
     prompts = json.loads((built.prompts / "catalogue.json").read_text(encoding="utf-8"))["prompts"]
     entry = prompts["es/service-essential"]
     assert entry["text"].startswith("Acme Energy. ¿Podemos grabar la llamada para formar al personal?")
-    assert (entry["source"], entry["version"]) == ("espeak-ng", "3")
+    assert (entry["source"], entry["version"]) == ("espeak-ng", "4")
     for extension, described in entry["files"].items():
         data = (built.prompts / f"es/service-essential.{extension}").read_bytes()
         assert described == {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -137,11 +137,11 @@ def test_what_sounds_alike_in_many_profiles_is_rendered_once(tmp_path: Path, mon
 def test_a_version_or_a_voice_makes_its_language_anew(site: Site) -> None:
     site.keep("service", ["en", "es"])
     site.build()
-    site.edit("es", 'version = "3"', 'version = "4"')
+    site.edit("es", 'version = "4"', 'version = "5"')
     written = site.build()
     assert {name for name in written if name.startswith("en/")} == set()
     assert len(written) == len(list(site.prompts.glob("es/*"))) + 1
-    assert site.catalogue.prompt("service", "es", "essential").version == "4"
+    assert site.catalogue.prompt("service", "es", "essential").version == "5"
     before = site.catalogue.prompt("service", "en", "essential").sha256
     site.edit("en", 'name = "gmw/en"', 'name = "gmw/en-us"')
     assert site.build() > ESSENTIAL

@@ -35,7 +35,7 @@ def test_a_prompt_is_what_asterisk_plays(built: Site) -> None:
     assert prompt == Prompt(
         id="service/again-1",
         language="es",
-        version="3",
+        version="4",
         media=str(built.prompts / "played" / hashlib.sha256(data["wav"]).hexdigest()),
         length_ms=(len(data["wav"]) - 44) // 16,
         sha256={extension: hashlib.sha256(content).hexdigest() for extension, content in data.items()},

@@ -33,8 +33,11 @@ BESIDE = [
     "goodbye",
     *(f"optout-{what}" for what in ("done", "undone", "number", "failed", "goodbye")),
     *("denied", "denied-optout", "denied-number"),
-    "switch",
 ]
+# What is said in the call, and at the end of other languages' notices.
+IN_CALL = {asks: [f"call-{name}" for name in names] for asks, names in (
+    (True, ("stopped", "given", "failed")), (False, ("stopped", "required")),
+)}  # fmt: skip
 TextsWith = Callable[..., Path]
 
 
@@ -57,9 +60,9 @@ def problem_of(folder: Path, language: str = "en", profile: str = "service", **c
 def test_a_notice_that_asks(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "service", language)
     assert list(pieces)[:3] == ["essential", "question-1", "again-1"]
-    assert list(pieces)[3:] == [*DETAILS, "remembered", *BESIDE]
+    assert list(pieces)[3:] == [*DETAILS, "remembered", *BESIDE, *IN_CALL[True], "switch"]
     assert pieces["essential"].id == "service/essential"
-    assert (pieces["essential"].language, pieces["essential"].version) == (language, "3")
+    assert (pieces["essential"].language, pieces["essential"].version) == (language, "4")
     assert pieces["essential"].text.startswith("Acme Energy. ")
     assert pieces["question-1"].keys == {"1", "2", "3"}
     assert Element.WITHDRAWAL in pieces["essential"].elements
@@ -68,7 +71,7 @@ def test_a_notice_that_asks(language: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_notice_that_informs_asks_for_no_yes(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "orders", language)
-    assert list(pieces) == ["essential", "question-1", *INFORMING, *BESIDE]
+    assert list(pieces) == ["essential", "question-1", *INFORMING, *BESIDE, *IN_CALL[False], "switch"]
     assert pieces["question-1"].keys == {"2", "3"}
     assert ACME["contact"] in pieces["goodbye"].text
 
@@ -77,7 +80,7 @@ def test_a_notice_that_informs_asks_for_no_yes(language: str, tmp_path: Path) ->
 def test_a_notice_that_asks_twice_names_each_purpose_in_its_question(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "advice", language)
     questions = ["question-1", "again-1", "question-2", "again-2"]
-    assert list(pieces) == ["essential", *questions, *DETAILS, "remembered", *BESIDE]
+    assert list(pieces) == ["essential", *questions, *DETAILS, "remembered", *BESIDE, *IN_CALL[True], "switch"]
     phrases = load(default_folder(), language).purposes
     first, second = phrases["recording.quality"], phrases["recording.analysis"]
     for part in questions:

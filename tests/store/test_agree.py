@@ -11,12 +11,12 @@ from sqlite3 import Connection
 import pytest
 
 from callguard.core.evidence import Kind
-from callguard.core.model import Answer, Basis, GrantState, Outcome, Purpose
+from callguard.core.model import Answer, Basis, GrantState, Heard, Outcome, Purpose
 from callguard.errors import StoreError
 from callguard.store import Store
 from callguard.store.records import LegRecord, OpenRecording
 
-from .legs import CONTRACT, CONTROLLERS, QUALITY, START, given, make_leg, refused
+from .legs import CONTRACT, CONTROLLERS, PROMPT, QUALITY, START, given, make_leg, refused
 from .test_recordings import kept
 from .test_save import SAVED_AT
 
@@ -154,3 +154,64 @@ async def test_it_is_there_when_the_store_is_opened_again(path: Path) -> None:
     async with Store.open(path, gate="callguard", controllers=CONTROLLERS) as store:
         (expected,) = await store.expected_recordings()
     assert (expected.leg_id, expected.started_at) == (leg.leg_id, AT)
+
+
+HEARD = (Heard(PROMPT, 9_000),)
+
+
+async def test_who_hears_the_notice_again_may_give_after_a_withdrawal_and_what_was_heard_is_proved(
+    store: Store,
+) -> None:
+    leg = await saved(store, make_leg(given(), given(TRAINING)))
+    await store.withdraw(leg.leg_id, AT, "key")
+    await store.recording_kept(leg.leg_id, kept(leg), LATER)
+    # As long as a file of what was withdrawn is there, and without the notice, nothing is given.
+    assert not await store.agree(leg.leg_id, LATER, (QUALITY,), "1", "second", heard=HEARD)
+    assert await store.withdrawn_recording(leg.leg_id) is not None
+    await store.recording_destroyed(leg.leg_id, LATER, "withdrawn")
+    assert not await store.agree(leg.leg_id, LATER, (QUALITY,), "1", "second")
+    assert await store.agree(leg.leg_id, LATER, (QUALITY,), "1", "second", heard=HEARD)
+    (detail,) = await store.call(leg.call_id)
+    assert [(grant.state, grant.notice_version) for grant in detail.grants if grant.purpose == QUALITY.id][1:] == [
+        (GrantState.WITHDRAWN, None), (GrantState.GIVEN, PROMPT.version),
+    ]  # fmt: skip
+    assert (detail.leg.outcome, detail.leg.withdrawn_at, detail.recording) == (Outcome.PARTIAL, None, None)
+    (heard,) = json.loads(detail.evidence[-1].body)["heard"]
+    assert (heard["sha256"], heard["version"], heard["heard_ms"]) == (PROMPT.sha256, PROMPT.version, 9_000)
+    # Of what serves which purpose, only the last yes speaks.
+    (expected,) = await store.expected_recordings()
+    assert (expected.purposes, expected.started_at, expected.file) == ((QUALITY,), LATER, "second")
+    # The recording of before is history: in the evidence.
+    assert [entry.kind for entry in detail.evidence[1:]] == [
+        Kind.WITHDRAWN, Kind.RECORDING_KEPT, Kind.RECORDING_DESTROYED, Kind.CONSENT_GIVEN,
+    ]  # fmt: skip
+
+
+async def test_a_withdrawal_that_is_heard_of_only_now_does_not_undo_a_later_yes(store: Store) -> None:
+    leg = await saved(store, make_leg(refused()))
+    await store.agree(leg.leg_id, LATER, (QUALITY,), "1", "a-file", heard=HEARD)
+    assert await store.withdraw(leg.leg_id, AT, "key") is None
+    assert await store.expected_recording(leg.leg_id) is not None
+    recording = await store.withdraw(leg.leg_id, LATER, "agent")
+    assert recording is not None
+    assert recording.withdrawn_at == LATER
+
+
+async def test_while_it_is_recorded_a_yes_adds_nothing(store: Store, database: Connection) -> None:
+    leg = await saved(store, make_leg(given(), refused(TRAINING), outcome=Outcome.PARTIAL))
+    before = list(database.iterdump())
+    assert not await store.agree(leg.leg_id, AT, (TRAINING,), "1", "second", heard=HEARD)
+    assert list(database.iterdump()) == before
+
+
+async def test_an_objection_is_evidence_once_and_nothing_else(store: Store) -> None:
+    leg = await saved(store, make_leg(given(CONTRACT)))
+    for at, source in ((AT, "key"), (AT + timedelta(seconds=3), "key"), (LATER, "agent")):
+        await store.object_to(leg.leg_id, at, source)
+    await store.object_to("no such leg", AT, "key")
+    (detail,) = await store.call(leg.call_id)
+    assert [(entry.kind, entry.at) for entry in detail.evidence[1:]] == [(Kind.OBJECTED, AT), (Kind.OBJECTED, LATER)]
+    assert [json.loads(entry.body)["source"] for entry in detail.evidence[1:]] == ["key", "agent"]
+    assert json.loads(detail.evidence[1].body)["objected"] == [CONTRACT.id]
+    assert [grant.state for grant in detail.grants] == [GrantState.GIVEN]
+    assert detail.leg.withdrawn_at is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callguard.telephony.ami import KeyPressed
-from callguard.telephony.holds import UNKNOWN_MS, Holds
+from callguard.telephony.holds import CHANNELS, UNKNOWN_MS, Holds, Yeses
 from callguard.telephony.withdrawal import Withdrawals, withdraws
 
 
@@ -38,3 +38,24 @@ def test_the_keys_that_the_dialplan_kept() -> None:
     assert withdraws("12*9")
     assert withdraws("**93")
     assert not withdraws("*19")
+
+
+async def test_the_first_of_the_latest_yeses_is_found_by_its_channel() -> None:
+    yeses = Yeses()
+    for told in (key("1", 900), key("1", 40), key("2", 500), key("1", 70), key("1", 300, "pbx-1.2")):
+        yeses.told(told)
+    assert [await yeses.held_ms("PJSIP/pbx-1.1", n) for n in (1, 2)] == [70, 40]
+    assert await yeses.held_ms("PJSIP/pbx-1.2", 1) == 300
+
+
+async def test_a_yes_that_ami_has_not_told_of_is_not_known() -> None:
+    assert await Yeses().held_ms("PJSIP/pbx-1.1", 1) is None
+
+
+async def test_yeses_of_long_ago_are_forgotten() -> None:
+    yeses = Yeses()
+    yeses.told(key("1"))
+    for n in range(CHANNELS):
+        yeses.told(key("1", channel=f"pbx-2.{n}"))
+    assert await yeses.held_ms("PJSIP/pbx-1.1", 1) is None
+    assert await yeses.held_ms("PJSIP/pbx-2.0", 1) == 60

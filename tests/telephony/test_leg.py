@@ -24,11 +24,11 @@ from tests.core.flows import FLOWS
 from tests.telephony.fake_asterisk import CHANNEL, FakeAsterisk, fake_asterisk
 
 LEG, CALL = "0192f0c1-0000-7000-8000-000000000001", "0192f0c1-0000-7000-8000-000000000002"
-RECORDED = f"done-given-yes-1-{LEG}-callguard"
+RECORDED = f"done-given-yes-10-{LEG}-callguard"
 
 
 def closed(outcome: str) -> str:
-    return f"done-{outcome}-no-0-{LEG}-callguard"
+    return f"done-{outcome}-no-00-{LEG}-callguard"
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from callguard.shipped_dialplan import features
 RELOAD_FEATURES = 'then asterisk -rx "module reload features"'
 # The option letters of Dial and Queue that turn a feature of Asterisk's own on.
 LETTERS = {"blindxfer": "tT", "atxfer": "tT", "disconnect": "hH", "parkcall": "kK", "automixmon": "xX"}
-# *8, which is kept for hearing the notice again, beside the keys of the shipped features.
-KEPT = "*8"
+# The keys of the shipped features that only a profile needs where the agent speaks first.
+AGENT_FIRST = frozenset({"callguard-agree", "callguard-never"})
 NAMED = 5
 # Ways of sending keys that are not as good as RFC 4733, and why. (Clean G.711 tones with dtmf_mode = inband are heard,
 # in the gate and in the call.)
@@ -30,7 +30,7 @@ def _features(facts: Facts) -> Iterator[Problem]:
     missing = [
         name
         for name, setting in features().items()
-        if (name == "callguard-stop" or _agent_first(facts))
+        if (name not in AGENT_FIRST or _agent_first(facts))
         and there.get(name, "").replace(" ", "") != setting.replace(" ", "")
     ]
     if missing:
@@ -178,8 +178,8 @@ def _bridgings(facts: Facts) -> tuple[Bridging, ...]:
 
 
 def _our_keys(facts: Facts) -> frozenset[str]:
-    used = (text for name, text in features().items() if name == "callguard-stop" or _agent_first(facts))
-    return frozenset({KEPT, *(text.split(",")[0] for text in used)})
+    used = (text for name, text in features().items() if name not in AGENT_FIRST or _agent_first(facts))
+    return frozenset(text.split(",")[0] for text in used)
 
 
 def _agent_first(facts: Facts) -> bool:

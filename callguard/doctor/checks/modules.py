@@ -4,20 +4,21 @@ from __future__ import annotations
 
 # Part of Asterisk itself.
 CORE = frozenset(
-    {"AMI_CLIENT", "Goto", "GotoIf", "Hangup", "NoOp", "Progress", "Set"}
+    {"AMI_CLIENT", "Goto", "GotoIf", "Hangup", "NoOp", "Progress", "Set", "Wait"}
 )  # fmt: skip
 
 APPLICATIONS = {
     "AGI": "res_agi", "ExecIf": "app_exec", "TryExec": "app_exec", "Gosub": "app_stack", "GosubIf": "app_stack",
     "Return": "app_stack", "StackPop": "app_stack", "MixMonitor": "app_mixmonitor", "StopMixMonitor": "app_mixmonitor",
-    "Playback": "app_playback", "Stasis": "app_stasis", "StasisBroadcast": "app_stasis_broadcast",
-    "StoreDTMF": "app_dtmfstore", "UserEvent": "app_userevent",
+    "Playback": "app_playback", "ControlPlayback": "app_controlplayback", "Read": "app_read", "Stasis": "app_stasis",
+    "StasisBroadcast": "app_stasis_broadcast", "StoreDTMF": "app_dtmfstore", "UserEvent": "app_userevent",
 }  # fmt: skip
 
 FUNCTIONS = {
     "CALLERID": "func_callerid", "CONNECTEDLINE": "func_callerid", "CDR": "func_cdr", "CDR_PROP": "func_cdr",
     "CHANNEL": "func_channel", "MASTER_CHANNEL": "func_channel", "CUT": "func_cut", "DB": "func_db",
-    "DIALPLAN_EXISTS": "func_dialplan", "FILTER": "func_strings", "LEN": "func_strings", "STRREPLACE": "func_strings",
+    "DIALPLAN_EXISTS": "func_dialplan", "EXPORT": "func_export", "FILTER": "func_strings", "LEN": "func_strings",
+    "STRFTIME": "func_strings", "STRREPLACE": "func_strings",
     "GLOBAL": "func_global", "IF": "func_logic", "IFMODULE": "func_module", "LOCAL": "app_stack",
     "STACK_PEEK": "app_stack", "MAX": "func_math", "PJSIP_HEADER": "res_pjsip_header_funcs", "TIMEOUT": "func_timeout",
 }  # fmt: skip

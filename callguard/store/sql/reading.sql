@@ -17,11 +17,17 @@ SELECT
 FROM legs ORDER BY started_at DESC, leg_id DESC LIMIT :limit;
 
 -- name: open_recordings(leg_id)
--- One row for each purpose given; of all legs where leg_id is NULL.
+-- One row for each purpose given, as it was given last; of all legs where leg_id is NULL.
 SELECT
     l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
     COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis
 FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
+    AND ',' || l.granted || ',' LIKE '%,' || g.purpose || ',%'
+    AND NOT EXISTS (
+        SELECT 1 FROM grants AS again
+        WHERE again.leg_id = g.leg_id AND again.purpose = g.purpose AND again.state = 'given'
+            AND again.grant_id > g.grant_id
+    )
 WHERE l.recording = 1 AND l.recording_ended_at IS NULL
     AND (CAST(:leg_id AS TEXT) IS NULL OR l.leg_id = :leg_id)
 ORDER BY COALESCE(l.agreed_at, l.saved_at), l.leg_id, g.grant_id;
@@ -32,6 +38,12 @@ SELECT
     l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
     COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis
 FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
+    AND ',' || l.granted || ',' LIKE '%,' || g.purpose || ',%'
+    AND NOT EXISTS (
+        SELECT 1 FROM grants AS again
+        WHERE again.leg_id = g.leg_id AND again.purpose = g.purpose AND again.state = 'given'
+            AND again.grant_id > g.grant_id
+    )
 WHERE l.leg_id = :leg_id AND l.recording = 1 AND (
     l.recording_ended_at IS NULL
     OR EXISTS (SELECT 1 FROM recordings AS r WHERE r.leg_id = l.leg_id AND r.state = 'kept')

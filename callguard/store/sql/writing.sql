@@ -38,15 +38,28 @@ ORDER BY grant_id;
 SELECT DISTINCT purpose FROM grants WHERE leg_id = :leg_id;
 
 -- name: start_recording(leg_id, at, outcome, granted, file)!
-UPDATE legs SET recording = 1, agreed_at = :at, outcome = :outcome, granted = :granted, file = :file
+-- A no that was said before, and a recording that it ended, are the leg's history then.
+UPDATE legs SET
+    recording = 1, agreed_at = :at, outcome = :outcome, granted = :granted, file = :file,
+    withdrawn_at = NULL, recording_ended_at = NULL
 WHERE leg_id = :leg_id;
+
+-- name: forget_files(leg_id)!
+-- Of a recording that is destroyed, where another takes its place; evidence keeps their hashes.
+DELETE FROM recording_files WHERE leg_id = :leg_id;
+
+-- name: forget_recording(leg_id)!
+DELETE FROM recordings WHERE leg_id = :leg_id AND state = 'destroyed';
+
+-- name: latest_evidence(leg_id, kind)
+SELECT at FROM evidence WHERE leg_id = :leg_id AND kind = :kind ORDER BY evidence_id DESC LIMIT 1;
 
 -- name: mark_withdrawn(leg_id, at)!
 UPDATE legs SET withdrawn_at = :at WHERE leg_id = :leg_id;
 
 -- name: leg_status(leg_id)^
 -- `state` is NULL where there is no row of a recording.
-SELECT l.leg_id, l.call_id, l.controller, l.recording, l.withdrawn_at, l.recording_ended_at, r.state
+SELECT l.leg_id, l.call_id, l.controller, l.recording, l.agreed_at, l.withdrawn_at, l.recording_ended_at, r.state
 FROM legs AS l LEFT JOIN recordings AS r ON r.leg_id = l.leg_id
 WHERE l.leg_id = :leg_id;
 
