@@ -22,6 +22,7 @@ from prometheus_client import (
 from callguard.core import gate
 from callguard.core.commands import Ask
 from callguard.core.events import Answered, Cause
+from callguard.core.incidents import Incident
 from callguard.core.model import Meaning, Outcome
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -90,6 +91,9 @@ class Metrics:
         self.orphans = self._counter("orphans", "Calls taken over from a process that left them.")
         self.refused = self._counter("refused_by_limit", "Calls not taken, as the gate was full.", "direction")
         self.reloads = self._counter("reloads", "Reloads of the configuration, by result.", "result")
+        self.incidents = self._counter("incidents", "What somebody has to look into, by kind.", "kind")
+        for kind in Incident:
+            self.incidents.labels(kind.value)
         self._gauges = {
             name: Gauge(name, text, namespace=NAMESPACE, registry=self.registry)
             for name, text in {

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     RECORDING_KEPT = "recording.kept"
     RECORDING_ABSENT = "recording.absent"
     RECORDING_DESTROYED = "recording.destroyed"
+    RECORDING_QUARANTINED = "recording.quarantined"
     OPTOUT_ADDED = "optout.added"
     OPTOUT_ENDED = "optout.ended"
     DIAL_DECIDED = "dial.decided"

@@ -35,7 +35,7 @@ def object_to(transaction: Transaction, leg_id: str, at: int, source: str) -> No
         if any(abs(at - entry["at"]) <= SAME_WITHIN_MS for entry in last):
             continue
         objected = tuple(grant["purpose"] for grant in transaction.fetch("standing_grants", leg_id=leg_id))
-        _prove(transaction, leg, Kind.OBJECTED, at, source=source, objected=objected)
+        prove(transaction, leg, Kind.OBJECTED, at, source=source, objected=objected)
 
 
 def agree(
@@ -68,7 +68,7 @@ def agree(
 
 def keep(transaction: Transaction, leg_id: str, kept: Kept, destroy_at: int | None) -> None:
     """A recording ended and is kept; see `Store.recording_kept`."""
-    leg = _leg(transaction, leg_id)
+    leg = leg_of(transaction, leg_id)
     if leg["state"] is not None:
         return
     if not leg["recording"]:
@@ -87,7 +87,7 @@ def keep(transaction: Transaction, leg_id: str, kept: Kept, destroy_at: int | No
         {"name": file.name, "size": file.size, "sha256": file.sha256} for file in kept.files
     ]
     transaction.add("add_file", [{"leg_id": leg_id, **file} for file in files])
-    _prove(
+    prove(
         transaction,
         leg,
         Kind.RECORDING_KEPT,
@@ -101,24 +101,24 @@ def keep(transaction: Transaction, leg_id: str, kept: Kept, destroy_at: int | No
 
 def miss(transaction: Transaction, leg_id: str, at: int) -> None:
     """A recording never began; see `Store.recording_absent`."""
-    leg = _leg(transaction, leg_id)
+    leg = leg_of(transaction, leg_id)
     if leg["recording"] and leg["recording_ended_at"] is None:
         transaction.fetch("mark_ended", leg_id=leg_id, at=at)
-        _prove(transaction, leg, Kind.RECORDING_ABSENT, at)
+        prove(transaction, leg, Kind.RECORDING_ABSENT, at)
 
 
 def destroy(transaction: Transaction, leg_id: str, at: int, reason: str) -> None:
     """A recording's files are gone; see `Store.recording_destroyed`."""
-    leg = _leg(transaction, leg_id)
+    leg = leg_of(transaction, leg_id)
     if leg["state"] != "destroyed":
         transaction.fetch("mark_ended", leg_id=leg_id, at=at)
         transaction.fetch("set_destroyed", leg_id=leg_id, controller=leg["controller"], at=at, reason=reason)
-        _prove(transaction, leg, Kind.RECORDING_DESTROYED, at, reason=reason)
+        prove(transaction, leg, Kind.RECORDING_DESTROYED, at, reason=reason)
 
 
 def hasten(transaction: Transaction, leg_id: str, destroy_at: int) -> None:
     """A kept recording is to be destroyed; see `Store.destroy_by`."""
-    _leg(transaction, leg_id)
+    leg_of(transaction, leg_id)
     transaction.fetch("hasten_destruction", leg_id=leg_id, destroy_at=destroy_at)
 
 
@@ -151,7 +151,7 @@ def _agree_once(
     proof: dict[str, Value] = {"given": tuple(new), "key": key, "outcome": outcome, "granted": granted}
     if heard:
         proof["heard"] = tuple(map(heard_value, heard))
-    _prove(transaction, leg, Kind.CONSENT_GIVEN, at, **proof)
+    prove(transaction, leg, Kind.CONSENT_GIVEN, at, **proof)
 
 
 def _withdraw_once(transaction: Transaction, leg: sqlite3.Row, at: int, source: str) -> None:
@@ -165,15 +165,17 @@ def _withdraw_once(transaction: Transaction, leg: sqlite3.Row, at: int, source: 
         [grant_row(leg["leg_id"], purpose, GrantState.WITHDRAWN, at, reason=source) for purpose in withdrawn],
     )
     taken_back = tuple(purpose.id for purpose in withdrawn)
-    _prove(transaction, leg, Kind.WITHDRAWN, at, source=source, withdrawn=taken_back, objected=objected)
+    prove(transaction, leg, Kind.WITHDRAWN, at, source=source, withdrawn=taken_back, objected=objected)
 
 
-def _prove(transaction: Transaction, leg: sqlite3.Row, kind: Kind, at: int, **fields: Value) -> None:
+def prove(transaction: Transaction, leg: sqlite3.Row, kind: Kind, at: int, **fields: Value) -> None:
+    """Add evidence of a leg's, whose row is one of ``leg_status``."""
     row = evidence_row(kind, at, leg_id=leg["leg_id"], call_id=leg["call_id"], controller=leg["controller"], **fields)
     transaction.fetch("add_evidence", **row)
 
 
-def _leg(transaction: Transaction, leg_id: str) -> sqlite3.Row:
+def leg_of(transaction: Transaction, leg_id: str) -> sqlite3.Row:
+    """A leg's row of ``leg_status``. Raises: StoreError, where there is no such leg."""
     for leg in transaction.fetch("leg_status", leg_id=leg_id):
         return leg
     raise StoreError(f"there is no leg {leg_id}")

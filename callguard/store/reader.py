@@ -32,6 +32,7 @@ from callguard.store.records import (
     Remembered,
     SavedLeg,
     StoredDecision,
+    StoredIncident,
     StoredOptOut,
     StoredRecording,
 )
@@ -95,12 +96,14 @@ class Reader:
         grants = await self._fetch("grants_of_call", call_id=call_id)
         evidence = await self._fetch("evidence_of_call", call_id=call_id)
         recordings = {one.leg_id: one for one in _recordings(await self._fetch("recordings_of_call", call_id=call_id))}
+        incidents = tuple(map(_incident, await self._fetch("incidents_of_call", call_id=call_id)))
         return tuple(
             LegDetail(
                 leg=_leg(leg),
                 grants=tuple(_grant(row) for row in grants if row["leg_id"] == leg["leg_id"]),
                 evidence=tuple(_evidence(row) for row in evidence if row["leg_id"] == leg["leg_id"]),
                 recording=recordings.get(leg["leg_id"]),
+                incidents=tuple(one for one in incidents if one.leg_id == leg["leg_id"]),
             )
             for leg in legs
         )
@@ -108,6 +111,10 @@ class Reader:
     async def recordings(self, limit: int) -> tuple[StoredRecording, ...]:
         """The latest recordings that are kept or were, newest first."""
         return _recordings(await self._fetch("latest_recordings", limit=limit))
+
+    async def incidents(self, limit: int) -> tuple[StoredIncident, ...]:
+        """The latest incidents, newest first; those of a leg also stand in `call`."""
+        return tuple(map(_incident, await self._fetch("latest_incidents", limit=limit)))
 
     async def opt_outs(self, controller: str | None, number: str | None, at: datetime) -> tuple[StoredOptOut, ...]:
         """The opt-outs in force at a moment, newest first.
@@ -233,6 +240,18 @@ def _decision(row: sqlite3.Row) -> StoredDecision:
     )
 
 
+def _incident(row: sqlite3.Row) -> StoredIncident:
+    return StoredIncident(
+        incident_id=row["incident_id"],
+        controller=row["controller"],
+        leg_id=row["leg_id"],
+        call_id=row["call_id"],
+        kind=row["kind"],
+        at=from_ms(row["at"]),
+        detail=json.loads(row["detail"]),
+    )
+
+
 def _evidence(row: sqlite3.Row) -> Evidence:
     return Evidence(kind=Kind(row["kind"]), at=from_ms(row["at"]), body=row["body"].encode())
 
@@ -254,5 +273,6 @@ def _recording(rows: tuple[sqlite3.Row, ...]) -> StoredRecording:
         destroy_at=from_ms_or_none(first["destroy_at"]),
         destroyed_at=from_ms_or_none(first["destroyed_at"]),
         reason=first["reason"],
+        quarantined_at=from_ms_or_none(first["quarantined_at"]),
         files=tuple(RecordedFile(row["name"], row["size"], row["sha256"]) for row in rows if row["name"] is not None),
     )

@@ -156,19 +156,21 @@ class StoredRecording:
     """A recording that is kept, or was: of a destroyed one the hash and the times remain.
 
     Attributes:
-        duration_ms: None where it was destroyed before its length was known.
+        state: ``quarantined`` is set aside for somebody to look into: neither used nor destroyed by callguard.
+        duration_ms: None where it was destroyed or set aside before its length was known.
     """
 
     leg_id: str
     call_id: str
     controller: str
-    state: Literal["kept", "destroyed"]
+    state: Literal["kept", "destroyed", "quarantined"]
     ended_at: datetime
     duration_ms: int | None
     destroy_at: datetime | None
     destroyed_at: datetime | None
     reason: str | None
     files: tuple[RecordedFile, ...]
+    quarantined_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,25 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredIncident:
+    """What somebody has to look into.
+
+    Attributes:
+        controller: None where it is nobody's whom we know.
+        leg_id: None where it concerns no leg of ours; `call_id` likewise.
+        detail: facts; no number and no name in it.
+    """
+
+    incident_id: str
+    controller: str | None
+    leg_id: str | None
+    call_id: str | None
+    kind: str
+    at: datetime
+    detail: Mapping[str, Value] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LegDetail:
     """All that is known of a leg, oldest first."""
 
@@ -201,6 +222,7 @@ class LegDetail:
     grants: tuple[Grant, ...]
     evidence: tuple[Evidence, ...]
     recording: StoredRecording | None
+    incidents: tuple[StoredIncident, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,11 @@ from typing import Self
 import aiosqlite
 
 from callguard.core.decide import Scope
+from callguard.core.evidence import Value
+from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, subjects
+from callguard.store import actions, incidents, subjects
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
@@ -166,6 +168,37 @@ class Store(Reader):
     async def recording_destroyed(self, leg_id: str, at: datetime, reason: str) -> None:
         """A recording's files are gone. Its row keeps hash and times, or is made where the recording had none yet."""
         await self._run(actions.destroy, leg_id=leg_id, at=to_ms(at), reason=reason)
+
+    async def quarantine(self, leg_id: str, at: datetime, reason: str) -> None:
+        """A leg's files were set aside for somebody to look into; callguard neither keeps nor destroys them any more.
+
+        Its row keeps hash and times, or is made where the recording had none yet. What is destroyed stays so.
+        """
+        await self._run(incidents.quarantine, leg_id=leg_id, at=to_ms(at), reason=reason)
+
+    async def incident(
+        self,
+        kind: Incident,
+        at: datetime,
+        detail: Mapping[str, Value],
+        leg_id: str | None = None,
+        controller: str | None = None,
+    ) -> str:
+        """Something went wrong that somebody has to look into.
+
+        Args:
+            detail: facts that have a canonical form (`core.evidence`); never a number, a name or what holds one.
+            leg_id: the leg that it concerns, if one of ours; its controller stands for `controller` then.
+
+        Returns:
+            Its id.
+
+        Raises:
+            StoreError: also where there is no such leg or controller, or the detail has no canonical form.
+        """
+        return await self._run(
+            incidents.incident, kind=kind, at=to_ms(at), detail=detail, leg_id=leg_id, controller=controller
+        )
 
     async def opt_out(
         self,

@@ -58,8 +58,8 @@ ORDER BY r.destroy_at, r.leg_id, f.name;
 
 -- name: recordings_of_call(call_id)
 SELECT
-    r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at, r.reason,
-    f.name, f.size, f.sha256
+    r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at,
+    r.quarantined_at, r.reason, f.name, f.size, f.sha256
 FROM recordings AS r
 JOIN legs AS l ON l.leg_id = r.leg_id
 LEFT JOIN recording_files AS f ON f.leg_id = r.leg_id
@@ -68,8 +68,8 @@ ORDER BY r.leg_id, f.name;
 
 -- name: latest_recordings(limit)
 SELECT
-    r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at, r.reason,
-    f.name, f.size, f.sha256
+    r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at,
+    r.quarantined_at, r.reason, f.name, f.size, f.sha256
 FROM (SELECT * FROM recordings ORDER BY ended_at DESC, leg_id DESC LIMIT :limit) AS r
 JOIN legs AS l ON l.leg_id = r.leg_id
 LEFT JOIN recording_files AS f ON f.leg_id = r.leg_id

@@ -1,0 +1,45 @@
+"""Incidents, and recordings that are set aside. Actions within a transaction, as in `actions`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from uuid_utils import uuid7
+
+from callguard.core.evidence import Kind, Value, canonical
+from callguard.core.incidents import Incident
+from callguard.errors import StoreError
+from callguard.store.actions import leg_of, prove
+from callguard.store.queries import Transaction
+
+
+def incident(
+    transaction: Transaction,
+    kind: Incident,
+    at: int,
+    detail: Mapping[str, Value],
+    leg_id: str | None,
+    controller: str | None,
+) -> str:
+    """Something has to be looked into; see `Store.incident`."""
+    if leg_id is not None:
+        controller = leg_of(transaction, leg_id)["controller"]
+    try:
+        text = canonical(detail).decode()
+    except ValueError as error:
+        raise StoreError(str(error)) from error
+    row = {"controller": controller, "leg_id": leg_id, "kind": kind.value, "at": at, "detail": text}
+    for same in transaction.fetch("same_incident", **row):
+        return str(same["incident_id"])
+    incident_id = str(uuid7())
+    transaction.fetch("add_incident", incident_id=incident_id, **row)
+    return incident_id
+
+
+def quarantine(transaction: Transaction, leg_id: str, at: int, reason: str) -> None:
+    """A leg's recording is set aside; see `Store.quarantine`."""
+    leg = leg_of(transaction, leg_id)
+    if leg["state"] in (None, "kept"):
+        transaction.fetch("mark_ended", leg_id=leg_id, at=at)
+        transaction.fetch("set_quarantined", leg_id=leg_id, controller=leg["controller"], at=at, reason=reason)
+        prove(transaction, leg, Kind.RECORDING_QUARANTINED, at, reason=reason)

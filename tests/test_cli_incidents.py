@@ -1,0 +1,52 @@
+"""``callguard incidents list``: read as a table or as JSON, and nothing else is printed."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from callguard.core.incidents import Incident
+from callguard.store import Store
+from tests.store.legs import given, make_leg
+from tests.test_cli import callguard
+from tests.test_config import GOOD
+
+AT = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    file = tmp_path / "callguard.toml"
+    file.write_text(GOOD.replace('path = "/var/lib/callguard', f'path = "{tmp_path}'), encoding="utf-8")
+    return file
+
+
+async def test_incidents_are_listed_with_their_call(written: Path) -> None:
+    none = callguard("incidents", "list", "--config", str(written))
+    assert (none.returncode, none.stdout) == (2, "")
+    assert "there is no store yet" in none.stderr
+    leg = make_leg(given())
+    async with Store.open(written.parent / "callguard.db", gate=None, controllers={"acme": "Acme Energy"}) as store:
+        empty = callguard("incidents", "list", "--config", str(written))
+        assert (empty.returncode, empty.stdout) == (0, "No incidents\n")
+        await store.save(leg)
+        incident = await store.incident(Incident.RECORDING_FOREIGN, AT, {"stopped": 2, "file": "[bold]"}, leg.leg_id)
+    table = callguard("incidents", "list", "--config", str(written), COLUMNS="200", TZ="UTC")
+    assert table.returncode == 0
+    for said in ("2026-11-22 09:00:00+00:00", "recording.foreign", leg.call_id, "stopped: 2", "file: [bold]"):
+        assert said in table.stdout
+    listed = callguard("incidents", "list", "--json", "--config", str(written))
+    assert json.loads(listed.stdout) == [
+        {
+            "incident": incident,
+            "kind": "recording.foreign",
+            "at": "2026-11-22T09:00:00+00:00",
+            "controller": "acme",
+            "call": leg.call_id,
+            "leg": leg.leg_id,
+            "detail": {"stopped": 2, "file": "[bold]"},
+        }
+    ]
