@@ -8,7 +8,7 @@ from sqlite3 import Connection, IntegrityError, connect
 
 import pytest
 
-from callguard.core.evidence import Kind
+from callguard.core.evidence import Kind, Value
 from callguard.core.incidents import Incident
 from callguard.errors import StoreError
 from callguard.store import Store
@@ -19,7 +19,7 @@ from .legs import CONTROLLERS, START, given, make_leg, refused
 from .test_recordings import END, LATER, kept, kinds, last_body
 
 FOREIGN = Incident.RECORDING_FOREIGN
-DETAIL = {"channel": "1764.7", "stopped": 1, "file": None}
+DETAIL: dict[str, Value] = {"channel": "1764.7", "stopped": 1, "file": None}
 
 
 async def test_an_incident_is_kept_once_and_newest_first(store: Store) -> None:
