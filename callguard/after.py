@@ -19,10 +19,21 @@ from callguard.core.model import Basis, Heard, Purpose
 from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Store
-from callguard.telephony.ami import BRIDGED, KEYS, OBJECTED, PRESSED, KeyPressed, Notice, Session, Told
+from callguard.telephony.ami import (
+    BRIDGED,
+    KEYS,
+    OBJECTED,
+    PRESSED,
+    KeyPressed,
+    Notice,
+    RecorderStarted,
+    Session,
+    Told,
+)
 from callguard.telephony.holds import Holds, Yeses
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals, withdraws
+from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -45,6 +56,7 @@ class After:
         recordings: Recordings,
         withdrawals: Withdrawals,
         holds: Holds,
+        watchdog: Watchdog,
     ) -> None:
         self._current = current
         self._store = store
@@ -52,6 +64,7 @@ class After:
         self._withdrawals = withdrawals
         self._holds = holds
         self._yeses = Yeses()
+        self._watchdog = watchdog
 
     async def listen(self, session: Session) -> None:
         """Heed what comes until the session is over, and what happened while nobody listened: of one leg in its order,
@@ -68,10 +81,10 @@ class After:
         over: Disconnected | StoreError = Disconnected("the AMI session ended")
         async with asyncio.TaskGroup() as group:
 
-            def heed(leg_id: str, work: Work) -> None:
-                task = group.create_task(_after(last.get(leg_id), work))
-                last[leg_id] = task
-                task.add_done_callback(lambda done: last.pop(leg_id) if last.get(leg_id) is done else None)
+            def heed(of: str, work: Work) -> None:
+                task = group.create_task(_after(last.get(of), work))
+                last[of] = task
+                task.add_done_callback(lambda done: last.pop(of) if last.get(of) is done else None)
 
             try:
                 await self._catch_up(session, heed)
@@ -82,6 +95,8 @@ class After:
                         leg_id = self._withdrawals.pressed(told)
                         if leg_id is not None:
                             heed(leg_id, partial(self._withdraw, session, told.name, leg_id))
+                    elif isinstance(told, RecorderStarted):
+                        heed(told.channel, partial(self._watchdog.started, session, told))
                     else:
                         heed(told.leg_id, partial(self._heed, session, told))
             except (Disconnected, StoreError) as error:
@@ -102,6 +117,7 @@ class After:
                 heed(expected.leg_id, partial(self._withdraw, session, expected.channel, expected.leg_id))
         for mark in await session.marks():
             heed(mark.leg_id, partial(self._heed, session, mark))
+        await self._watchdog.look(session)
 
     async def _withdraw(self, session: Session, channel: str, leg_id: str) -> None:
         with suppress(Refused):
@@ -172,6 +188,9 @@ class After:
             return
         if not purposes or not await self._store.agree(notice.leg_id, at, purposes, "1", notice.leg_id, heard=heard):
             return
+        expected = await self._store.expected_recording(notice.leg_id)
+        if expected is not None:
+            self._watchdog.expect(expected.channel, notice.leg_id)
         recording = self._current.config.recording
         file = f"{recording.folder.in_asterisk}/{notice.leg_id}"
         try:

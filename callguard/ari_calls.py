@@ -20,6 +20,7 @@ from callguard.telephony import ari_wire as wire
 from callguard.telephony.ari_door import AriDoor, PeerGone, first_lease_ms
 from callguard.telephony.orphans import Orphan, find_orphans
 from callguard.telephony.withdrawal import Withdrawals
+from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class AriCalls:
         room: Room,
         metrics: Metrics,
         withdrawals: Withdrawals,
+        watchdog: Watchdog,
     ) -> None:
         self._current = current
         self._store = store
@@ -54,6 +56,7 @@ class AriCalls:
         self._room = room
         self._metrics = metrics
         self._withdrawals = withdrawals
+        self._watchdog = watchdog
         self._doors: dict[str, AriDoor] = {}
         self._walks: dict[str, asyncio.Task[None]] = {}
         # The callees in the gate, by the channel of the agent who waits for them.
@@ -123,7 +126,8 @@ class AriCalls:
                 await self.client.applications.unwatch(subject.linkedid)
 
     def follow(self, subject: Subject) -> None:
-        """A leg is about to be recorded: its keys matter from now on."""
+        """A leg is about to be recorded: its keys matter from now on, and its recorder is ours."""
+        self._watchdog.expect(subject.channel, subject.leg_id)
         self._withdrawals.follow(subject.channel, subject.leg_id)
 
     async def _claim(self, client: ari.Client, group: asyncio.TaskGroup, channel: str) -> None:

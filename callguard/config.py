@@ -241,6 +241,18 @@ class Limits(_Model):
     calls_in_gate: Annotated[int, Field(ge=1, le=100_000)] = 1_000
 
 
+class Watchdog(_Model):
+    """What becomes of recordings that callguard did not begin.
+
+    Attributes:
+        foreign: they are stopped, and their files set aside; only reported; or not even looked for.
+        exempt: patterns, as the shell's, of channel names and dialplan contexts in which others may record.
+    """
+
+    foreign: Literal["stop", "report", "off"] = "stop"
+    exempt: tuple[Line, ...] = ()
+
+
 class Config(_Model):
     """The whole of it."""
 
@@ -248,6 +260,7 @@ class Config(_Model):
     http: Http = Http()
     log: Log = Log()
     limits: Limits = Limits()
+    watchdog: Watchdog = Watchdog()
     recording: Recording
     prompts: Prompts
     store: Store

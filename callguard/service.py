@@ -32,6 +32,7 @@ from callguard.telephony.ari_door import CLAIM_MS
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals
+from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -67,10 +68,13 @@ class Service:
         self._recordings = Recordings(config.recording, store)
         self._withdrawals = Withdrawals()
         holds = Holds()
-        self._after = After(self._current, store, self._recordings, self._withdrawals, holds)
+        self._watchdog = Watchdog(self._current, store, self._metrics)
+        self._after = After(self._current, store, self._recordings, self._withdrawals, holds, self._watchdog)
         dial = Dial(self._current, store, self._metrics)
         self._dialplan = Dialplan(self._current)
-        self._ari = AriCalls(self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals)
+        self._ari = AriCalls(
+            self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals, self._watchdog
+        )
         self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
@@ -178,6 +182,8 @@ class Service:
         try:
             live = await client.channels.list()
             self._withdrawals.keep_only(live)
+            self._watchdog.keep_only(live)
+            await self._watchdog.save()
             await self._recordings.reconcile(live)
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", problem=str(error))

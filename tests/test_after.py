@@ -17,6 +17,7 @@ from callguard.telephony.ami import KeyPressed, Notice, Session, Told
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals
+from callguard.watchdog import Watchdog
 
 ANA, BEN = "01a20262-bf4b-7521-b7cf-f0be338aba68", "01a20263-25cb-7456-868a-4e7d3ddd507c"
 AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -66,7 +67,12 @@ class Listening:
         self.session, self.recordings = Telling(), Slow()
         self.withdrawals = Withdrawals()
         listener = After(
-            cast(Current, None), cast(Store, None), cast(Recordings, self.recordings), self.withdrawals, Holds()
+            cast(Current, None),
+            cast(Store, None),
+            cast(Recordings, self.recordings),
+            self.withdrawals,
+            Holds(),
+            cast(Watchdog, None),
         )
         self.listening = asyncio.create_task(listener.listen(cast(Session, self.session)))
 

@@ -122,6 +122,7 @@ class Ami:
         features: the codes of Asterisk's own features in force, by name; empty where there is none.
         steps: the dialplan.
         endpoints: of PJSIP.
+        freepbx: what FreePBX keeps of its extensions in AstDB, by ``EXTENSION/setting``; empty where it is none.
         exists: whether the dialplan has a place, by ``context,extension,priority``, as far as it was asked.
     """
 
@@ -133,6 +134,7 @@ class Ami:
     steps: Known[tuple[Step, ...]]
     endpoints: Known[tuple[Endpoint, ...]]
     exists: Mapping[str, Known[bool]]
+    freepbx: Known[Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ class Tried:
 
     Attributes:
         emergency: what became of a dial of each number in [callguard-emergency]: ``emergency`` where it passes.
-        events: the user events that reached our account.
+        events: the events that reached our account while a recording and user events were tried; a user event by its
+            own name.
         sounds: by its path in Asterisk, whether a prompt opened.
         recorded: the file that Asterisk wrote into the recordings' folder.
     """

@@ -48,6 +48,8 @@ FEATURES = ("blindxfer", "atxfer", "disconnect", "parkcall", "automixmon")
 EXITS = ("9", "*9", "*")
 # What a look's own application is called.
 LOOKING = "doctor-"
+# Where FreePBX keeps what its extensions are set to.
+FREEPBX = "AMPUSER"
 SECRETS = frozenset({"secret", "password"})
 
 
@@ -176,6 +178,7 @@ async def _look_by_ami(manager: Manager, config: Config, others_looking: int) ->
         steps=steps,
         endpoints=await _known(_endpoints(manager)),
         exists={place: await _known(_exists(manager, place)) for place in sorted(places - {""})},
+        freepbx=await _known(_users(manager)),
     )
 
 
@@ -188,6 +191,17 @@ def sessions_of_callguard(sessions: int, others_looking: int) -> Known[int]:
     if left <= 0 < sessions - 1:
         return Unknown("another doctor is looking, by the same manager account: look again when it has ended")
     return max(0, left)
+
+
+async def _users(manager: Manager) -> Mapping[str, str]:
+    try:
+        listed = await manager.list("DBGetTree", Family=FREEPBX)
+    except Refused as error:
+        if "not found" in str(error):
+            return {}
+        raise
+    found = {value(one, "Key").removeprefix(f"/{FREEPBX}/"): value(one, "Val") for one in listed}
+    return {key: text for key, text in found.items() if "/recording/" in key}
 
 
 async def _exists(manager: Manager, place: str) -> bool:

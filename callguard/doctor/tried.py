@@ -55,12 +55,11 @@ async def try_out(client: ari.Client, manager: Manager, config: Config, steps: K
         return nothing_tried(Unknown(f"no current dialplan/callguard.conf is loaded: it has no [{CONTEXT}]"))
     attempt = _Attempt(client, manager)
     try:
-        return Tried(
-            emergency=await _known(_emergency(attempt, config, () if isinstance(steps, Unknown) else steps)),
-            events=await _known(_events(attempt)),
-            sounds=await _known(_sounds(attempt, config)),
-            recorded=await _known(_recorded(attempt, config)),
-        )
+        emergency = await _known(_emergency(attempt, config, () if isinstance(steps, Unknown) else steps))
+        sounds = await _known(_sounds(attempt, config))
+        manager.events.clear()
+        recorded = await _known(_recorded(attempt, config))
+        return Tried(emergency, await _known(_events(attempt)), sounds, recorded)
     finally:
         await _known(attempt.forget())
 
@@ -127,7 +126,6 @@ def wanted_numbers(config: Config) -> frozenset[str]:
 
 
 async def _events(attempt: _Attempt) -> frozenset[str]:
-    attempt.manager.events.clear()
     await attempt.run("events", until=0.1)
     return frozenset(attempt.manager.events)
 

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import structlog
@@ -34,8 +34,14 @@ MIXMONITOR, PRESSED, WITHDRAWN = "CG_MIXMONITOR", "CG_PRESSED", "CG_WITHDRAWN"
 KEYS, OBJECTED, LATE = "CG_KEYS", "CG_OBJECTED", "CG_LATE"
 # Asterisk's own: with whom the channel talks.
 BRIDGED = "BRIDGEPEER"
+# Where it keeps a leg's id, and which gate answered for it; whether the call is one to an emergency number.
+LEG, APP, EMERGENCY = "CG_LEG", "CG_APP", "CG_EMERGENCY"
 # Where it keeps the administrator's limit on the call, in seconds. (AMI takes no 0 for none: a week is as good.)
 LIMIT, NO_LIMIT_S = "CG_LIMIT", 7 * 86_400
+
+
+_NAMES_CHANNEL = re.compile(r"[\w.-]{1,150}", re.ASCII)
+_DIALLED = re.compile(r"[0-9*#+]{1,40}")
 
 
 class Told(StrEnum):
@@ -122,13 +128,40 @@ class KeyPressed:
     held_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class RecorderStarted:
+    """A MixMonitor has begun on a channel, whoever started it. Asterisk does not say which.
+
+    Attributes:
+        channel: Uniqueid.
+        name: the channel's name.
+        context: where the channel is in the dialplan.
+    """
+
+    channel: str
+    name: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveChannel:
+    """A channel that there is, as `RecorderStarted` names one."""
+
+    channel: str
+    name: str
+    context: str
+
+
+Event: TypeAlias = Notice | KeyPressed | RecorderStarted
+
+
 class Session:
     """A session that is logged in. Iterate over it for what the dialplan tells and what is pressed."""
 
     def __init__(self, manager: _Manager) -> None:
         self._manager = manager
 
-    async def __aiter__(self) -> AsyncIterator[Notice | KeyPressed]:
+    async def __aiter__(self) -> AsyncIterator[Event]:
         """Raises: Disconnected, when the session is over."""
         while (notice := await self._manager.notices.get()) is not None:
             yield notice
@@ -181,6 +214,48 @@ class Session:
             raise Refused(404, "nothing of ours is recorded there")
         await self._send({"Action": "StopMixMonitor", "Channel": channel, "MixMonitorID": identity})
 
+    async def stop_newest(self, channel: str) -> bool:
+        """Stop the recording that was begun last on a channel, whoever began it; False where none runs there."""
+        try:
+            await self._send({"Action": "StopMixMonitor", "Channel": channel})
+        except Refused:
+            return False
+        return True
+
+    async def live(self) -> list[LiveChannel]:
+        """All channels that there are."""
+        try:
+            answers = await self._send({"Action": "CoreShowChannels"})
+        except Refused as error:
+            raise Disconnected(f"AMI does not list the channels: {error}") from error
+        return [
+            LiveChannel(str(one.uniqueid), str(one.channel), str(one.context))
+            for one in answers
+            if str(one.event) == "CoreShowChannel"
+        ]
+
+    async def is_emergency(self, channel: str) -> bool:
+        """Whether a call is one to an emergency number: as the gate marked it, or by what was dialled.
+
+        Raises:
+            Refused: there is no such channel.
+        """
+        if await self.variable(channel, EMERGENCY) == "yes":
+            return True
+        # What was dialled stands on the channel of who dials, by whose Uniqueid the call is known.
+        linked = await self.variable(channel, "CHANNEL(linkedid)")
+        for one in {channel, linked} if _NAMES_CHANNEL.fullmatch(linked) else {channel}:
+            for said in ("CALLERID(dnid)", "EXTEN"):
+                try:
+                    dialled = await self.variable(one, said)
+                except Refused:
+                    break
+                if _DIALLED.fullmatch(dialled):
+                    there = f"DIALPLAN_EXISTS(callguard-emergency,x{dialled},1)"
+                    if await self.variable(channel, there) == "1":
+                        return True
+        return False
+
     async def variable(self, channel: str, name: str) -> str:
         """A variable of a channel; empty where it is not set. Raises: Refused, where there is no such channel."""
         (answer,) = await self._send({"Action": "Getvar", "Channel": channel, "Variable": name})
@@ -224,6 +299,7 @@ async def connected(host: str, port: int, user: str, secret: str) -> AsyncIterat
 
     manager.register_event("UserEvent", _take)
     manager.register_event("DTMFEnd", _take_key)
+    manager.register_event("MixMonitorStart", _take_start)
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await manager.connect()
@@ -246,7 +322,7 @@ class _Manager(Manager):  # type: ignore[misc]  # panoramisk is untyped
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
-        self.notices: asyncio.Queue[Notice | KeyPressed | None] = asyncio.Queue()
+        self.notices: asyncio.Queue[Event | None] = asyncio.Queue()
         self.logged_in = asyncio.Event()
 
     def connection_made(self, future: asyncio.Future[Any]) -> None:
@@ -288,6 +364,10 @@ def _take_key(manager: _Manager, event: Any) -> None:
 def _whole(text: str) -> int:
     """A whole number of nine digits at most; 0 for anything else."""
     return int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
+
+
+def _take_start(manager: _Manager, event: Any) -> None:
+    manager.notices.put_nowait(RecorderStarted(str(event.uniqueid), str(event.channel), str(event.context)))
 
 
 def _is_id(text: str) -> bool:

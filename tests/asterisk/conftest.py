@@ -96,6 +96,10 @@ exten => 3007,1,Gosub(callguard-outbound,s,1(600000007,service))
 exten => s,1,Set(DB(test/mine)=${CALLGUARD_STATE})
  same => n,Return()
 [from-outside]
+; another recorder beside the gate's, in the folder that both see
+exten => 3020,1,Gosub(callguard-inbound,s,1(service))
+ same => n,MixMonitor(${CALLGUARD_FOLDER_callguard}/in-34600000020.wav)
+ same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
 ; a number dialled that is an emergency number
 exten => 112,1,Gosub(callguard-inbound,s,1(service))
  same => n,Set(DB(test/emergency)=${CALLGUARD_STATE}.)

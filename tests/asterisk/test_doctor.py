@@ -329,6 +329,41 @@ async def test_an_old_dialplan(clinic: Clinic) -> None:
         await clinic.cli("dialplan reload")
 
 
+FREEPBX = """
+[routes]
+exten => _9.,1,Gosub(sub-record-check,s,1(out,${EXTEN},force))
+exten => 600,1,Gosub(sub-record-check,s,1(q,600,never))
+exten => 601,1,Gosub(sub-record-check,s,1(rg,601,${POLICY}))
+"""
+
+
+async def test_freepbx_that_records_by_itself(clinic: Clinic) -> None:
+    keys = {
+        "100/recording/in/external": "never",
+        "100/recording/ondemand": "disabled",
+        "101/recording/in/external": "dontcare",
+        "102/recording/out/internal": "always",
+        "102/recording/ondemand": "enabled",
+        "102/cidname": "force",
+    }
+    site = clinic.pbx.path / "etc" / "site.conf"
+    before = site.read_text(encoding="utf-8")
+    try:
+        site.write_text(before + FREEPBX, encoding="utf-8")
+        puts = (f"database put AMPUSER {key} {policy}" for key, policy in keys.items())
+        await clinic.cli("dialplan reload", *puts)
+        found = await clinic.look()
+    finally:
+        site.write_text(before, encoding="utf-8")
+        await clinic.cli("dialplan reload", "database deltree AMPUSER")
+    assert severities(found) == {"freepbx.recording": "warning", "freepbx.ondemand": "warning"}
+    assert [one.what for one in found["freepbx.recording"]] == [
+        "FreePBX records by itself: extension 102 (out/internal); _9.@routes, priority 1",
+        "FreePBX may record where the other end asks for it: extension 101 (in/external)",
+    ]
+    assert [one.what for one in found["freepbx.ondemand"]] == ["FreePBX lets agents record by key: extension 102"]
+
+
 async def test_no_dialplan(clinic: Clinic) -> None:
     try:
         with clinic.edited(extensions=(('#include "', ';"'),)):
@@ -345,8 +380,8 @@ async def test_no_dialplan(clinic: Clinic) -> None:
     ("edits", "expected"),
     [
         ((("write = system,call,reporting", "write = call,reporting"),), {"ami.rights": "risk"}),
-        ((("read = user,dtmf", "read = user"),), {"ami.keys": "risk"}),
-        ((("read = user,dtmf", "read = dtmf"),), {"ami.events": "risk"}),
+        ((("read = user,dtmf,call", "read = user"),), {"ami.keys": "risk", "ami.recorders": "risk"}),
+        ((("read = user,", "read = "),), {"ami.events": "risk"}),
         ((("call,reporting", "call,reporting,command"),), {"ami.spare": "warning"}),
         ((("eventfilter", ";"),), {"ami.events": "warning"}),
         ((("= Callguard", "= Other"),), {"ami.events": "risk"}),

@@ -92,10 +92,11 @@ STEPS = (
 )
 
 MANAGER = (
-    ("read", "user,dtmf"),
+    ("read", "user,dtmf,call"),
     ("write", "system,call,reporting"),
     ("eventfilter(action(include),name(UserEvent),header(UserEvent),method(starts_with))", "Callguard"),
     ("eventfilter(action(include),name(DTMFEnd),header(Direction),method(exact))", "Received"),
+    ("eventfilter(action(include),name(MixMonitorStart))", ""),
 )
 
 
@@ -128,10 +129,11 @@ def healthy(folder: Path) -> Facts:
             steps=STEPS,
             endpoints=(Endpoint("agent", "rfc4733", "user", False), Endpoint("trunk", "auto", "uri_pjsip", False)),
             exists={"goodbye,s,1": True},
+            freepbx={},
         ),
         tried=Tried(
             emergency={"112": "emergency", "911": "emergency", "085": "emergency", "088": "emergency"},
-            events=frozenset({"CallguardDoctor"}),
+            events=frozenset({"CallguardDoctor", "MixMonitorStart"}),
             sounds={"/srv/prompts/played/ab": True},
             recorded=Recorded(seen=True, readable=True, removable=True, mode=0o660),
         ),

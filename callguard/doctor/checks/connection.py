@@ -14,7 +14,9 @@ from callguard.telephony.versions import OLDEST, recent_enough
 
 # What callguard orders by AMI, and an action that shows whether the account has its class.
 WRITE = {"system": "MixMonitor", "call": "StopMixMonitor", "reporting": "ShowDialPlan"}
-READ = frozenset({"user", "dtmf"})
+READ = frozenset({"user", "dtmf", "call"})
+# Of what is done to try it out, these would come without a filter.
+UNWANTED = frozenset({"DoctorUnwanted", "Newchannel", "Hangup"})
 RELOAD_MANAGER = 'then asterisk -rx "manager reload" (`callguard init` writes such an account)'
 
 
@@ -79,18 +81,32 @@ def _ami_spare(facts: Facts) -> Iterator[Problem]:
 def _events(facts: Facts) -> Iterator[Problem]:
     heard = known(facts.tried.events)
     name = facts.config.asterisk.ami_user
-    filters = "the two eventfilter lines that `callguard init` writes"
+    filters = "the eventfilter lines that `callguard init` writes"
     if "CallguardDoctor" not in heard:
         yield risk(
             "callguard's user events do not reach its manager account",
             "withdrawals, opt-outs and the end of recordings are heard of only when callguard starts again",
-            f"manager.conf, [{name}]: read = user,dtmf and {filters}; {RELOAD_MANAGER}",
+            f"manager.conf, [{name}]: read = user,dtmf,call and {filters}; {RELOAD_MANAGER}",
         )
-    elif "DoctorUnwanted" in heard:
+    elif heard & UNWANTED:
         yield warning(
             "the manager account has no event filter that is in force",
             "events that callguard has no use for are sent and parsed, and keys of the other party too",
             f"manager.conf, [{name}]: {filters}; {RELOAD_MANAGER}",
+        )
+
+
+def _recorders(facts: Facts) -> Iterator[Problem]:
+    if facts.config.watchdog.foreign == "off":
+        return
+    # What was to be told was recorded only where that could be tried.
+    if known(facts.tried.recorded).seen and "MixMonitorStart" not in known(facts.tried.events):
+        name = facts.config.asterisk.ami_user
+        yield risk(
+            "where a recording begins does not reach callguard's manager account",
+            "a recording that callguard did not begin is neither seen nor stopped",
+            f"manager.conf, [{name}]: read = user,dtmf,call and the eventfilter for MixMonitorStart that `callguard "
+            f"init` writes; {RELOAD_MANAGER}",
         )
 
 
@@ -102,8 +118,8 @@ def _keys(facts: Facts) -> Iterator[Problem]:
         yield risk(
             "key presses do not reach callguard's manager account",
             "*9 before the agent answers (ringing, queue) is heeded only when the call ends",
-            f"manager.conf, [{account.name}]: read = user,dtmf and the eventfilter for DTMFEnd that `callguard init` "
-            f"writes; {RELOAD_MANAGER}",
+            f"manager.conf, [{account.name}]: read = user,dtmf,call and the eventfilter for DTMFEnd that `callguard "
+            f"init` writes; {RELOAD_MANAGER}",
         )
 
 
@@ -271,6 +287,7 @@ CHECKS = (
     ),
     Check("ami.spare", "The manager account has no classes beyond those", Severity.WARNING, _ami_spare),
     Check("ami.events", "User events reach the manager account, and only callguard's own", Severity.RISK, _events),
+    Check("ami.recorders", "Where a recording begins reaches the manager account", Severity.RISK, _recorders),
     Check("ami.keys", "Key presses reach the manager account", Severity.RISK, _keys),
     Check("asterisk.version", "Asterisk is recent enough", Severity.RISK, _version),
     Check("asterisk.broadcast", "A hung callguard is passed in 2 s", Severity.WARNING, _broadcast),

@@ -91,7 +91,8 @@ def _other_recordings(facts: Facts) -> Iterator[Problem]:
         yield warning(
             f"{len(steps)} places of the dialplan record by themselves: "
             + _shortened([f"{step.app} at {step.place}" for step in steps]),
-            "callguard does not know of these recordings: nobody was asked, and nothing stops them",
+            "nobody was asked there; callguard stops a MixMonitor that it did not begin and sets its file aside, and "
+            "does not see Record",
             "remove them where callers or callees are recorded, and let the gate do it",
         )
 

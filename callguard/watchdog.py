@@ -1,0 +1,279 @@
+"""Recordings that callguard did not begin, as far as Asterisk tells of them (MixMonitor): stopped and set aside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from callguard.core.evidence import Value
+from callguard.core.incidents import Incident
+from callguard.core.watchdog import Recorder, Whose, is_of, leg_in, whose
+from callguard.current import Current
+from callguard.errors import Refused, StoreError
+from callguard.metrics import Metrics
+from callguard.store import Store
+from callguard.telephony.ami import APP, LEG, MIXMONITOR, LiveChannel, RecorderStarted, Session
+from callguard.telephony.quarantine import QUARANTINE, here, set_aside
+
+log = structlog.get_logger()
+
+FILE = "MIXMONITOR_FILENAME"
+# More recorders than anybody starts on one channel.
+MOST = 16
+# Asterisk opens a recorder's file a moment after it tells of it.
+FILE_TRIES, FILE_AGAIN_S = 20, 0.05
+# How many channels are asked at once when a session begins.
+AT_ONCE = 20
+
+
+@dataclass(slots=True)
+class _Leg:
+    """A leg of ours.
+
+    Attributes:
+        expected: how many recorders callguard or its dialplan start there.
+        begun: how many of them have been seen.
+        identity: MixMonitor's of the last one seen.
+        looked_at: whether one was found running, whose start may be told still.
+    """
+
+    leg_id: str
+    expected: int = 0
+    begun: int = 0
+    identity: str = ""
+    looked_at: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsaved:
+    at: datetime
+    detail: dict[str, Value]
+    leg_id: str | None
+
+
+class Watchdog:
+    """Watches one manager session at a time. `[watchdog]` in the configuration says what it does."""
+
+    def __init__(self, current: Current, store: Store, metrics: Metrics) -> None:
+        self._current = current
+        self._store = store
+        self._metrics = metrics
+        self._legs: dict[str, _Leg] = {}
+        # What was acted upon, by channel and file: one stop ends all of a channel's recorders, and each was told of.
+        self._handled: set[tuple[str, str]] = set()
+        self._unsaved: list[_Unsaved] = []
+
+    def expect(self, channel: str, leg_id: str) -> None:
+        """A recorder of ours will be started on a channel: called once for each, before it can be.
+
+        Args:
+            channel: Uniqueid.
+        """
+        self._legs.setdefault(channel, _Leg(leg_id)).expected += 1
+
+    def keep_only(self, live_channels: Collection[str]) -> None:
+        """Forget the legs whose channels are gone."""
+        for channel in self._legs.keys() - set(live_channels):
+            del self._legs[channel]
+        self._handled = {handled for handled in self._handled if handled[0] in live_channels}
+
+    async def look(self, session: Session) -> None:
+        """What was begun while nobody watched, as far as a channel names its last recorder.
+
+        It names one that has ended, too; which it is shows when it is stopped, so nothing is looked for where nothing
+        is to be stopped.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        if self._current.config.watchdog.foreign != "stop":
+            return
+        at_once = asyncio.Semaphore(AT_ONCE)
+
+        async def ask(channel: LiveChannel) -> None:
+            async with at_once:
+                await self._look_at(session, channel)
+
+        # One that fails ends all: the session is over then.
+        async with asyncio.TaskGroup() as group:
+            for channel in await session.live():
+                group.create_task(ask(channel))
+
+    async def _look_at(self, session: Session, channel: LiveChannel) -> None:
+        try:
+            file = await session.variable(channel.channel, FILE)
+            apart = not file and await session.variable(channel.channel, MIXMONITOR)
+        except Refused:  # it is over
+            return
+        if file or apart:
+            await self._judge(session, RecorderStarted(channel.channel, channel.name, channel.context), running=False)
+
+    async def started(self, session: Session, start: RecorderStarted) -> None:
+        """A recorder has begun.
+
+        Raises:
+            Disconnected: the session is over.
+        """
+        if self._current.config.watchdog.foreign != "off":
+            await self._judge(session, start, running=True)
+
+    async def _judge(self, session: Session, start: RecorderStarted, *, running: bool) -> None:
+        at = datetime.now(UTC)
+        leg = self._legs.get(start.channel)
+        try:
+            recorder, identity = await self._recorder(session, start, leg)
+        except Refused:  # the channel is gone, and what was recorded was not seen by name
+            recorder, identity = Recorder(start.name, start.context, ""), ""
+        if leg is None and recorder.leg and recorder.app.partition("--")[0] == self._current.config.asterisk.app:
+            leg = await self._from_before(start.channel, recorder.leg)
+        due = leg is not None and leg.begun < leg.expected
+        if leg is not None and self._is_next(leg, recorder, identity, due=due, running=running):
+            return
+        due = leg is not None and leg.begun < leg.expected
+        verdict = whose(
+            recorder,
+            expected=due or (leg is not None and not running),
+            app=self._current.config.asterisk.app,
+            exempt=self._current.config.watchdog.exempt,
+        )
+        if verdict is Whose.FOREIGN:
+            # Which is the newest is in doubt where ours is not there yet, and where this start is not the newest's.
+            hidden = (start.channel, recorder.file) in self._handled
+            certain = leg is not None and not due and not hidden and not is_of(recorder.file, leg.leg_id)
+            await self._act(session, start, recorder, at, leg, certain=certain, running=running)
+
+    @staticmethod
+    def _is_next(leg: _Leg, recorder: Recorder, identity: str, *, due: bool, running: bool) -> bool:
+        """Count the next of a leg's own recorders, if it is that."""
+        named = is_of(recorder.file, leg.leg_id)
+        if due and identity not in ("", leg.identity):
+            leg.begun, leg.identity = leg.begun + 1, identity
+            leg.looked_at = not running
+            # Named otherwise, another's has begun after it: of two starts this is the first to be told.
+            return running or named
+        if running and named and leg.looked_at:
+            leg.looked_at = False
+            return True
+        return False
+
+    async def _recorder(self, session: Session, start: RecorderStarted, leg: _Leg | None) -> tuple[Recorder, str]:
+        """What the channel says, and MixMonitor's id of the last one of ours. Raises: Refused, where it is gone."""
+        channel = start.channel
+        # In this order: an id that is there already when another's file is seen is of one that began before it.
+        identity = await session.variable(channel, MIXMONITOR)
+        file = await session.variable(channel, FILE)
+        if leg is not None and identity and is_of(file, leg.leg_id):  # mostly: no more is asked than is needed
+            return Recorder(start.name, start.context, file, True, leg.leg_id), identity
+        recorder = Recorder(
+            start.name,
+            start.context,
+            file,
+            bool(identity),
+            leg.leg_id if leg is not None else await session.variable(channel, LEG),
+            await session.variable(channel, APP),
+            await session.is_emergency(channel),
+        )
+        return recorder, identity
+
+    async def _from_before(self, channel: str, leg_id: str) -> _Leg | None:
+        """A leg that an earlier process of ours gave back to be recorded."""
+        try:
+            recording = await self._store.expected_recording(leg_id)
+        except StoreError as error:
+            log.error("whose a recording is cannot be looked up", leg=leg_id, problem=str(error))
+            recording = None
+        if recording is None or recording.channel != channel:
+            return None
+        return self._legs.setdefault(channel, _Leg(leg_id, expected=1))
+
+    async def _act(
+        self,
+        session: Session,
+        start: RecorderStarted,
+        recorder: Recorder,
+        at: datetime,
+        leg: _Leg | None,
+        *,
+        certain: bool,
+        running: bool,
+    ) -> None:
+        stop = self._current.config.watchdog.foreign == "stop"
+        stopped = 0
+        while stop and stopped < (1 if certain else MOST) and await session.stop_newest(start.channel):
+            stopped += 1
+        if not stopped and (not running or (start.channel, recorder.file) in self._handled):
+            return
+        self._handled.add((start.channel, recorder.file))
+        leg_id = recorder.leg or (leg.leg_id if leg is not None else "")
+        file = "" if is_of(recorder.file, leg_id) else recorder.file
+        where, name = await self._set_aside(file) if stop else ("left", None)
+        detail: dict[str, Value] = {
+            "channel": start.channel,
+            "context": start.context,
+            "stopped": stopped,
+            "file": where,
+            "quarantined_as": name,
+            "ours_stopped": leg is not None and not certain and stopped > 0,
+        }
+        log.error("somebody else began a recording", leg=leg_id or None, do=_TO_DO[where], **detail)
+        self._metrics.incidents.labels(Incident.RECORDING_FOREIGN.value).inc()
+        self._unsaved.append(_Unsaved(at, detail, leg_id or None))
+        await self.save()
+
+    async def _set_aside(self, file: str) -> tuple[str, str | None]:
+        """Where a recorder's file is now, and its name in quarantine if it is there."""
+        if not file:
+            return "unknown", None
+        folder = self._current.config.recording.folder
+        path = here(folder, file)
+        if path is None:
+            return "elsewhere", None
+        for _ in range(FILE_TRIES):
+            try:
+                name = await asyncio.to_thread(set_aside, folder.path_here, path)
+            except FileNotFoundError:
+                await asyncio.sleep(FILE_AGAIN_S)
+                continue
+            except OSError as error:
+                log.error("a recording could not be set aside", problem=error.strerror)
+                return "not_moved", None
+            await self._not_kept(leg_in(file))
+            return QUARANTINE, name
+        return "missing", None
+
+    async def _not_kept(self, leg_id: str) -> None:
+        """Where somebody wrote to the file of a leg of ours, it is nothing to keep."""
+        try:
+            if await self._store.subject_of_leg(leg_id) is not None:
+                await self._store.quarantine(leg_id, datetime.now(UTC), "foreign")
+        except StoreError as error:
+            log.error("a recording is set aside, and that is not saved", leg=leg_id, problem=str(error))
+
+    async def save(self) -> None:
+        """Keep the incidents that could not be kept yet."""
+        while self._unsaved:
+            one = self._unsaved[0]
+            try:
+                known = one.leg_id is not None and await self._store.subject_of_leg(one.leg_id) is not None
+                leg_id = one.leg_id if known else None
+                await self._store.incident(Incident.RECORDING_FOREIGN, one.at, one.detail, leg_id)
+            except StoreError as error:
+                log.error("an incident is not saved yet, trying again", problem=str(error))
+                return
+            # Another task may have saved it meanwhile, which added nothing.
+            if one in self._unsaved:
+                self._unsaved.remove(one)
+
+
+_TO_DO = {
+    QUARANTINE: "find out who made it; its file is in the folder quarantine beside the recordings",
+    "elsewhere": "find out who made it; its file is outside of the recordings' folder: set it aside yourself",
+    "unknown": "find out who made it, and where its file is: Asterisk does not say",
+    "missing": "find out who made it; no file of it was found in the recordings' folder",
+    "not_moved": "find out who made it; its file is in the recordings' folder still: see to its rights, set it aside",
+    "left": "find out who made it; it was left as it is, as [watchdog] foreign says",
+}
