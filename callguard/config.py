@@ -111,6 +111,7 @@ class Profile(_Model):
             starts the recording). Marketing is `agent_first`, as a recorded message before a person speaks needs a
             consent of its own there (Directive 2002/58/EC Art. 13(1)).
         gate_required: a callee whose gate fails after the answer hears a goodbye and is not put through.
+        agents: ``agreement`` records only while each agent in the call has a basis of their own in ``[agents]``.
         region: of numbers in national format.
         language_by_number_called: where an inbound call begins, by the number that was called.
         language_by_country: where a call begins, by the country of the subject's number.
@@ -123,6 +124,7 @@ class Profile(_Model):
     campaign: Name | None = None
     callee: Literal["gate_first", "agent_first"] | None = None
     gate_required: bool = False
+    agents: Literal["agreement"] | None = None
     on_refusal: Literal["continue"] = "continue"
     region: Annotated[str, AfterValidator(_region)] | None = None
     language_by_number_called: dict[Called, Language] = {}
@@ -253,6 +255,20 @@ class Watchdog(_Model):
     exempt: tuple[Line, ...] = ()
 
 
+class Agents(_Model):
+    """What lets an agent's side of calls be recorded.
+
+    Attributes:
+        endpoints: patterns, as the shell's, of the phones' endpoints, such as ``PJSIP/21*``.
+        agreement: a reference to what was agreed with the workforce; it stands in evidence, so no name is in it.
+        grant: whether a grant of the agent's own is needed beside it (``callguard agent grant NAME``).
+    """
+
+    endpoints: Annotated[tuple[Line, ...], Field(min_length=1)]
+    agreement: Line
+    grant: bool = False
+
+
 class Config(_Model):
     """The whole of it."""
 
@@ -266,6 +282,7 @@ class Config(_Model):
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+    agents: dict[Name, Agents] = {}
     _file: Path | None = PrivateAttr(default=None)
 
     def wrong(self, problem: str, *where: str) -> InputError:
@@ -275,6 +292,17 @@ class Config(_Model):
         except (OSError, UnicodeDecodeError):  # it has changed since
             text = ""
         return InputError(problem, file=self._file, line=_line_of(text, where), field=".".join(where))
+
+    @model_validator(mode="after")
+    def _what_is_asked_is_held(self) -> Self:
+        # The dialplan starts a recording before it knows which agent answers, and nothing starts it later yet.
+        for name, profile in self.profiles.items():
+            if profile.agents is not None:
+                raise ValueError(
+                    f"profiles.{name}.agents: this callguard cannot hold a recording back until the agent is known: "
+                    "leave it out, or do not record"
+                )
+        return self
 
     @model_validator(mode="after")
     def _calls_begin_in_a_language_of_the_profile(self) -> Self:

@@ -34,6 +34,7 @@ MAY: dict[str, set[str]] = {
     "room": {"metrics"},
     "leg": {"core", "store", "telephony", "metrics", *SHARED},
     "dial": {"core", "store", "current", "metrics", *SHARED},
+    "agents": {"core", "store", "current", *SHARED},
     "watchdog": {"core", "store", "telephony", "current", "metrics", *SHARED},
     "after": {"core", "store", "telephony", "current", "watchdog", *SHARED},
     "dialplan": {"core", "telephony", "current", *SHARED},

@@ -36,6 +36,8 @@ class Kind(StrEnum):
     OPTOUT_ADDED = "optout.added"
     OPTOUT_ENDED = "optout.ended"
     DIAL_DECIDED = "dial.decided"
+    AGENT_GRANTED = "agent.granted"
+    AGENT_REVOKED = "agent.revoked"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:

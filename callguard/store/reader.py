@@ -14,6 +14,7 @@ from typing import Self
 
 import aiosqlite
 
+from callguard.core.agents import AgentGrant
 from callguard.core.decide import Scope
 from callguard.core.evidence import Kind
 from callguard.core.model import Basis, GrantState, Outcome, Purpose
@@ -115,6 +116,14 @@ class Reader:
     async def incidents(self, limit: int) -> tuple[StoredIncident, ...]:
         """The latest incidents, newest first; those of a leg also stand in `call`."""
         return tuple(map(_incident, await self._fetch("latest_incidents", limit=limit)))
+
+    async def agent_grants(self) -> tuple[AgentGrant, ...]:
+        """Each agent's last grant, in force or not, by name."""
+        rows = await self._fetch("agent_grants")
+        return tuple(
+            AgentGrant(row["name"], row["agreement"], from_ms(row["since"]), from_ms_or_none(row["until"]))
+            for row in rows
+        )
 
     async def opt_outs(self, controller: str | None, number: str | None, at: datetime) -> tuple[StoredOptOut, ...]:
         """The opt-outs in force at a moment, newest first.

@@ -16,7 +16,7 @@ from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, incidents, subjects
+from callguard.store import actions, agents, incidents, subjects
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
@@ -199,6 +199,21 @@ class Store(Reader):
         return await self._run(
             incidents.incident, kind=kind, at=to_ms(at), detail=detail, leg_id=leg_id, controller=controller
         )
+
+    async def agent_grants_it(self, name: str, agreement: str, at: datetime) -> bool:
+        """An agent grants that their side of calls is recorded.
+
+        Args:
+            agreement: to what: its reference, which stands in the evidence, so no name is in it.
+
+        Returns:
+            Whether that is new. One for another agreement takes the place of the one before.
+        """
+        return await self._run(agents.grant, name=name, agreement=agreement, at=to_ms(at))
+
+    async def agent_revokes_it(self, name: str, at: datetime) -> bool:
+        """An agent takes the grant back. Returns: whether there was one in force."""
+        return await self._run(agents.revoke, name=name, at=to_ms(at))
 
     async def opt_out(
         self,

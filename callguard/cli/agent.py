@@ -1,0 +1,115 @@
+"""``callguard agent``: which agents let their side of calls be recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from callguard import config
+from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from callguard.core.agents import AgentGrant
+from callguard.errors import InputError
+
+if TYPE_CHECKING:
+    from callguard.store.store import Store
+
+app = typer.Typer(help="Which agents let their side of calls be recorded.", no_args_is_help=True)
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="As in [agents.NAME] of the configuration.", show_default=False)
+]
+
+
+@app.command("grant")
+def grant(name: NameArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Keep that an agent grants it, on the agreement that the configuration names now."""
+    settings = config.load(path)
+    if name not in settings.agents:
+        there_are = ", ".join(sorted(settings.agents)) or "none"
+        raise InputError(f"is not in the configuration; there are: {there_are}", field="NAME")
+    agreement = settings.agents[name].agreement
+    new = _write(settings, lambda store: store.agent_grants_it(name, agreement, datetime.now(UTC)))
+    typer.echo(f"{'Kept' if new else 'Kept already'}: {name} grants being recorded ({agreement})")
+    if not settings.agents[name].grant:
+        typer.echo("The configuration asks for no grant of this one: the agreement alone is enough.", err=True)
+
+
+@app.command("revoke")
+def revoke(name: NameArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Keep that an agent takes it back; also of one that is no longer in the configuration."""
+    settings = config.load(path)
+    ended = _write(settings, lambda store: store.agent_revokes_it(name, datetime.now(UTC)))
+    typer.echo(f"Ended: the grant of {name}" if ended else "Nothing to end: no grant is in force")
+
+
+@app.command("list")
+def list_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Show the agents of the configuration and of the store, and what each has granted."""
+    from callguard.store.reader import Reader
+
+    settings = config.load(path)
+
+    async def read() -> tuple[AgentGrant, ...]:
+        async with Reader.reading(settings.store.path) as reader:
+            return await reader.agent_grants()
+
+    grants = {one.name: one for one in asyncio.run(read())}
+    names = sorted({*settings.agents, *grants})
+    if print_json:
+        rows = [_row(name, settings.agents.get(name), grants.get(name)) for name in names]
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif not names:
+        typer.echo("No agents")
+    else:
+        _show(names, settings.agents, grants)
+
+
+def _show(names: list[str], agents: Mapping[str, config.Agents], grants: Mapping[str, AgentGrant]) -> None:
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for heading in ("Agent", "Phones", "Agreement", "Grant"):
+        table.add_column(heading, overflow="fold")
+    for name in names:
+        agent, granted = agents.get(name), grants.get(name)
+        if granted is None:
+            says = "none" if agent is not None and agent.grant else "not needed"
+        elif granted.until is not None:
+            says = f"revoked {granted.until.astimezone():%Y-%m-%d %H:%M}"
+        else:
+            says = f"given {granted.since.astimezone():%Y-%m-%d %H:%M}"
+            says += "" if agent is None or agent.agreement == granted.agreement else ", to another agreement"
+        phones = "" if agent is None else ", ".join(agent.endpoints)
+        # Text, for brackets are markup in a plain string, and patterns have them.
+        table.add_row(name, Text(phones), Text("not in the configuration" if agent is None else agent.agreement), says)
+    Console().print(table)
+
+
+def _row(name: str, agent: config.Agents | None, granted: AgentGrant | None) -> dict[str, object]:
+    return {
+        "agent": name,
+        "endpoints": agent and agent.endpoints,
+        "agreement": agent and agent.agreement,
+        "needs_grant": bool(agent and agent.grant),
+        "granted": granted and granted.since.isoformat(timespec="seconds"),
+        "granted_agreement": granted and granted.agreement,
+        "revoked": granted and granted.until and granted.until.isoformat(timespec="seconds"),
+    }
+
+
+def _write(settings: config.Config, change: Callable[[Store], Awaitable[bool]]) -> bool:
+    from callguard.store.store import Store
+
+    async def write() -> bool:
+        controllers = {name: controller.name for name, controller in settings.controllers.items()}
+        # No gate: the service goes on writing beside this command.
+        async with Store.open(settings.store.path, gate=None, controllers=controllers) as store:
+            return await change(store)
+
+    return asyncio.run(write())
