@@ -112,6 +112,7 @@ class Profile(_Model):
             consent of its own there (Directive 2002/58/EC Art. 13(1)).
         gate_required: a callee whose gate fails after the answer hears a goodbye and is not put through.
         agents: ``agreement`` records only while each agent in the call has a basis of their own in ``[agents]``.
+        whisper: an agent who answers hears whether the call is recorded, where Dial or Queue says U(callguard-whisper).
         region: of numbers in national format.
         language_by_number_called: where an inbound call begins, by the number that was called.
         language_by_country: where a call begins, by the country of the subject's number.
@@ -125,6 +126,7 @@ class Profile(_Model):
     callee: Literal["gate_first", "agent_first"] | None = None
     gate_required: bool = False
     agents: Literal["agreement"] | None = None
+    whisper: bool = False
     on_refusal: Literal["continue"] = "continue"
     region: Annotated[str, AfterValidator(_region)] | None = None
     language_by_number_called: dict[Called, Language] = {}

@@ -54,6 +54,7 @@ class Dialplan:
                 f"CALLGUARD_GOODBYE_{name}": f"{said}-goodbye",
                 f"CALLGUARD_FAREWELL_{name}": f"{said}-{Aside.FAREWELL}",
                 f"CALLGUARD_REQUIRED_{name}": "yes" if settings.gate_required else "no",
+                f"CALLGUARD_WHISPER_{name}": f"{said}-whisper" if settings.whisper else "",
                 f"CALLGUARD_AGENT_FIRST_{name}": "yes" if settings.agent_first else "no",
                 f"CALLGUARD_PURPOSES_{told_as}_{name}": ",".join(purpose.id for purpose in flow.purposes),
                 f"CALLGUARD_KEYS_{told_as}_{name}": keys_for(flow.purposes),

@@ -68,6 +68,7 @@ languages = ["en", "es"]
 region = "ES"
 language_by_number_called = {{ "+34910000061" = "es" }}
 language_by_country = {{ MX = "es" }}
+whisper = true
 answer_wait_s = {answer_wait}
 [[profiles.service.purposes]]
 id = "recording.quality"

@@ -20,6 +20,8 @@ MAX_ASIDE_MS = 8_000
 MAX_DENIED_MS = 5_000
 # In the call the other side waits meanwhile.
 MAX_SAID_MS = 5_000
+# The caller hears nothing meanwhile.
+MAX_WHISPER_MS = 2_000
 
 # By the beginning of a part's name; any other has no limit of its own.
 _MAX_MS = {
@@ -31,6 +33,7 @@ _MAX_MS = {
     "call-given": MAX_SAID_MS,
     "call-failed": MAX_SAID_MS,
     "denied": MAX_DENIED_MS,
+    "whisper": MAX_WHISPER_MS,
     "goodbye": MAX_DETAIL_MS,
 }
 # Which keys mean something while a part is heard; the first beginning that fits decides.
@@ -41,6 +44,7 @@ _WORKING: dict[str, frozenset[str]] = {
     "optout-number": frozenset(),
     "optout-goodbye": frozenset({OPT_OUT}),
     "denied": frozenset(),
+    "whisper": frozenset(),
     "goodbye": frozenset(),
     "call-": frozenset(),
     "": PROTECTING,

@@ -230,6 +230,16 @@ class InCall(Frozen):
         return {f"call-{name}": getattr(self, name) for name in names}
 
 
+class Whisper(Frozen):
+    """What an agent hears on answer, and the caller does not: whether the call is recorded."""
+
+    recorded: Part
+    unrecorded: Part
+
+    def parts(self) -> dict[str, Part]:
+        return {"whisper-recorded": self.recorded, "whisper-unrecorded": self.unrecorded}
+
+
 class Denied(Frozen):
     """What an agent hears whose call may not be made: now (`call`), to who opted out, to what is no number."""
 

@@ -30,6 +30,7 @@ from callguard.speech.notice import (
     Informed,
     OptOut,
     Part,
+    Whisper,
 )
 
 MAX_WORDS = 35
@@ -66,6 +67,7 @@ class Texts(Frozen):
     optout: OptOut
     denied: Denied
     call: InCall
+    whisper: Whisper | None = None
     switch: Part
     details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=40)]
     _file: Path = PrivateAttr(default=Path())
@@ -153,7 +155,7 @@ class Piece:
     @property
     def may_open(self) -> bool:
         """Whether it may be the first that is heard of callguard in a call."""
-        return self.part in ("essential", "remembered", "goodbye") or self.part.startswith("denied")
+        return self.part in ("essential", "remembered", "goodbye") or self.part.startswith(("denied", "whisper"))
 
 
 def default_folder() -> Path:
@@ -245,7 +247,7 @@ def fill(profile_name: str, profile: Profile, controller: Controller, texts: Tex
             elements=part.elements,
             keys=part.keys,
         )
-        for name, part in texts.parts(profile.purposes, given).items()
+        for name, part in (texts.parts(profile.purposes, given) | _whispered(profile_name, profile, texts)).items()
     )
 
 
@@ -268,6 +270,15 @@ def too_long_a_name(profile_name: str, profile: Profile, controller: Controller,
         f"has {has} words, {room // said} at most: with it, essential part and question of profile {profile_name} have "
         f"{words} in {texts.language!r}, {MAX_WORDS} at most"
     )
+
+
+def _whispered(profile_name: str, profile: Profile, texts: Texts) -> dict[str, Part]:
+    if not profile.whisper:
+        return {}
+    if texts.whisper is None:
+        problem = f"profile {profile_name}: there are no texts for it"
+        raise InputError(problem, file=texts.file, field="whisper")
+    return texts.whisper.parts()
 
 
 def short_layer_faults(pieces: Sequence[Piece]) -> list[str]:

@@ -31,6 +31,8 @@ from callguard.store.records import LegDetail
 # a caller hears.
 PROMPT_HZ = 1277
 SPANISH_HZ = 1427
+# What an agent is told on answer.
+WHISPER_HZ = {"whisper-recorded": 1577, "whisper-unrecorded": 1727}
 LENGTHS_MS = {"essential": 1_600, "question-1": 1_000, "again-1": 800, "question-2": 1_000, "again-2": 800}
 DETAILS_MS = 600
 WAIT_S = 2.0
@@ -100,6 +102,11 @@ exten => s,1,Set(DB(test/mine)=${CALLGUARD_STATE})
 exten => 3020,1,Gosub(callguard-inbound,s,1(service))
  same => n,MixMonitor(${CALLGUARD_FOLDER_callguard}/in-34600000020.wav)
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+; what the agent hears on answer
+exten => 3021,1,Gosub(callguard-inbound,s,1(service))
+ same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1)U(callguard-whisper))
+exten => 3022,1,Gosub(callguard-inbound,s,1(service))
+ same => n,Queue(service,rb(callguard-agent^s^1),,,30,,callguard-whisper)
 ; a number dialled that is an emergency number
 exten => 112,1,Gosub(callguard-inbound,s,1(service))
  same => n,Set(DB(test/emergency)=${CALLGUARD_STATE}.)
@@ -249,7 +256,7 @@ def record_studio_files(gate: Gate, folder: Path) -> None:
         ms = LENGTHS_MS.get(part, DETAILS_MS)
         file = folder / f"{take.name}.wav"
         file.parent.mkdir(exist_ok=True)
-        hz = SPANISH_HZ if take.piece.language == "es" else PROMPT_HZ
+        hz = WHISPER_HZ.get(part, SPANISH_HZ if take.piece.language == "es" else PROMPT_HZ)
         samples = np.sin(2 * np.pi * hz * np.arange(16 * ms) / 16_000) * 8_000
         with wave.open(str(file), "wb") as audio:
             audio.setnchannels(1)

@@ -57,6 +57,7 @@ def configure(
                 name: {
                     "controller": "acme",
                     "languages": languages,
+                    "whisper": name == "service",
                     "purposes": [
                         {"id": purpose, "basis": basis, "required": required} for purpose, basis, required in purposes
                     ],

@@ -100,6 +100,7 @@ def configure(
             name: {
                 "controller": "acme",
                 "languages": languages,
+                "whisper": name == "one",
                 "purposes": [{"id": purpose, "basis": basis} for purpose, basis in purposes],
             }
             for name, purposes in kinds.items()

@@ -77,6 +77,7 @@ def test_a_full_layer_that_lasts_too_long(built: Site, asking: dict[str, Piece])
         ("goodbye", 15),
         *((part, 5) for part in ("denied", "denied-optout", "denied-number")),
         *((f"call-{what}", 5) for what in ("stopped", "given", "failed")),
+        *((part, 2) for part in ("whisper-recorded", "whisper-unrecorded")),
     ],
 )
 def test_what_is_said_beside_the_notice_lasts_too_long(

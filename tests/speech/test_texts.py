@@ -60,7 +60,9 @@ def problem_of(folder: Path, language: str = "en", profile: str = "service", **c
 def test_a_notice_that_asks(language: str, tmp_path: Path) -> None:
     pieces = pieces_of(configure(tmp_path), "service", language)
     assert list(pieces)[:3] == ["essential", "question-1", "again-1"]
-    assert list(pieces)[3:] == [*DETAILS, "remembered", *BESIDE, *IN_CALL[True], "switch"]
+    assert list(pieces)[3:] == [
+        *DETAILS, "remembered", *BESIDE, *IN_CALL[True], "switch", "whisper-recorded", "whisper-unrecorded",
+    ]  # fmt: skip
     assert pieces["essential"].id == "service/essential"
     assert (pieces["essential"].language, pieces["essential"].version) == (language, "4")
     assert pieces["essential"].text.startswith("Acme Energy. ")
@@ -270,3 +272,12 @@ def test_texts_are_found_in_a_checkout_and_in_a_package(tmp_path: Path, monkeypa
     assert default_folder() == tmp_path / "site-packages" / "prompts"
     (package / "data" / "prompts").mkdir(parents=True)
     assert default_folder() == package / "data" / "prompts"
+
+
+def test_a_whisper_without_its_texts_is_refused(tmp_path: Path) -> None:
+    own = tmp_path / "en.toml"
+    text = (default_folder() / "en.toml").read_text(encoding="utf-8")
+    before, _, rest = text.partition("[whisper.recorded]")
+    own.write_text(before + "[switch]" + rest.partition("[switch]")[2], encoding="utf-8")
+    assert problem_of(tmp_path) == "en.toml: whisper: profile service: there are no texts for it"
+    assert "essential" in pieces_of(configure(tmp_path), "orders", "en", tmp_path)
