@@ -30,6 +30,7 @@ CHANNEL = (
 EVENTS = {
     "UserEvent": (*CHANNEL, "userevent"),
     "DTMFEnd": (*CHANNEL, "digit", "durationms", "direction"),
+    "MixMonitorStart": CHANNEL,
 }
 # By these an answer finds who waits for it, and says how it went; twice, they are not Asterisk's.
 OF_ANSWERS = ("response", "event", "actionid", "commandid", "message", "eventlist", "subevent")

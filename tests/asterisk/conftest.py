@@ -99,7 +99,7 @@ exten => s,1,Set(DB(test/mine)=${CALLGUARD_STATE})
  same => n,Return()
 [from-outside]
 ; another recorder beside the gate's, in the folder that both see
-exten => 3020,1,Gosub(callguard-inbound,s,1(service))
+exten => 3023,1,Gosub(callguard-inbound,s,1(service))
  same => n,MixMonitor(${CALLGUARD_FOLDER_callguard}/in-34600000020.wav)
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
 ; what the agent hears on answer

@@ -52,7 +52,7 @@ async def up(world: World, *timeline: Segment, extension: str) -> AsyncIterator[
 
 async def test_a_recorder_beside_the_gate_is_stopped_and_its_file_set_aside(world: World) -> None:
     before = world.files()
-    await world.call(*presses(world.times, "2", talks_ms=1_500), extension="3020")
+    await world.call(*presses(world.times, "2", talks_ms=1_500), extension="3023")
     (incident,) = await incidents(world, 1)
     leg = await world.latest()
     assert (incident.kind, incident.leg_id, incident.controller) == ("recording.foreign", leg.leg.leg_id, "acme")
@@ -67,7 +67,7 @@ async def test_a_recorder_beside_the_gate_is_stopped_and_its_file_set_aside(worl
 
 
 async def test_ours_goes_on_where_another_begins_just_after_it(world: World) -> None:
-    await world.call(*says_yes(world.times, talks_ms=1_500), extension="3020")
+    await world.call(*says_yes(world.times, talks_ms=1_500), extension="3023")
     leg = await world.settled((await world.latest()).leg.call_id)
     (incident,) = await incidents(world, 1)
     assert (incident.detail["stopped"], incident.detail["ours_stopped"]) == (1, False)
@@ -109,7 +109,7 @@ async def test_an_emergency_calls_recorder_is_its_administrators(world: World) -
         await world.manager(Action="MixMonitor", Channel=agent, File=str(world.pbx.tree.seen(file)))
         await asyncio.sleep(1)  # is heard by nobody but the recorder
     # The next one is heeded after it.
-    await world.call(*presses(world.times, "2", talks_ms=600), extension="3020")
+    await world.call(*presses(world.times, "2", talks_ms=600), extension="3023")
     (incident,) = await incidents(world, 1)
     assert incident.detail["context"] == "from-outside"
     assert length_ms(file) > 500

@@ -26,6 +26,7 @@ from callguard.telephony import ari_wire as wire
 from callguard.telephony.ari import Client
 from callguard.telephony.ari_socket import Socket
 from callguard.telephony.withdrawal import Withdrawals
+from callguard.watchdog import Watchdog
 from tests.core.flows import FLOWS
 from tests.faults.mutate import Mutator
 from tests.faults.transcripts import ARI, CHANNEL, CHANNEL_ID, NAME, NUMBER
@@ -288,9 +289,10 @@ async def ari_case(random: Random) -> tuple[list[str], int]:
     peer = Liar(random, store, lies)
     client = Client(cast(Socket, peer), "callguard")
     room = Room(lambda: 100, METRICS)
+    settings = current(PROFILES)
     calls = AriCalls(
-        current(PROFILES), cast(Store, store), cast(Dial, None), cast(Dialplan, SimpleNamespace(alone=False)), room,
-        METRICS, Withdrawals(),
+        settings, cast(Store, store), cast(Dial, None), cast(Dialplan, SimpleNamespace(alone=False)), room,
+        METRICS, Withdrawals(), Watchdog(settings, cast(Store, store), METRICS),
     )  # fmt: skip
     wrong: list[str] = []
     loop = asyncio.get_running_loop()
