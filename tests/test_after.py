@@ -41,6 +41,10 @@ class Telling:
         """Nothing is set."""
         return ""
 
+    async def marks(self) -> list[Notice]:
+        """Nothing was left while nobody listened."""
+        return []
+
 
 class Slow:
     """Recordings whose work takes as long as a test lets it."""
@@ -62,17 +66,28 @@ class Slow:
         self.done.append(f"{what} {'ana' if leg_id == ANA else 'ben'}")
 
 
+class Nothing:
+    """A store and a watchdog that find nothing when a session begins."""
+
+    async def expected_recordings(self) -> tuple[()]:
+        """None."""
+        return ()
+
+    async def look(self, session: Session) -> None:
+        """Nothing to find."""
+
+
 class Listening:
     def __init__(self) -> None:
         self.session, self.recordings = Telling(), Slow()
         self.withdrawals = Withdrawals()
         listener = After(
             cast(Current, None),
-            cast(Store, None),
+            cast(Store, Nothing()),
             cast(Recordings, self.recordings),
             self.withdrawals,
             Holds(),
-            cast(Watchdog, None),
+            cast(Watchdog, Nothing()),
         )
         self.listening = asyncio.create_task(listener.listen(cast(Session, self.session)))
 
