@@ -19,11 +19,13 @@ from callguard.core.model import Basis, Heard, Purpose
 from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Store
+from callguard.talks import Talks
 from callguard.telephony.ami import (
     BRIDGED,
     KEYS,
     OBJECTED,
     PRESSED,
+    Held,
     KeyPressed,
     Notice,
     RecorderStarted,
@@ -57,6 +59,7 @@ class After:
         withdrawals: Withdrawals,
         holds: Holds,
         watchdog: Watchdog,
+        talks: Talks,
     ) -> None:
         self._current = current
         self._store = store
@@ -65,6 +68,7 @@ class After:
         self._holds = holds
         self._yeses = Yeses()
         self._watchdog = watchdog
+        self._talks = talks
 
     async def listen(self, session: Session) -> None:
         """Heed what comes until the session is over, and what happened while nobody listened: of one leg in its order,
@@ -97,6 +101,8 @@ class After:
                             heed(leg_id, partial(self._withdraw, session, told.name, leg_id))
                     elif isinstance(told, RecorderStarted):
                         heed(told.channel, partial(self._watchdog.started, session, told))
+                    elif isinstance(told, Held):
+                        self._talks.held(told.channel, on=told.on)
                     else:
                         heed(told.leg_id, partial(self._heed, session, told))
             except (Disconnected, StoreError) as error:
@@ -137,9 +143,15 @@ class After:
         at = notice.at or datetime.now(UTC)
         try:
             match notice.told:
+                case Told.PAUSED:
+                    self._talks.paused(notice.leg_id)
+                case Told.RESUMED:
+                    self._talks.resumed(notice.leg_id)
                 case Told.ENDED:
+                    await self._talks.over(notice.leg_id)
                     await self._recordings.ended(notice.leg_id)
                 case Told.WITHDRAWN:
+                    self._talks.withdrawn(notice.leg_id)
                     await self._recordings.withdrawn(notice.leg_id, at, before=notice.before, source=notice.source)
                 case Told.OBJECTED:
                     await self._store.object_to(notice.leg_id, at, notice.source)
@@ -188,16 +200,8 @@ class After:
             return
         if not purposes or not await self._store.agree(notice.leg_id, at, purposes, "1", notice.leg_id, heard=heard):
             return
-        expected = await self._store.expected_recording(notice.leg_id)
-        if expected is not None:
-            self._watchdog.expect(expected.channel, notice.leg_id)
-        recording = self._current.config.recording
-        file = f"{recording.folder.in_asterisk}/{notice.leg_id}"
-        try:
-            await session.start_recording(notice.channel, file, two=recording.files == "two")
-            log.info("recording begins: agreed in the call", leg=notice.leg_id)
-        except Refused as error:
-            log.warning("agreed, and not recorded", leg=notice.leg_id, problem=str(error))
+        if not self._talks.agreed(notice.leg_id, (purpose.id for purpose in purposes)):
+            log.warning("agreed, and not recorded: who is in the call is not known", leg=notice.leg_id)
             await self._recordings.ended(notice.leg_id)
 
     async def _opted_out(self, notice: Notice, at: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -15,6 +16,7 @@ from callguard.leg import Leg, Subject, subject_of
 from callguard.metrics import Metrics
 from callguard.room import OVERLOADED, STOPPING, Room
 from callguard.store import Store
+from callguard.talks import Talks
 from callguard.telephony import ami, ari
 from callguard.telephony import ari_wire as wire
 from callguard.telephony.ari_door import AriDoor, PeerGone, first_lease_ms
@@ -48,6 +50,7 @@ class AriCalls:
         metrics: Metrics,
         withdrawals: Withdrawals,
         watchdog: Watchdog,
+        talks: Talks,
     ) -> None:
         self._current = current
         self._store = store
@@ -57,6 +60,7 @@ class AriCalls:
         self._metrics = metrics
         self._withdrawals = withdrawals
         self._watchdog = watchdog
+        self._talks = talks
         self._doors: dict[str, AriDoor] = {}
         self._walks: dict[str, asyncio.Task[None]] = {}
         # The callees in the gate, by the channel of the agent who waits for them.
@@ -74,6 +78,8 @@ class AriCalls:
         """Heed what Asterisk tells until the connection ends. Raises: Disconnected, Replaced."""
         async for event in client:
             match event:
+                case wire.BridgeMembers():
+                    self._talks.heed(event)
                 case wire.CallBroadcast():
                     await self._claim(client, group, event.channel)
                 case wire.StasisStart() if event.channel not in self._doors:
@@ -125,10 +131,13 @@ class AriCalls:
             with suppress(Disconnected):
                 await self.client.applications.unwatch(subject.linkedid)
 
-    def follow(self, subject: Subject) -> None:
-        """A leg is about to be recorded: its keys matter from now on, and its recorder is ours."""
-        self._watchdog.expect(subject.channel, subject.leg_id)
-        self._withdrawals.follow(subject.channel, subject.leg_id)
+    def follow(self, subject: Subject, granted: Sequence[str], recorded: bool) -> None:
+        """A leg is about to leave the gate: who it is with matters from now on; if it is recorded, its keys as well."""
+        if recorded and not subject.held:  # by the dialplan, as soon as it has the call back
+            self._watchdog.expect(subject.channel, subject.leg_id)
+        if recorded:
+            self._withdrawals.follow(subject.channel, subject.leg_id)
+        self._talks.follow(subject, granted, recorded=recorded)
 
     async def _claim(self, client: ari.Client, group: asyncio.TaskGroup, channel: str) -> None:
         """Take a call on; or, where we cannot and nobody else will, take it to send it on at once (not in 2 s)."""

@@ -194,14 +194,20 @@ class Asterisk(_Model):
     ami_secret: SecretStr | None = Field(default=None, exclude=True)
     ami_secret_file: Path | None = None
     app: Annotated[str, StringConstraints(pattern=r"^callguard[a-z0-9-]{0,12}$")] = "callguard"
+    inside: tuple[Line, ...] = ()
 
 
 class Recording(_Model):
-    """How recordings are made and what becomes of them."""
+    """How recordings are made and what becomes of them.
+
+    Attributes:
+        pause_on_hold: nothing is recorded while somebody in the call has put the others on hold.
+    """
 
     folder: Folder
     files: Literal["mixed", "two"] = "mixed"
     destroy_withdrawn_after_s: Annotated[int, Field(ge=0, le=DAY_S)] = 0
+    pause_on_hold: bool = False
 
 
 class Prompts(_Model):
@@ -294,17 +300,6 @@ class Config(_Model):
         except (OSError, UnicodeDecodeError):  # it has changed since
             text = ""
         return InputError(problem, file=self._file, line=_line_of(text, where), field=".".join(where))
-
-    @model_validator(mode="after")
-    def _what_is_asked_is_held(self) -> Self:
-        # The dialplan starts a recording before it knows which agent answers, and nothing starts it later yet.
-        for name, profile in self.profiles.items():
-            if profile.agents is not None:
-                raise ValueError(
-                    f"profiles.{name}.agents: this callguard cannot hold a recording back until the agent is known: "
-                    "leave it out, or do not record"
-                )
-        return self
 
     @model_validator(mode="after")
     def _calls_begin_in_a_language_of_the_profile(self) -> Self:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -44,6 +44,7 @@ class Subject:
         at: Asterisk's clock when the channel became ours, milliseconds since the epoch.
         files: how Asterisk records it.
         taken: how often a process has taken the leg over from one that left it.
+        held: its recording begins when it is known who the agent is, and not before.
         told_as: what the dialplan knows the leg's purposes by, where a reload has changed them: see `Current`.
     """
 
@@ -52,12 +53,14 @@ class Subject:
     channel: str
     linkedid: str
     controller: str
+    profile: str
     direction: Direction
     number: str | None
     region: str | None
     at: int
     files: Files
     taken: int = 0
+    held: bool = False
     told_as: str = ""
     signs: Signs = field(default_factory=Signs)
 
@@ -91,12 +94,14 @@ def subject_of(
         channel=channel,
         linkedid=linkedid,
         controller=settings.controller,
+        profile=profile,
         direction="outbound" if callee else "inbound",
         number=known,
         region=settings.region,
         at=at,
         files=config.recording.files,
         taken=taken,
+        held=settings.agents is not None,
         told_as=told_as,
         signs=Signs(called=settings.language_of_call(called), country=settings.language_of_number(known)),
     )
@@ -106,7 +111,7 @@ class Leg:
     """Walks one channel through a flow; `run` ends when the gate does.
 
     Args:
-        recorded: told of the leg before it is given back to be recorded.
+        leaving: told of the leg before it is given back, of what it granted, and whether it is recorded.
         seen: counts what happens.
     """
 
@@ -116,7 +121,7 @@ class Leg:
         store: Store,
         flow: Flow,
         subject: Subject,
-        recorded: Callable[[Subject], None],
+        leaving: Callable[[Subject, Sequence[str], bool], None],
         seen: LegMetrics | None = None,
     ) -> None:
         self._door = door
@@ -126,7 +131,7 @@ class Leg:
         self._party = Party(known=subject.number is not None, callee=subject.direction == "outbound")
         self._recording = False
         self._language = flow.languages[0]
-        self._recorded = recorded
+        self._leaving = leaving
         self._seen = seen or Metrics().leg(subject.direction, flow.profile)
         self._sounded = False
         self._keyed: float | None = None
@@ -293,10 +298,8 @@ class Leg:
         languages = self._flow.languages
         spoken = languages.index(self._language) if self._language in languages else 0
         which = sum(1 << n for n, purpose in enumerate(self._flow.purposes) if purpose.id in release.granted)
-        recording = "no"
-        if self._recording:
-            recording = "yes"
-            self._recorded(self._subject)
+        recording = "no" if not self._recording else "held" if self._subject.held else "yes"
+        self._leaving(self._subject, release.granted, self._recording)
         try:
             await self._door.leave(
                 f"done-{release.outcome}-{recording}-{which}{spoken}-{self._subject.leg_id}-"

@@ -13,6 +13,7 @@ import structlog
 
 from callguard import web
 from callguard.after import After
+from callguard.agents import Agents
 from callguard.agi_calls import AgiCalls
 from callguard.ari_calls import AriCalls
 from callguard.config import Config, secret
@@ -27,6 +28,7 @@ from callguard.notify import Notify
 from callguard.prepare import prepare, reloaded
 from callguard.room import Room
 from callguard.store.store import Store
+from callguard.talks import Talks
 from callguard.telephony import agi, ami, ari
 from callguard.telephony.ari_door import CLAIM_MS
 from callguard.telephony.holds import Holds
@@ -69,12 +71,16 @@ class Service:
         self._withdrawals = Withdrawals()
         holds = Holds()
         self._watchdog = Watchdog(self._current, store, self._metrics)
-        self._after = After(self._current, store, self._recordings, self._withdrawals, holds, self._watchdog)
+        self._talks = Talks(self._current, store, self._watchdog, Agents(self._current, store))
+        self._after = After(
+            self._current, store, self._recordings, self._withdrawals, holds, self._watchdog, self._talks
+        )
         dial = Dial(self._current, store, self._metrics)
         self._dialplan = Dialplan(self._current)
         self._ari = AriCalls(
-            self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals, self._watchdog
-        )
+            self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals, self._watchdog,
+            self._talks,
+        )  # fmt: skip
         self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
@@ -103,6 +109,7 @@ class Service:
                 group.create_task(self._notify.keep_pinging()),
                 group.create_task(self._say_ready()),
                 group.create_task(self._recordings.keep_sweeping()),
+                group.create_task(self._talks.keep_working()),
                 group.create_task(self._keep_reloading()),
                 group.create_task(self._keep_serving()),
             ]
@@ -168,6 +175,7 @@ class Service:
             self._ari.client = client
             await self._dialplan.tell(client)
             await self._dialplan.warn_of_no_diversion(client)
+            await client.applications.watch_bridges()
             await self._ari.take_orphans(client, group)
             self._presence = group.create_task(self._keep_present(client))
             if self._stopping.is_set():
@@ -175,22 +183,25 @@ class Service:
             while True:
                 await asyncio.sleep(TELL_EVERY_S)
                 await self._dialplan.tell(client)
-                await self._finish_recordings(client)
+                if (session := self._ari.session) is not None:
+                    with suppress(TelephonyError):  # that session's own task is told of it as well
+                        await self._finish_recordings(session)
 
-    async def _finish_recordings(self, client: ari.Client) -> None:
+    async def _finish_recordings(self, session: ami.Session) -> None:
         """What could not be finished when its call ended, or ended unheard of."""
         try:
-            live = await client.channels.list()
+            live = {one.channel for one in await session.live()}
             self._withdrawals.keep_only(live)
+            self._talks.keep_only(live)
             self._watchdog.keep_only(live)
             await self._watchdog.save()
             await self._recordings.reconcile(live)
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", problem=str(error))
 
-    async def _finish_what_was_left(self, client: ari.Client) -> None:
+    async def _finish_what_was_left(self, session: ami.Session) -> None:
         with suppress(TelephonyError):  # who serves this connection is told of it as well
-            await self._finish_recordings(client)
+            await self._finish_recordings(session)
 
     async def _keep_present(self, client: ari.Client) -> None:
         """Hold a manager session for as long as calls can be taken: it is how the dialplan knows."""
@@ -200,13 +211,14 @@ class Service:
                 async with ami.connected(
                     settings.ami_host, settings.ami_port, settings.ami_user, secret(self._current.config, "ami")
                 ) as session:
+                    await self._talks.catch_up(session)
                     self._ari.session = session
                     self._serving_since = datetime.now(UTC)
                     log.info("serving", app=client.app)
                     self._ready.set()
                     self._notify.status("serving: calls are gated")
                     # What a dead process left may be much, and keeps no new call waiting.
-                    finishing = asyncio.create_task(self._finish_what_was_left(client))
+                    finishing = asyncio.create_task(self._finish_what_was_left(session))
                     try:
                         await self._after.listen(session)
                     finally:
@@ -216,7 +228,7 @@ class Service:
             except StoreError as error:
                 log.error("what happened meanwhile cannot be caught up with, trying again", problem=str(error))
             finally:
-                self._ari.session = None
+                self._ari.session = self._talks.session = None
                 self._serving_since = None
             self._notify.status(WAITING)
             await asyncio.sleep(AMI_RETRY_S)

@@ -10,9 +10,11 @@ from typing import cast
 import pytest
 
 from callguard.after import After
+from callguard.agents import Agents
 from callguard.current import Current
 from callguard.errors import Disconnected
 from callguard.store import Store
+from callguard.talks import Talks
 from callguard.telephony.ami import KeyPressed, Notice, Session, Told
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
@@ -88,6 +90,7 @@ class Listening:
             self.withdrawals,
             Holds(),
             cast(Watchdog, Nothing()),
+            Talks(cast(Current, None), cast(Store, None), cast(Watchdog, None), cast(Agents, None)),
         )
         self.listening = asyncio.create_task(listener.listen(cast(Session, self.session)))
 

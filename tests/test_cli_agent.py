@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
-from callguard.errors import InputError
 from tests.test_cli import callguard
 from tests.test_config import GOOD, load
 
@@ -37,8 +34,7 @@ async def test_a_grant_is_kept_listed_and_ended(tmp_path: Path) -> None:
     assert "revoked" in agent("list")[1]
 
 
-def test_a_profile_that_asks_for_the_agents_basis_is_refused_until_it_can_be_held(tmp_path: Path) -> None:
+def test_a_profile_may_ask_for_the_agents_basis(tmp_path: Path) -> None:
     asked = GOOD.replace("[profiles.service]\n", '[profiles.service]\nagents = "agreement"\n')
-    with pytest.raises(InputError, match=r"profiles\.service\.agents: .* cannot hold a recording back"):
-        load(tmp_path, asked + AGENTS)
+    assert load(tmp_path, asked + AGENTS).profiles["service"].agents == "agreement"
     assert load(tmp_path, GOOD + AGENTS).agents["anne"].grant

@@ -66,7 +66,7 @@ class Channel:
         return False
 
     async def live(self) -> list[LiveChannel]:
-        return [LiveChannel(START.channel, START.name, START.context)]
+        return [LiveChannel(START.channel, START.name, START.context, "")]
 
     def _pass(self) -> None:
         while self.plan and self.plan[0][0] <= self.orders:

@@ -1,8 +1,14 @@
-"""What the subject's keys do in the conversation, and what becomes of a recording then. Pure."""
+"""The conversation after the gate: when a recording may go on, and what becomes of it. Pure.
+
+A recording is a sequence of segments: it ends when somebody comes who may not be recorded, when it is paused or
+withdrawn, and begins anew when nothing stands against it any more. (It begins anew with each new party as well: after
+a transfer an Asterisk recording that goes on misses a party whose RTP sequence numbers are lower than the last one's.)
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from callguard.core.model import Basis, Purpose
@@ -46,6 +52,163 @@ def informed(after_ms: int, held_ms: int) -> bool:
         held_ms: for how long it was held.
     """
     return 0 <= held_ms <= after_ms
+
+
+class Why(StrEnum):
+    """Why a segment ends or begins."""
+
+    AGENT = "agent"
+    HOLD = "hold"
+    STRANGER = "stranger"
+    TRANSFER = "transfer"
+    WITHDRAWN = "withdrawn"
+    AGREED = "agreed"
+
+
+# Who may pause, each on their own; what one has paused only the same one takes up again.
+PAUSES = frozenset({Why.AGENT, Why.HOLD})
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """Who the subject is with has changed.
+
+    Attributes:
+        company: the others in the subject's bridge, by channel; empty where the subject is alone, or in none.
+        strangers: those of them who may not be recorded.
+        at: when, milliseconds since the epoch by Asterisk's clock.
+    """
+
+    company: frozenset[str]
+    strangers: frozenset[str]
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    by: Why
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    by: Why
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """A basis is committed that was none before."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The subject does not want it any more: nothing but a new basis of theirs begins it again."""
+
+    at: int
+
+
+Happened = Met | Paused | Resumed | Agreed | Withdrawn
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End a segment.
+
+    Attributes:
+        cut: all that was captured from then on goes; None where all of it may stay.
+    """
+
+    segment: int
+    why: Why
+    cut: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    segment: int
+    why: Why
+
+
+Order = End | Begin
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One leg's, from the gate to its end.
+
+    Attributes:
+        wanted: a basis for the recording is committed, and not withdrawn.
+        running: the number of the segment that is being recorded, from 0 on. Segment 0 of a leg that leaves the gate
+            to be recorded is started by the dialplan, before anybody is met.
+        begun: how many segments there have been.
+        met: whom the running segment was begun with, or has met since.
+        company, strangers: who is with the subject now.
+        paused: by whom.
+    """
+
+    wanted: bool
+    running: int | None = None
+    begun: int = 0
+    met: frozenset[str] = frozenset()
+    company: frozenset[str] = frozenset()
+    strangers: frozenset[str] = frozenset()
+    paused: frozenset[Why] = frozenset()
+    last: Why = Why.AGREED
+
+
+def recorded(segments: int = 1) -> Conversation:
+    """Of a leg that leaves the gate to be recorded, or was, and is found again in its last segment."""
+    return Conversation(wanted=True, running=segments - 1, begun=segments)
+
+
+def interrupted(segments: int, why: Why) -> Conversation:
+    """As `recorded`, where its last segment has ended."""
+    return Conversation(wanted=True, begun=segments, paused=PAUSES & {why}, last=why)
+
+
+def step(now: Conversation, happened: Happened) -> tuple[Conversation, tuple[Order, ...]]:
+    """What follows from what happened."""
+    match happened:
+        case Met(company, strangers):
+            now = replace(now, company=company, strangers=strangers)
+        case Paused(by):
+            now = replace(now, paused=now.paused | {by})
+        case Resumed(by):
+            now = replace(now, paused=now.paused - {by})
+        case Agreed():
+            # Another recording, of whose predecessor nothing is left.
+            now = now if now.wanted else replace(now, wanted=True, begun=0)
+        case Withdrawn():
+            now = replace(now, wanted=False)
+    orders: list[Order] = []
+    newcomers = now.company - now.met
+    if now.running is not None and (why := _against(now, newcomers)) is not None:
+        orders.append(End(now.running, why, happened.at if why is Why.STRANGER else None))
+        now = replace(now, running=None, last=why)
+    if now.running is None and _may(now):
+        orders.append(Begin(now.begun, now.last))
+        now = replace(now, running=now.begun, begun=now.begun + 1, met=frozenset())
+    if now.running is not None:
+        now = replace(now, met=now.met | now.company)
+    return now, tuple(orders)
+
+
+def _against(now: Conversation, newcomers: frozenset[str]) -> Why | None:
+    """Why the running segment must end, the strongest reason first."""
+    if now.strangers:
+        return Why.STRANGER
+    if not now.wanted:
+        return Why.WITHDRAWN
+    for by in sorted(now.paused):
+        return by
+    return Why.TRANSFER if newcomers and now.met else None
+
+
+def _may(now: Conversation) -> bool:
+    return now.wanted and bool(now.company) and not now.strangers and not now.paused
 
 
 def surviving(purposes: Iterable[Purpose], *, withdrawn: bool) -> tuple[Purpose, ...]:

@@ -29,6 +29,8 @@ class Kind(StrEnum):
     CONSENT_GIVEN = "consent.given"
     WITHDRAWN = "withdrawn"
     OBJECTED = "objected"
+    RECORDING_PAUSED = "recording.paused"
+    RECORDING_RESUMED = "recording.resumed"
     RECORDING_KEPT = "recording.kept"
     RECORDING_ABSENT = "recording.absent"
     RECORDING_DESTROYED = "recording.destroyed"

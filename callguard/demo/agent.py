@@ -96,6 +96,18 @@ class AgentCall:
         """Have the agent end a call that is up."""
         self._leaving.set()
 
+    def transfer(self, to: str) -> None:
+        """Transfer the caller to another extension, without waiting for it to answer."""
+        self._refer(f"sip:{to}@{sip.uri(self.invite.need('contact')).partition('@')[2]}")
+
+    def join(self, other: AgentCall) -> None:
+        """Transfer the caller to the other side of another call of this phone; the agent leaves both."""
+        self._refer(sip.replacing(other.invite, tag=other._tag))
+
+    def _refer(self, to: str) -> None:
+        via = f"SIP/2.0/UDP {self._address};branch=z9hG4bK-{self._tag}-refer;rport"
+        self._send(sip.refer(self.invite, tag=self._tag, via=via, to=to))
+
     def receive(self, message: SipMessage) -> None:
         """A further message of this call."""
         if message.method not in ("", "ACK"):
@@ -113,6 +125,8 @@ class AgentCall:
             self._send(sip.respond(message, 200, "OK", tag=self._tag))
             if message.method == "CANCEL" and self.answered is None:
                 self._say(sip.respond(self.invite, 487, "Request Terminated", tag=self._tag))
+            if message.method == "NOTIFY" and message.body.startswith("SIP/2.0 2"):
+                self._leaving.set()  # transferred: who transfers ends the call (RFC 5589, 6)
             if message.method in ("BYE", "CANCEL"):
                 self._over.set()
 

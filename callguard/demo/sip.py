@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from callguard.errors import TelephonyError
 
@@ -82,13 +83,32 @@ def respond(
 
 
 def bye(invite: SipMessage, *, tag: str, via: str) -> SipMessage:
-    """The BYE of the called side: From and To change places, the request goes to the caller's Contact."""
+    """The BYE of the called side (RFC 3261, 15.1.1)."""
+    return _request(invite, "BYE", 2, tag, via)
+
+
+def refer(invite: SipMessage, *, tag: str, via: str, to: str) -> SipMessage:
+    """The called side transfers the caller: `to` is the Refer-To URI (RFC 3515)."""
+    return _request(invite, "REFER", 1, tag, via, (("Refer-To", f"<{to}>"), ("Referred-By", "<sip:agent@127.0.0.1>")))
+
+
+def replacing(invite: SipMessage, *, tag: str) -> str:
+    """The URI that stands for the other side of this call, to transfer somebody to it (RFC 3891)."""
+    _, _, theirs = invite.need("from").partition(";tag=")
+    replaces = quote(f"{invite.need('call-id')};to-tag={theirs};from-tag={tag}", safe="")
+    return f"{uri(invite.need('contact'))}?Replaces={replaces}"
+
+
+def _request(invite: SipMessage, method: str, number: int, tag: str, via: str, more: Headers = ()) -> SipMessage:
+    """A request within the dialog: From and To change places, it goes to the caller's Contact."""
     target = uri(invite.need("contact"))
+    contact = f"<sip:agent@{via.split(';')[0].split()[1]}>"
     headers = (
         ("Via", via), ("From", f"{invite.need('to')};tag={tag}"), ("To", invite.need("from")),
-        ("Call-ID", invite.need("call-id")), ("CSeq", "1 BYE"), ("Max-Forwards", "70"),
+        ("Call-ID", invite.need("call-id")), ("CSeq", f"{number} {method}"), ("Max-Forwards", "70"),
+        ("Contact", contact), *more,
     )  # fmt: skip
-    return SipMessage(f"BYE {target} SIP/2.0", headers)
+    return SipMessage(f"{method} {target} SIP/2.0", headers)
 
 
 def uri(value: str) -> str:

@@ -61,6 +61,7 @@ def agree(
             if leg["state"] is not None:
                 transaction.fetch("forget_files", leg_id=leg_id)
                 transaction.fetch("forget_recording", leg_id=leg_id)
+            transaction.fetch("forget_segments", leg_id=leg_id)
             _agree_once(transaction, leg, at, purposes, key, file, heard)
             return True
     return False

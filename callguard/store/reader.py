@@ -32,6 +32,7 @@ from callguard.store.records import (
     RecordedFile,
     Remembered,
     SavedLeg,
+    Segment,
     StoredDecision,
     StoredIncident,
     StoredOptOut,
@@ -78,6 +79,16 @@ class Reader:
         """A leg's recording that the subject has withdrawn from, while a file of it is kept."""
         recordings = opened(await self._fetch("standing_recording", leg_id=leg_id))
         return next((one for one in recordings if one.withdrawn_at and one.ended_at), None)
+
+    async def segments(self, leg_id: str) -> tuple[Segment, ...]:
+        """The parts of a leg's recording, in order; none where it was never interrupted."""
+        return tuple(
+            Segment(
+                row["number"], from_ms_or_none(row["began_at"]), row["began_why"], from_ms_or_none(row["ended_at"]),
+                row["ended_why"], row["cut_ms"],
+            )
+            for row in await self._fetch("segments_of_leg", leg_id=leg_id)
+        )  # fmt: skip
 
     async def due(self, now: datetime) -> tuple[DueRecording, ...]:
         """The kept recordings whose time to be destroyed has come, the longest due first."""
@@ -183,6 +194,7 @@ def _open(rows: tuple[sqlite3.Row, ...]) -> OpenRecording:
         purposes=tuple(Purpose(row["purpose"], Basis(row["basis"])) for row in rows),
         withdrawn_at=from_ms_or_none(first["withdrawn_at"]),
         ended_at=from_ms_or_none(first["recording_ended_at"]),
+        interrupted=bool(first["interrupted"]),
     )
 
 

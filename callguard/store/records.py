@@ -103,6 +103,24 @@ class SavedLeg:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a recording that was interrupted.
+
+    Attributes:
+        began_at: None where nobody saw segment 0 begin.
+        ended_at: None for the last one, which ended with the call.
+        cut_ms: what was captured in its last `cut_ms` is no part of the recording.
+    """
+
+    number: int
+    began_at: datetime | None
+    began_why: str | None
+    ended_at: datetime | None
+    ended_why: str | None
+    cut_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class OpenRecording:
     """A recording that may still be running, or whose file still stands.
 
@@ -111,6 +129,7 @@ class OpenRecording:
         purposes: each purpose that was given on the leg, a withdrawn one included; `required` is not remembered.
         withdrawn_at: when the subject withdrew or objected.
         ended_at: None while its end is not known.
+        interrupted: it has segments.
     """
 
     leg_id: str
@@ -123,6 +142,7 @@ class OpenRecording:
     purposes: tuple[Purpose, ...]
     withdrawn_at: datetime | None
     ended_at: datetime | None
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from typing import Self
 
 import aiosqlite
 
+from callguard.core.conversation import Why
 from callguard.core.decide import Scope
 from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, incidents, subjects
+from callguard.store import actions, agents, incidents, segments, subjects
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
@@ -142,6 +143,24 @@ class Store(Reader):
             recording, also for an unknown leg.
         """
         return await self._run(actions.withdraw, leg_id=leg_id, at=to_ms(at), source=source)
+
+    async def segment_begun(self, leg_id: str, number: int, at: datetime, why: Why) -> None:
+        """A further part of a leg's recording may begin. Evidence of both times: see `segment_ended`."""
+        await self._run(segments.begin, leg_id=leg_id, number=number, at=to_ms(at), why=why)
+
+    async def segment_ended(
+        self, leg_id: str, number: int, began_at: datetime | None, at: datetime, why: Why, cut_ms: int = 0
+    ) -> None:
+        """A part of a leg's recording has ended before its call.
+
+        Args:
+            began_at: of segment 0, if it is known.
+            cut_ms: what was captured in its last milliseconds is no part of the recording.
+        """
+        began = None if began_at is None else to_ms(began_at)
+        await self._run(
+            segments.end, leg_id=leg_id, number=number, began_at=began, at=to_ms(at), why=why, cut_ms=cut_ms
+        )
 
     async def recording_kept(self, leg_id: str, kept: Kept, destroy_at: datetime | None) -> None:
         """A recording ended and its files are complete.

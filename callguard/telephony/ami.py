@@ -36,6 +36,8 @@ KEYS, OBJECTED, LATE = "CG_KEYS", "CG_OBJECTED", "CG_LATE"
 BRIDGED = "BRIDGEPEER"
 # Where it keeps a leg's id, and which gate answered for it; whether the call is one to an emergency number.
 LEG, APP, EMERGENCY = "CG_LEG", "CG_APP", "CG_EMERGENCY"
+# Where it keeps that the agent has paused, and what a channel is to a recording: of the house, or a leg.
+PAUSED, STANDS = "CG_PAUSED", "CG_STANDS"
 # Where it keeps the administrator's limit on the call, in seconds. (AMI takes no 0 for none: a week is as good.)
 LIMIT, NO_LIMIT_S = "CG_LIMIT", 7 * 86_400
 
@@ -52,6 +54,8 @@ class Told(StrEnum):
     AGREED = "CallguardAgreed"
     REPLIED = "CallguardReplied"
     OPTED_OUT = "CallguardOptedOut"
+    PAUSED = "CallguardPaused"
+    RESUMED = "CallguardResumed"
     ENDED = "CallguardEnded"
 
 
@@ -144,15 +148,24 @@ class RecorderStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Somebody has put the other side on hold, or taken them back (`on` is False). `channel`: Uniqueid."""
+
+    channel: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LiveChannel:
-    """A channel that there is, as `RecorderStarted` names one."""
+    """A channel that there is, as `RecorderStarted` names one. `bridge`: whose member it is, empty for none."""
 
     channel: str
     name: str
     context: str
+    bridge: str
 
 
-Event: TypeAlias = Notice | KeyPressed | RecorderStarted
+Event: TypeAlias = Notice | KeyPressed | RecorderStarted | Held
 
 
 class Session:
@@ -223,13 +236,13 @@ class Session:
         return True
 
     async def live(self) -> list[LiveChannel]:
-        """All channels that there are."""
+        """All channels that there are. (ARI's list of a thousand of them takes Asterisk 22.10 down.)"""
         try:
             answers = await self._send({"Action": "CoreShowChannels"})
         except Refused as error:
             raise Disconnected(f"AMI does not list the channels: {error}") from error
         return [
-            LiveChannel(str(one.uniqueid), str(one.channel), str(one.context))
+            LiveChannel(str(one.uniqueid), str(one.channel), str(one.context), str(one.bridgeid))
             for one in answers
             if str(one.event) == "CoreShowChannel"
         ]
@@ -300,6 +313,8 @@ async def connected(host: str, port: int, user: str, secret: str) -> AsyncIterat
     manager.register_event("UserEvent", _take)
     manager.register_event("DTMFEnd", _take_key)
     manager.register_event("MixMonitorStart", _take_start)
+    manager.register_event("Hold", _take_hold)
+    manager.register_event("Unhold", _take_hold)
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await manager.connect()
@@ -368,6 +383,10 @@ def _whole(text: str) -> int:
 
 def _take_start(manager: _Manager, event: Any) -> None:
     manager.notices.put_nowait(RecorderStarted(str(event.uniqueid), str(event.channel), str(event.context)))
+
+
+def _take_hold(manager: _Manager, event: Any) -> None:
+    manager.notices.put_nowait(Held(str(event.uniqueid), on=str(event.event) == "Hold"))
 
 
 def _is_id(text: str) -> bool:

@@ -30,6 +30,8 @@ CHANNEL = (
 EVENTS = {
     "UserEvent": (*CHANNEL, "userevent"),
     "DTMFEnd": (*CHANNEL, "digit", "durationms", "direction"),
+    "Hold": CHANNEL,
+    "Unhold": CHANNEL,
     "MixMonitorStart": CHANNEL,
 }
 # By these an answer finds who waits for it, and says how it went; twice, they are not Asterisk's.

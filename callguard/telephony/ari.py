@@ -51,7 +51,7 @@ class Client:
         self.asterisk = Asterisk(self)
         self.events = Events(self)
 
-    async def __aiter__(self) -> AsyncIterator[wire.ChannelEvent | wire.CallBroadcast]:
+    async def __aiter__(self) -> AsyncIterator[wire.ChannelEvent | wire.CallBroadcast | wire.BridgeMembers]:
         """Events until the connection ends, or another takes the application over.
 
         Raises:
@@ -155,11 +155,6 @@ class Channels:
     def get(self, channel_id: str, on_refused: OnRefused | None = None) -> Channel:
         """A handle on a channel; nothing is asked of Asterisk. Its orders' refusals go to `on_refused`."""
         return Channel(self._client, channel_id, on_refused)
-
-    async def list(self) -> list[str]:
-        """The ids of all live channels."""
-        channels = await self._client.ask(wire.LIST_CHANNELS, {})
-        return [_text(wire.LIST_CHANNELS, one, "id") for one in _list(wire.LIST_CHANNELS, channels)]
 
 
 class Channel:
@@ -283,6 +278,10 @@ class Applications:
     async def unwatch(self, channel_id: str) -> None:
         """One that is gone is refused, and that is as good."""
         await self._client.order(wire.UNSUBSCRIBE, self._path, {"eventSource": f"channel:{channel_id}"})
+
+    async def watch_bridges(self) -> None:
+        """Have Asterisk tell who comes into and leaves any bridge. Raises: Refused, Disconnected."""
+        await self._client.ask(wire.SUBSCRIBE, self._path, {"eventSource": "bridge:"})
 
     async def filter(self) -> None:
         """Have Asterisk send only the events that we know."""

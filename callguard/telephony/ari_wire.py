@@ -36,7 +36,6 @@ GET_VARIABLE = Operation(
     "channels", "getChannelVar", "GET", "channels/{channelId}/variable", frozenset({"variable"})
 )  # fmt: skip
 GET_CHANNEL = Operation("channels", "get", "GET", "channels/{channelId}")
-LIST_CHANNELS = Operation("channels", "list", "GET", "channels")
 PLAY = Operation(
     "channels", "playWithId", "POST", "channels/{channelId}/play/{playbackId}", frozenset({"media"})
 )  # fmt: skip
@@ -58,7 +57,7 @@ UNSUBSCRIBE = Operation(
 FILTER_EVENTS = Operation("applications", "filter", "PUT", "applications/{applicationName}/eventFilter")
 
 OPERATIONS = (
-    ANSWER, CONTINUE, GET_VARIABLE, GET_CHANNEL, LIST_CHANNELS, PLAY, SET_GLOBAL, GET_GLOBAL,
+    ANSWER, CONTINUE, GET_VARIABLE, GET_CHANNEL, PLAY, SET_GLOBAL, GET_GLOBAL,
     HANG_UP, STOP_PLAYBACK, CLAIM, LIST_APPLICATIONS, GET_APPLICATION, SUBSCRIBE, UNSUBSCRIBE, FILTER_EVENTS,
 )  # fmt: skip
 
@@ -124,6 +123,26 @@ class KeyReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class BridgeMembers:
+    """Who is in a bridge, after a channel has come or gone; of any bridge, the dialplan's included.
+
+    Attributes:
+        kind: ``mixing`` or ``holding``.
+        members: ids of the channels in it.
+        channel, name: who came or went.
+        entered: whether they came.
+    """
+
+    bridge: str
+    at: int
+    kind: str
+    members: tuple[str, ...]
+    channel: str
+    name: str
+    entered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationReplaced:
     """Another connection took the application over; this one hears nothing more."""
 
@@ -139,13 +158,13 @@ class Response:
 
 
 ChannelEvent = StasisStart | StasisEnd | HangupRequested | PlaybackStarted | PlaybackFinished | KeyReceived
-Message = ChannelEvent | CallBroadcast | ApplicationReplaced | Response
+Message = ChannelEvent | CallBroadcast | BridgeMembers | ApplicationReplaced | Response
 
 # The types we know, by Asterisk's names: FILTER_EVENTS has Asterisk send no other, and decoding drops the rest.
 # (To the filter a RESTResponse is an event too: left out, every answer is lost, that of the filter itself first.)
 EVENT_TYPES = (
     "CallBroadcast", "StasisStart", "StasisEnd", "ChannelHangupRequest", "PlaybackStarted", "PlaybackFinished",
-    "ChannelDtmfReceived", "ApplicationReplaced", "RESTResponse",
+    "ChannelDtmfReceived", "ChannelEnteredBridge", "ChannelLeftBridge", "ApplicationReplaced", "RESTResponse",
 )  # fmt: skip
 
 
@@ -205,6 +224,15 @@ def _decode(kind: Any, data: dict[str, Any]) -> Message | None:
             return StasisEnd(_channel(data), _at(data))
         case "ChannelHangupRequest":
             return HangupRequested(_channel(data), _at(data))
+        case "ChannelEnteredBridge" | "ChannelLeftBridge":
+            # Malformed where there is no channel: the description does not insist on one.
+            channel = data["channel"]
+            bridge = data["bridge"]
+            members = tuple(_text(member) for member in bridge["channels"])
+            return BridgeMembers(
+                _text(bridge["id"]), _at(data), _text(bridge["bridge_type"]), members,
+                _text(channel["id"]), _text(channel["name"]), kind == "ChannelEnteredBridge",
+            )  # fmt: skip
         case "ApplicationReplaced":
             return ApplicationReplaced()
         case _:

@@ -7,12 +7,8 @@ new process is treated as if its call had just ended.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
-import os
-import struct
-import wave
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -23,13 +19,12 @@ from callguard import config
 from callguard.core.conversation import surviving
 from callguard.core.model import GrantState
 from callguard.errors import StoreError
-from callguard.store.records import DueRecording, Kept, OpenRecording, RecordedFile
+from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
 from callguard.store.store import Store
+from callguard.telephony.audio_files import finish, settle
 
 log = structlog.get_logger()
 
-# What MixMonitor leaves of a call that was never bridged: a RIFF header and no sound.
-HEADER_BYTES = 44
 SWEEP_EVERY_S = 60.0
 # `callguard doctor` has Asterisk write a file of this name, and removes it.
 TRIED = "doctor-"
@@ -138,7 +133,8 @@ class Recordings:
 
     async def _end(self, recording: OpenRecording, *, keep: bool = True) -> None:
         now = datetime.now(UTC)
-        kept = await asyncio.to_thread(_finish, self._folder, recording, now)
+        segments = await self._store.segments(recording.leg_id) if recording.interrupted else ()
+        kept = await asyncio.to_thread(finish, self._folder, recording, segments, now)
         if kept is None:
             await self._store.recording_absent(recording.leg_id, now)
             if recording.withdrawn_at is None:
@@ -151,7 +147,7 @@ class Recordings:
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
         destroy_at = None if stays else (recording.withdrawn_at or now) + self._destroy_after
         if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
-            await asyncio.to_thread(_write_sidecar, self._folder, recording, kept)
+            await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
         log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)
 
@@ -159,88 +155,12 @@ class Recordings:
 def _untagged(folder: Path, running: Collection[str]) -> list[str]:
     """Recordings without a sidecar that are not being made just now."""
     files = (file for file in folder.glob("*.wav") if not file.name.startswith(TRIED))
-    stems = {file.stem.removesuffix("-in").removesuffix("-out") for file in files}
+    # A segment's name is its recording's, a dot and more.
+    stems = {file.stem.removesuffix("-in").removesuffix("-out").partition(".")[0] for file in files}
     return sorted(stem for stem in stems - set(running) if not (folder / f"{stem}.json").exists())
 
 
-def _finish(folder: Path, recording: OpenRecording, ended_at: datetime) -> Kept | None:
-    """Join, measure and hash what Asterisk left; None when there is no audio."""
-    whole = folder / f"{recording.file}.wav"
-    halves = [folder / f"{recording.file}-{side}.wav" for side in ("in", "out")]
-    if recording.files == "two" and not whole.exists():
-        _join(halves[0], halves[1], whole)
-    for half in halves:  # joined by now, or without audio
-        half.unlink(missing_ok=True)
-    try:
-        size = whole.stat().st_size
-    except FileNotFoundError:
-        return None
-    if size <= HEADER_BYTES:
-        whole.unlink()
-        return None
-    rate, frame_bytes = _format(whole)
-    _mend(whole, size)
-    digest = hashlib.sha256()
-    with whole.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    duration_ms = round((size - HEADER_BYTES) * 1000 / (rate * frame_bytes))
-    return Kept((RecordedFile(whole.name, size, digest.hexdigest()),), duration_ms, ended_at)
-
-
-def _format(file: Path) -> tuple[int, int]:
-    """Rate in Hz and bytes of a frame (RIFF/WAVE, PCM)."""
-    with file.open("rb") as audio:
-        header = audio.read(HEADER_BYTES)
-    if len(header) < HEADER_BYTES or header[:4] != b"RIFF":
-        raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
-    rate, frame_bytes = struct.unpack_from("<I4xH", header, 24)
-    if not rate or not frame_bytes:
-        raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
-    return rate, frame_bytes
-
-
-def _mend(file: Path, size: int) -> None:
-    """Write the sizes into the header where Asterisk died before it could."""
-    with file.open("r+b") as audio:
-        audio.seek(40)
-        if audio.read(4) != bytes(4):
-            return
-        audio.seek(4)
-        audio.write(struct.pack("<I", size - 8))
-        audio.seek(40)
-        audio.write(struct.pack("<I", size - HEADER_BYTES))
-
-
-def _join(left: Path, right: Path, to: Path) -> None:
-    """Two mono files to one stereo file, the caller on the left; what is shorter or missing is filled with silence.
-
-    Read by their size and not by their header, which is empty where Asterisk died. Nothing is written where there is
-    no audio.
-    """
-    sides = [side for side in (left, right) if side.exists() and side.stat().st_size > HEADER_BYTES]
-    if not sides:
-        return
-    frames = max((side.stat().st_size - HEADER_BYTES) // 2 for side in sides)
-    # As bytes, two to a sample: neither the machine's byte order nor numpy, which the service does without, matters.
-    both = bytearray(frames * 4)
-    for side in sides:
-        rate, _ = _format(side)
-        data = side.read_bytes()[HEADER_BYTES : HEADER_BYTES + 2 * frames]
-        first = 0 if side == left else 2
-        samples = len(data) // 2
-        both[first : samples * 4 : 4] = data[: samples * 2 : 2]
-        both[first + 1 : samples * 4 : 4] = data[1 : samples * 2 : 2]
-    part = to.with_suffix(".part")
-    with wave.open(str(part), "wb") as audio:
-        audio.setnchannels(2)
-        audio.setsampwidth(2)
-        audio.setframerate(rate)
-        audio.writeframes(both)
-    _settle(part, to)
-
-
-def _write_sidecar(folder: Path, recording: OpenRecording, kept: Kept) -> None:
+def _write_sidecar(folder: Path, recording: OpenRecording, segments: Sequence[Segment], kept: Kept) -> None:
     """What the file may be used for, beside the file: ids and facts, no number and no name."""
     withdrawn = recording.withdrawn_at is not None
     facts = {
@@ -259,24 +179,20 @@ def _write_sidecar(folder: Path, recording: OpenRecording, kept: Kept) -> None:
         "started_at": recording.started_at.isoformat(),
         "ended_at": kept.ended_at.isoformat(),
         "duration_ms": kept.duration_ms,
+        # Between them, and where one was cut, the file is silent.
+        "segments": [
+            {
+                "began_at": one.began_at and one.began_at.isoformat(), "began_why": one.began_why,
+                "ended_at": one.ended_at and one.ended_at.isoformat(), "ended_why": one.ended_why,
+                "cut_ms": one.cut_ms,
+            }
+            for one in segments
+        ],
         "files": [{"name": file.name, "bytes": file.size, "sha256": file.sha256} for file in kept.files],
     }  # fmt: skip
     part = folder / f"{recording.file}.json.part"
     part.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    _settle(part, folder / f"{recording.file}.json")
-
-
-def _settle(part: Path, to: Path) -> None:
-    """Whole or not at all, also after a power cut; for the group that shares the folder."""
-    try:
-        part.chmod(0o660)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(to)
-    except FileNotFoundError:
-        if not to.exists():
-            raise
-        # Another callguard with the same store works off the same leg, and was faster.
+    settle(part, folder / f"{recording.file}.json")
 
 
 def _remove(folder: Path, due: DueRecording) -> None:

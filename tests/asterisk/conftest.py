@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 import wave
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -160,6 +161,11 @@ class World:
         async with Reader.reading(self.gate.store) as store:
             (leg,) = await store.call(call_id)
             return leg
+
+    async def recorded_for(self, reached: AgentCall, seconds: float) -> None:
+        """Wait until a call that is up has lasted so long."""
+        assert reached.answered is not None
+        await asyncio.sleep(max(0.0, reached.answered + seconds - time.time()))
 
     async def settled(self, call_id: str) -> LegDetail:
         """The leg, once its recording has come to an end."""

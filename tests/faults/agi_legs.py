@@ -213,5 +213,5 @@ class _NoAri:
     async def unwatch_agent(self, _: Any) -> None:
         """Nobody is watched."""
 
-    def follow(self, _: Any) -> None:
+    def follow(self, *_: Any) -> None:
         """Nobody is followed."""

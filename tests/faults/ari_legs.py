@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import orjson
 
+from callguard.agents import Agents
 from callguard.ari_calls import AriCalls
 from callguard.core.model import Basis
 from callguard.core.profile import Flow
@@ -22,6 +23,7 @@ from callguard.dialplan import Dialplan
 from callguard.errors import Disconnected, TelephonyError
 from callguard.room import Room
 from callguard.store import Store
+from callguard.talks import Talks
 from callguard.telephony import ari_wire as wire
 from callguard.telephony.ari import Client
 from callguard.telephony.ari_socket import Socket
@@ -290,9 +292,10 @@ async def ari_case(random: Random) -> tuple[list[str], int]:
     client = Client(cast(Socket, peer), "callguard")
     room = Room(lambda: 100, METRICS)
     settings = current(PROFILES)
+    watchdog = Watchdog(settings, cast(Store, store), METRICS)
     calls = AriCalls(
         settings, cast(Store, store), cast(Dial, None), cast(Dialplan, SimpleNamespace(alone=False)), room,
-        METRICS, Withdrawals(), Watchdog(settings, cast(Store, store), METRICS),
+        METRICS, Withdrawals(), watchdog, Talks(settings, cast(Store, store), watchdog, cast(Agents, None)),
     )  # fmt: skip
     wrong: list[str] = []
     loop = asyncio.get_running_loop()

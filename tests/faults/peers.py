@@ -103,7 +103,7 @@ async def _events(client: ari.Client) -> None:
 
 
 async def _asks(client: ari.Client) -> None:
-    for ask in (client.applications.filter, client.applications.others, client.channels.list):
+    for ask in (client.applications.filter, client.applications.others, client.applications.watch_bridges):
         with suppress(Refused):
             await ask()
     await orphans.find_orphans(client)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -50,17 +50,19 @@ async def leg_of(
     flow: Flow = FLOWS["consent"],
     taken: int = 0,
     number: str | None = None,
-    recorded: Callable[[Subject], None] | None = None,
+    leaving: Callable[[Subject, Sequence[str], bool], None] | None = None,
 ) -> AsyncIterator[Leg]:
     """A leg that hears what the peer says to its channel, as the service would feed it."""
     async with ari.connected(fake.url, "callguard", "secret", "callguard") as client:
-        subject = Subject(LEG, CALL, CHANNEL, "pbx-1.0", "acme", "inbound", number, "ES", fake.clock_ms, "mixed", taken)
+        subject = Subject(
+            LEG, CALL, CHANNEL, "pbx-1.0", "acme", "service", "inbound", number, "ES", fake.clock_ms, "mixed", taken
+        )
         door = AriDoor(client, CHANNEL, fake.clock_ms, first_lease_ms(flow), taken, callee=False)
-        leg = Leg(door, store, flow, subject, recorded or (lambda _: None))
+        leg = Leg(door, store, flow, subject, leaving or (lambda *_: None))
 
         async def pump() -> None:
             async for event in client:
-                if not isinstance(event, wire.CallBroadcast) and event.channel == CHANNEL:
+                if not isinstance(event, wire.CallBroadcast | wire.BridgeMembers) and event.channel == CHANNEL:
                     door.hear(event)
 
         pumping = asyncio.create_task(pump())
@@ -379,7 +381,7 @@ async def test_the_next_process_counts_itself_on_the_channel(fake: FakeAsterisk,
 async def test_who_follows_the_recorded_is_told_before_the_call_leaves(fake: FakeAsterisk, store: Store) -> None:
     fake.keys["p-question-1"] = "1"
     left_when_told = []
-    async with leg_of(fake, store, recorded=lambda _: left_when_told.append(fake.result())) as leg:
+    async with leg_of(fake, store, leaving=lambda *_: left_when_told.append(fake.result())) as leg:
         await leg.run()
     assert left_when_told == [None]
 

@@ -20,7 +20,8 @@ FROM legs ORDER BY started_at DESC, leg_id DESC LIMIT :limit;
 -- One row for each purpose given, as it was given last; of all legs where leg_id is NULL.
 SELECT
     l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
-    COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis
+    COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis,
+    EXISTS (SELECT 1 FROM segments AS s WHERE s.leg_id = l.leg_id) AS interrupted
 FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
     AND ',' || l.granted || ',' LIKE '%,' || g.purpose || ',%'
     AND NOT EXISTS (
@@ -36,7 +37,8 @@ ORDER BY COALESCE(l.agreed_at, l.saved_at), l.leg_id, g.grant_id;
 -- As open_recordings, also where the end is known and the file is kept.
 SELECT
     l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
-    COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis
+    COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis,
+    EXISTS (SELECT 1 FROM segments AS s WHERE s.leg_id = l.leg_id) AS interrupted
 FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
     AND ',' || l.granted || ',' LIKE '%,' || g.purpose || ',%'
     AND NOT EXISTS (

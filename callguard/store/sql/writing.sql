@@ -48,6 +48,9 @@ WHERE leg_id = :leg_id;
 -- Of a recording that is destroyed, where another takes its place; evidence keeps their hashes.
 DELETE FROM recording_files WHERE leg_id = :leg_id;
 
+-- name: forget_segments(leg_id)!
+DELETE FROM segments WHERE leg_id = :leg_id;
+
 -- name: forget_recording(leg_id)!
 DELETE FROM recordings WHERE leg_id = :leg_id AND state = 'destroyed';
 

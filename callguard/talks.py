@@ -1,0 +1,331 @@
+"""The conversations of the legs that have left the gate: who is with whom, and what follows for their recordings.
+
+Asterisk starts the first segment of a recording, and stops any at a key, by itself. What is here ends a recording when
+somebody comes who may not be recorded, and begins it anew when they have gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import NoReturn
+
+import structlog
+
+from callguard.agents import Agents
+from callguard.config import Config
+from callguard.core import conversation
+from callguard.core.conversation import (
+    Agreed,
+    Begin,
+    Conversation,
+    End,
+    Happened,
+    Met,
+    Order,
+    Paused,
+    Resumed,
+    Why,
+    Withdrawn,
+)
+from callguard.current import Current
+from callguard.errors import Disconnected, Refused, StoreError
+from callguard.leg import Subject
+from callguard.store import Store
+from callguard.telephony import ami
+from callguard.telephony.ari_wire import BridgeMembers
+from callguard.telephony.audio_files import segment_name
+from callguard.telephony.bridges import Bridges
+from callguard.watchdog import Watchdog
+
+log = structlog.get_logger()
+
+# What the dialplan says of a channel in CG_STANDS: it is of the house, or it is a leg and has given these purposes.
+INSIDE, LEG = "inside", "leg:"
+# A frame is 20 ms; the recorder takes some at once.
+MARGIN_MS = 100
+# Asterisk's clock is compared with ours by so many events.
+COMPARED = 64
+# Nobody knows since when.
+EVER = 0
+LOOKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Who is with the subject from `at` on; whether they may be recorded is not known yet."""
+
+    others: frozenset[str]
+    at: int
+
+
+@dataclass(slots=True, eq=False)
+class Talk:
+    """One leg's conversation.
+
+    Attributes:
+        granted: the purposes that it gave, none where it refused.
+        began_at: when the running segment began, if that was seen.
+        waiting: what has happened and is not carried out yet.
+    """
+
+    leg_id: str
+    channel: str
+    profile: str
+    granted: frozenset[str]
+    two: bool
+    state: Conversation
+    began_at: datetime | None = None
+    waiting: deque[Happened | Company] = field(default_factory=deque)
+    work: asyncio.Task[None] | None = None
+
+
+class Talks:
+    """All of them.
+
+    Attributes:
+        session: the manager session, while there is one; without it nothing can be stopped or begun.
+    """
+
+    def __init__(self, current: Current, store: Store, watchdog: Watchdog, agents: Agents) -> None:
+        self._current = current
+        self._store = store
+        self._watchdog = watchdog
+        self._agents = agents
+        self._bridges = Bridges()
+        self._changes = 0
+        self._heard_at = EVER
+        self._behind: deque[int] = deque(maxlen=COMPARED)
+        self._by_channel: dict[str, Talk] = {}
+        self._by_leg: dict[str, Talk] = {}
+        self._inside: set[str] = set()
+        self._group: asyncio.TaskGroup | None = None
+        self.session: ami.Session | None = None
+
+    async def keep_working(self) -> NoReturn:
+        """Carry out what follows, for as long as the service runs."""
+        async with asyncio.TaskGroup() as self._group:
+            await asyncio.Event().wait()
+        raise AssertionError  # cancelled only
+
+    def follow(self, subject: Subject, granted: Iterable[str], *, recorded: bool) -> None:
+        """A leg is about to leave the gate."""
+        state = Conversation(wanted=recorded) if subject.held or not recorded else conversation.recorded()
+        two = subject.files == "two"
+        self._add(Talk(subject.leg_id, subject.channel, subject.profile, frozenset(granted), two, state))
+
+    async def catch_up(self, session: ami.Session) -> None:
+        """Take up what went on while nobody listened. Raises: Disconnected, StoreError."""
+        since = self._heard_at
+        for _ in range(LOOKS):
+            changes = self._changes
+            live = await session.live()
+            if changes == self._changes:  # or what was told meanwhile would be forgotten
+                break
+        self._bridges.begin(live)
+        self._heard_at = self._now()
+        self.keep_only({one.channel for one in live})
+        for talk in self._by_channel.values():
+            self._meet(talk, since)
+        for expected in await self._store.expected_recordings():
+            if expected.channel in self._by_channel or expected.withdrawn_at is not None:
+                continue
+            segments = await self._store.segments(expected.leg_id) if expected.interrupted else ()
+            state = conversation.recorded(segments[-1].number + 1 if segments else 1)
+            if segments and segments[-1].ended_at is not None:
+                state = conversation.interrupted(segments[-1].number + 1, Why(segments[-1].ended_why or Why.AGENT))
+            subject = await self._store.subject_of_leg(expected.leg_id)
+            granted = frozenset(purpose.id for purpose in expected.purposes)
+            profile = subject.profile if subject is not None else ""
+            talk = Talk(expected.leg_id, expected.channel, profile, granted, expected.files == "two", state)
+            try:
+                paused = await session.variable(expected.channel, ami.PAUSED)
+            except Refused:  # the call is over
+                continue
+            self._add(talk)
+            if paused:
+                self._happened(talk, Paused(Why.AGENT, self._now()))
+            self._meet(talk, EVER)
+        self.session = session
+        for talk in self._by_channel.values():
+            self._go_on(talk)
+
+    def heed(self, change: BridgeMembers) -> None:
+        """Somebody has come into a bridge, or left one."""
+        self._changes += 1
+        self._heard_at = change.at
+        self._behind.append(round(time.time() * 1000) - change.at)
+        for channel in self._bridges.heed(change):
+            talk = self._by_channel.get(channel)
+            if talk is not None:
+                self._meet(talk, change.at)
+        if not change.entered:
+            self._inside.discard(change.channel)
+
+    def agreed(self, leg_id: str, granted: Iterable[str]) -> bool:
+        """A basis for recording a leg is committed now. Returns: whether the leg is known here."""
+        talk = self._by_leg.get(leg_id)
+        if talk is None:
+            return False
+        talk.granted = frozenset(granted)
+        talk.waiting.append(Company(self._bridges.company(talk.channel), self._now()))
+        self._happened(talk, Agreed(self._now()))
+        return True
+
+    def withdrawn(self, leg_id: str) -> None:
+        talk = self._by_leg.get(leg_id)
+        if talk is None:
+            return
+        talk.granted = frozenset()
+        self._happened(talk, Withdrawn(self._now()))
+        # Nor may they be heard in the recording of somebody else.
+        for channel in self._bridges.company(talk.channel):
+            if other := self._by_channel.get(channel):
+                self._meet(other, self._now())
+
+    def paused(self, leg_id: str, by: Why = Why.AGENT) -> None:
+        if talk := self._by_leg.get(leg_id):
+            self._happened(talk, Paused(by, self._now()))
+
+    def resumed(self, leg_id: str, by: Why = Why.AGENT) -> None:
+        if talk := self._by_leg.get(leg_id):
+            # Who is there may have changed since it was last of interest.
+            self._meet(talk, self._now())
+            self._happened(talk, Resumed(by, self._now()))
+
+    def held(self, channel: str, *, on: bool) -> None:
+        """Somebody has put the other side on hold, or taken them back."""
+        if not self._current.config.recording.pause_on_hold:
+            return
+        for one in {channel, *self._bridges.company(channel)}:
+            if talk := self._by_channel.get(one):
+                (self.paused if on else self.resumed)(talk.leg_id, Why.HOLD)
+
+    async def over(self, leg_id: str) -> None:
+        """A leg's call has ended: what was begun for its recording is finished, nothing more is."""
+        talk = self._by_leg.pop(leg_id, None)
+        if talk is None:
+            return
+        self._by_channel.pop(talk.channel, None)
+        talk.waiting.clear()
+        if talk.work is not None:
+            await asyncio.wait({talk.work})
+
+    def keep_only(self, live_channels: Collection[str]) -> None:
+        """Forget the legs whose channels are gone."""
+        for channel in self._by_channel.keys() - set(live_channels):
+            del self._by_leg[self._by_channel.pop(channel).leg_id]
+
+    def _add(self, talk: Talk) -> None:
+        self._by_channel[talk.channel] = self._by_leg[talk.leg_id] = talk
+
+    def _meet(self, talk: Talk, at: int) -> None:
+        """Nobody's company matters while nothing is recorded, nor could be."""
+        others = self._bridges.company(talk.channel)
+        if talk.state.wanted and (others != talk.state.company or talk.waiting or others & self._by_channel.keys()):
+            self._happened(talk, Company(others, at))
+
+    def _happened(self, talk: Talk, what: Happened | Company) -> None:
+        talk.waiting.append(what)
+        self._go_on(talk)
+
+    def _go_on(self, talk: Talk) -> None:
+        idle = talk.work is None or talk.work.done()
+        if talk.waiting and idle and self.session is not None and self._group is not None:
+            talk.work = self._group.create_task(self._work_off(talk))
+
+    async def _work_off(self, talk: Talk) -> None:
+        """What cannot be done now stays first, for the next session."""
+        try:
+            while talk.waiting and (session := self.session) is not None:
+                what = talk.waiting[0]
+                if isinstance(what, Company):
+                    strangers = [one for one in what.others if not await self._may_be_recorded(session, talk, one)]
+                    what = Met(what.others, frozenset(strangers), what.at)
+                state, orders = conversation.step(talk.state, what)
+                for order in orders:
+                    await self._carry_out(session, talk, order)
+                if isinstance(what, Met) and what.company and talk.began_at is None and what.at > EVER:
+                    talk.began_at = _time(what.at)  # of what Asterisk started by itself
+                talk.state = state
+                if talk.waiting:  # the call may be over by now
+                    talk.waiting.popleft()
+        except Disconnected:
+            pass
+        except StoreError as error:
+            log.error("what happened in a call is not saved, trying again", leg=talk.leg_id, problem=str(error))
+        except Exception:
+            log.exception("a conversation failed: its recording is stopped", leg=talk.leg_id)
+            talk.waiting.clear()
+            talk.state = Conversation(wanted=False, begun=talk.state.begun)
+            if self.session is not None:
+                await self._stop(self.session, talk)
+
+    async def _may_be_recorded(self, session: ami.Session, talk: Talk, channel: str) -> bool:
+        """Whether a party is of the house, or has given all that the recording is for."""
+        if (leg := self._by_channel.get(channel)) is not None:
+            return talk.granted <= leg.granted
+        name = self._bridges.name(channel)
+        if channel in self._inside or _listed(self._current.config, name):
+            return await self._agent_may(talk, name)
+        try:
+            stands = await session.variable(channel, ami.STANDS)
+        except Refused:  # gone already, and nobody knows who it was
+            return False
+        if stands == INSIDE:
+            self._inside.add(channel)
+            return await self._agent_may(talk, name)
+        return stands.startswith(LEG) and talk.granted <= set(stands.removeprefix(LEG).split(","))
+
+    async def _agent_may(self, talk: Talk, name: str) -> bool:
+        verdict = await self._agents.may_be_recorded(talk.profile, name, datetime.now(UTC))
+        if not verdict.allowed:
+            log.info("unrecorded: the agent's own basis is missing", leg=talk.leg_id, why=verdict.reason)
+        return verdict.allowed
+
+    async def _carry_out(self, session: ami.Session, talk: Talk, order: Order) -> None:
+        match order:
+            case End(number, why, cut):
+                await self._stop(session, talk)
+                now = self._now()
+                cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
+                if why is not Why.WITHDRAWN:  # which ends it for good
+                    await self._store.segment_ended(talk.leg_id, number, talk.began_at, _time(now), why, cut_ms)
+                log.info("recording interrupted", leg=talk.leg_id, why=why)
+            case Begin(number, why):
+                began_at = _time(self._now())
+                if number:
+                    await self._store.segment_begun(talk.leg_id, number, began_at, why)
+                folder = self._current.config.recording.folder.in_asterisk
+                self._watchdog.expect(talk.channel, talk.leg_id)
+                try:
+                    file = f"{folder}/{segment_name(talk.leg_id, number)}"
+                    await session.start_recording(talk.channel, file, two=talk.two)
+                    talk.began_at = began_at
+                    log.info("recording goes on" if number else "recording begins", leg=talk.leg_id, why=why)
+                except Refused as error:
+                    log.warning("to be recorded, and not recorded", leg=talk.leg_id, problem=str(error))
+
+    async def _stop(self, session: ami.Session, talk: Talk) -> None:
+        with suppress(Refused):  # the dialplan has stopped it already, or the call is over
+            await session.stop_recording(talk.channel)
+
+    def _now(self) -> int:
+        """Asterisk's clock, milliseconds since the epoch, by the events that took least time to come."""
+        return round(time.time() * 1000) - min(self._behind, default=0)
+
+
+def _listed(config: Config, name: str) -> bool:
+    """Whether a channel's name, without its number, is one of the configured endpoints of the house."""
+    endpoint = name.rpartition("-")[0]
+    return any(fnmatchcase(endpoint, pattern) for pattern in config.asterisk.inside)
+
+
+def _time(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1000, UTC)

@@ -1,0 +1,98 @@
+"""Who is with whom: the members of every bridge, as ARI tells them. Pure.
+
+A Local channel is no person: whoever is bridged to its other half is behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from callguard.telephony.ami import LiveChannel
+from callguard.telephony.ari_wire import BridgeMembers
+
+# Those who wait in such a bridge (parked calls, a queue's announcements) do not hear each other.
+HOLDING = "holding"
+
+
+class Bridges:
+    """Heeds each change; channels are named by their ids."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, frozenset[str]] = {}
+        self._where: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        self._halves: dict[str, str] = {}
+
+    def begin(self, channels: Iterable[LiveChannel]) -> None:
+        """Start from what there is."""
+        members: dict[str, set[str]] = {}
+        self._where, self._names, self._halves = {}, {}, {}
+        for one in channels:
+            if one.bridge:
+                members.setdefault(one.bridge, set()).add(one.channel)
+                self._where[one.channel] = one.bridge
+                self._name(one.channel, one.name)
+        self._members = {bridge: frozenset(found) for bridge, found in members.items()}
+
+    def heed(self, change: BridgeMembers) -> frozenset[str]:
+        """One channel has come or gone. Returns the channels whose company that may have changed, itself included."""
+        before = self._connected(change.channel)
+        if change.entered:
+            self._name(change.channel, change.name)
+        self._set(change)
+        if not change.entered and self._where.get(change.channel) == change.bridge:
+            del self._where[change.channel]
+        after = self._connected(change.channel)
+        for member in change.members:
+            after |= self._connected(member)
+        if not change.entered and change.channel not in self._where:
+            self._forget(change.channel)
+        return before | after
+
+    def company(self, channel: str) -> frozenset[str]:
+        """The others whom a channel hears and who hear it; those behind Local channels in place of these."""
+        return frozenset(
+            other for other in self._connected(channel)
+            if other != channel and not (other in self._names and self._other_half(other) in self._where)
+        )  # fmt: skip
+
+    def name(self, channel: str) -> str:
+        """The channel's name; empty for one that is in no bridge."""
+        return self._names.get(channel, "")
+
+    def _set(self, bridge: BridgeMembers) -> None:
+        members = frozenset() if bridge.kind == HOLDING else frozenset(bridge.members)
+        if members:
+            self._members[bridge.bridge] = members
+        else:
+            self._members.pop(bridge.bridge, None)
+        for member in members:
+            self._where[member] = bridge.bridge
+
+    def _connected(self, channel: str) -> frozenset[str]:
+        found: set[str] = set()
+        waiting = [channel]
+        while waiting:
+            one = waiting.pop()
+            if one in found:
+                continue
+            found.add(one)
+            waiting += self._members.get(self._where.get(one, ""), ())
+            half = self._other_half(one)
+            if half in self._where:
+                waiting.append(half)
+        return frozenset(found)
+
+    def _other_half(self, channel: str) -> str:
+        name = self._names.get(channel, "")
+        if not name.startswith("Local/") or name[-2:-1] != ";":
+            return ""
+        return self._halves.get(name[:-1] + ("2" if name.endswith("1") else "1"), "")
+
+    def _name(self, channel: str, name: str) -> None:
+        self._names[channel] = name
+        if name.startswith("Local/"):
+            self._halves[name] = channel
+
+    def _forget(self, channel: str) -> None:
+        self._halves.pop(self._names.pop(channel, ""), None)

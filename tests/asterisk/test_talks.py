@@ -1,0 +1,163 @@
+"""Who may be heard in a recording, all through the call: pauses, transfers, strangers. Tones say what was recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from callguard.core.evidence import Kind
+from callguard.demo.agent import AgentCall
+from callguard.demo.rtp import Key, Segment, Silence, Tone
+from callguard.demo.tones import (
+    AGENT,
+    CALLER_AFTER_NO,
+    CALLER_AFTER_STOP,
+    CALLER_AFTER_YES,
+    CALLER_BEFORE,
+    SECOND_AGENT,
+    tones_in,
+)
+from callguard.store.reader import Reader
+from callguard.store.records import LegDetail
+from callguard.store.records import Segment as Part
+from tests.asterisk.conftest import World, says_yes
+
+# A second agent, somebody whom nobody has told, and what is said while the agent has paused.
+COLLEAGUE, STRANGER, SECRET = SECOND_AGENT, CALLER_AFTER_NO, CALLER_AFTER_STOP
+HEARD = (CALLER_BEFORE, CALLER_AFTER_YES, CALLER_AFTER_STOP, AGENT, COLLEAGUE, STRANGER)
+SITE = """
+[from-outside](+)
+; a colleague whom the dialplan calls as it calls every agent
+exten => 3101,1,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+; somebody whom it calls without a word to callguard
+exten => 3102,1,Dial(PJSIP/agent,30)
+"""
+
+
+@pytest.fixture
+async def talks(world: World) -> World:
+    site = world.pbx.path / "etc" / "site.conf"
+    if "3101" not in (text := site.read_text(encoding="utf-8")):
+        site.write_text(text + SITE, encoding="utf-8")
+        await world.pbx.cli("dialplan reload")
+    return world
+
+
+def says(hz: float) -> tuple[Segment, ...]:
+    return (Tone(hz, 1_000),) * 60
+
+
+async def picks_up(world: World, after: int, timeline: Sequence[Segment]) -> AgentCall:
+    world.agent.timeline = timeline
+    reached = await world.agent_call(after)
+    await reached.up()
+    return reached
+
+
+def heard(world: World, leg: LegDetail) -> dict[int, tuple[int, ...]]:
+    """When each tone is heard in the recording, in tenths of a second."""
+    assert leg.recording is not None
+    found: dict[int, tuple[int, ...]] = {}
+    for tone in tones_in(world.folder / leg.recording.files[0].name, HEARD):
+        found[int(tone.hz)] = (*found.get(int(tone.hz), ()), round(tone.start_ms / 100))
+    return found
+
+
+async def parts(world: World, leg: LegDetail) -> tuple[Part, ...]:
+    async with Reader.reading(world.gate.store) as store:
+        return await store.segments(leg.leg.leg_id)
+
+
+async def test_the_agent_pauses_for_card_data_and_goes_on(talks: World) -> None:
+    before = len(talks.agent.calls)
+    card = (Tone(CALLER_AFTER_YES, 1_200), Tone(SECRET, 1_800), Tone(CALLER_AFTER_YES, 2_000))
+    keys = (Tone(AGENT, 800), Key("*"), Silence(60), Key("5"), Tone(AGENT, 2_200), Key("*"), Silence(60), Key("6"))
+    talks.agent.timeline = (*keys, *says(AGENT))
+    calling = asyncio.create_task(talks.call(*says_yes(talks.times, 400), *card))
+    reached = await talks.agent_call(before)
+    await calling
+    leg = await talks.settled(talks.told(reached).call)
+    assert leg.recording is not None
+    assert int(SECRET) not in heard(talks, leg)
+    assert {int(CALLER_AFTER_YES), int(AGENT)} <= heard(talks, leg).keys()
+    first, second = await parts(talks, leg)
+    assert (first.ended_why, second.began_why, first.cut_ms) == ("agent", "agent", 0)
+    assert first.began_at is not None and first.ended_at is not None and second.began_at is not None
+    # The file is as long as the conversation, and silent in between.
+    silent_ms = (second.began_at - first.ended_at).total_seconds() * 1000
+    assert silent_ms > 2_000
+    assert leg.recording.duration_ms is not None and leg.recording.duration_ms > 4_500
+    kinds = [entry.kind for entry in leg.evidence]
+    assert kinds.count(Kind.RECORDING_PAUSED) == kinds.count(Kind.RECORDING_RESUMED) == 1
+    assert [one["ended_why"] for one in talks.sidecar(leg)["segments"]] == ["agent", None]
+
+
+async def test_a_colleague_is_heard_after_a_transfer_from_the_first_word_on(talks: World) -> None:
+    before = len(talks.agent.calls)
+    talks.agent.timeline = says(AGENT)
+    calling = asyncio.create_task(talks.call(*says_yes(talks.times, 5_000)))
+    first = await talks.agent_call(before)
+    await first.up()
+    await talks.recorded_for(first, 1.5)
+    # RTP of a phone's second call begins at a lower number than its first has come to: the hole that Asterisk leaves.
+    talks.agent.timeline = says(COLLEAGUE)
+    first.transfer("3101")
+    await picks_up(talks, before + 1, says(COLLEAGUE))
+    await calling
+    leg = await talks.settled(talks.told(first).call)
+    assert {int(CALLER_AFTER_YES), int(AGENT), int(COLLEAGUE)} == heard(talks, leg).keys()
+    zero, one = await parts(talks, leg)
+    assert (zero.ended_why, one.began_why) == ("transfer", "transfer")
+    assert one.began_at is not None and zero.began_at is not None
+    begins = heard(talks, leg)[int(COLLEAGUE)][0] * 100
+    assert abs(begins - (one.began_at - zero.began_at).total_seconds() * 1000) < 300
+
+
+async def test_whom_nobody_has_told_is_not_recorded_and_a_recording_goes_on_without_them(talks: World) -> None:
+    before = len(talks.agent.calls)
+    talks.agent.timeline = says(AGENT)
+    calling = asyncio.create_task(talks.call(*says_yes(talks.times, 5_000)))
+    first = await talks.agent_call(before)
+    await first.up()
+    await talks.recorded_for(first, 1.0)
+    talks.agent.timeline = says(STRANGER)
+    first.transfer("3102")
+    await talks.agent_call(before + 1)
+    await calling
+    leg = await talks.settled(talks.told(first).call)
+    assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(talks, leg).keys()
+    (zero,) = await parts(talks, leg)
+    assert zero.ended_why == "stranger"
+
+
+@pytest.mark.parametrize("answer", ["1", "2"])
+async def test_two_callers_joined_are_recorded_only_if_both_agreed(talks: World, answer: str) -> None:
+    """The strictest consent wins, also where an attended transfer puts them together without a pause."""
+    before = len(talks.agent.calls)
+    talks.agent.timeline = says(AGENT)
+    ana = asyncio.create_task(talks.call(*says_yes(talks.times, 6_000), from_number="+34600000001"))
+    first = await talks.agent_call(before)
+    await first.up()
+    ben = asyncio.create_task(
+        talks.call(
+            Tone(CALLER_BEFORE, talks.times.essential + 400), Key(answer), Tone(STRANGER, 4_000),
+            from_number="+34600000002",
+        )
+    )  # fmt: skip
+    second = await talks.agent_call(before + 1)
+    await second.up()
+    await talks.recorded_for(second, 1.0)
+    first.join(second)
+    await asyncio.gather(ana, ben)
+    hers = await talks.settled(talks.told(first).call)
+    agreed = answer == "1"
+    assert (int(STRANGER) in heard(talks, hers)) == agreed
+    assert int(CALLER_AFTER_YES) in heard(talks, hers)
+    if agreed:
+        his = await talks.settled(talks.told(second).call)
+        assert int(CALLER_AFTER_YES) in heard(talks, his)
+    else:
+        (zero,) = await parts(talks, hers)
+        assert zero.ended_why == "stranger"
