@@ -34,6 +34,7 @@ from callguard.core.conversation import (
     Why,
     Withdrawn,
 )
+from callguard.core.incidents import Incident
 from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.leg import Subject
@@ -295,6 +296,10 @@ class Talks:
                 await self._stop(session, talk)
                 now = self._now()
                 cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
+                if cut == EVER:
+                    await self._store.incident(
+                        Incident.RECORDING_UNWATCHED, _time(now), {"segment": number}, talk.leg_id
+                    )
                 if why is not Why.WITHDRAWN:  # which ends it for good
                     await self._store.segment_ended(talk.leg_id, number, talk.began_at, _time(now), why, cut_ms)
                 log.info("recording interrupted", leg=talk.leg_id, why=why)

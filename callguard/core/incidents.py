@@ -10,3 +10,9 @@ class Incident(StrEnum):
 
     RECORDING_FOREIGN = "recording.foreign"
     """A recording was made that callguard had not begun."""
+
+    RECORDING_UNREADABLE = "recording.unreadable"
+    """What Asterisk left of a recording is no recording."""
+
+    RECORDING_UNWATCHED = "recording.unwatched"
+    """Somebody whom nobody had told was in the call when callguard came back; since when is not known."""

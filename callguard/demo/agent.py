@@ -50,6 +50,7 @@ class AgentCall:
         self._send = send
         self._tag = secrets.token_hex(8)
         self._said = sip.respond(invite, 180, "Ringing", tag=self._tag)
+        self._numbers = itertools.count(1)
         self._acknowledged = asyncio.Event()
         self._goodbye = asyncio.Event()
         self._leaving = asyncio.Event()
@@ -96,6 +97,13 @@ class AgentCall:
         """Have the agent end a call that is up."""
         self._leaving.set()
 
+    def hold(self, on: bool) -> None:
+        """Put the caller on hold, or take them back (RFC 3264, 8.4)."""
+        number = next(self._numbers)
+        way = "sendonly" if on else "sendrecv"
+        body = sip.description("127.0.0.1", self._ear.port, PAYLOADS, way, version=number + 1)
+        self._send(sip.reinvite(self.invite, tag=self._tag, via=self._via(number), number=number, body=body))
+
     def transfer(self, to: str) -> None:
         """Transfer the caller to another extension, without waiting for it to answer."""
         self._refer(f"sip:{to}@{sip.uri(self.invite.need('contact')).partition('@')[2]}")
@@ -105,8 +113,11 @@ class AgentCall:
         self._refer(sip.replacing(other.invite, tag=other._tag))
 
     def _refer(self, to: str) -> None:
-        via = f"SIP/2.0/UDP {self._address};branch=z9hG4bK-{self._tag}-refer;rport"
-        self._send(sip.refer(self.invite, tag=self._tag, via=via, to=to))
+        number = next(self._numbers)
+        self._send(sip.refer(self.invite, tag=self._tag, via=self._via(number), number=number, to=to))
+
+    def _via(self, number: int) -> str:
+        return f"SIP/2.0/UDP {self._address};branch=z9hG4bK-{self._tag}-{number};rport"
 
     def receive(self, message: SipMessage) -> None:
         """A further message of this call."""
@@ -115,8 +126,12 @@ class AgentCall:
         if message.method == "ACK":
             self._acknowledged.set()
         elif not message.method:
-            if message.need("cseq").endswith("BYE"):
+            number, _, method = message.need("cseq").partition(" ")
+            if method == "BYE":
                 self._goodbye.set()
+            elif method == "INVITE" and message.start.startswith("SIP/2.0 2"):
+                via = f"{self._via(int(number))}-ack"
+                self._send(sip.acknowledge(self.invite, tag=self._tag, via=via, number=int(number)))
         elif message.method == "INVITE" and message.need("cseq") == self.invite.need("cseq"):
             self._send(self._said)
         elif message.method == "INVITE":
@@ -170,7 +185,8 @@ class AgentCall:
 
     async def _leave(self) -> None:
         await self._leaving.wait()
-        bye = sip.bye(self.invite, tag=self._tag, via=f"SIP/2.0/UDP {self._address};branch=z9hG4bK-{self._tag};rport")
+        number = next(self._numbers)
+        bye = sip.bye(self.invite, tag=self._tag, via=self._via(number), number=number)
         self._send(bye)
         await self._repeat(bye, self._goodbye)
         self._over.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from callguard.errors import TelephonyError
@@ -82,14 +82,25 @@ def respond(
     return SipMessage(f"SIP/2.0 {status} {reason}", (*repeated, ("To", to), *more), body)
 
 
-def bye(invite: SipMessage, *, tag: str, via: str) -> SipMessage:
+def bye(invite: SipMessage, *, tag: str, via: str, number: int = 1) -> SipMessage:
     """The BYE of the called side (RFC 3261, 15.1.1)."""
-    return _request(invite, "BYE", 2, tag, via)
+    return _request(invite, "BYE", number, tag, via)
 
 
-def refer(invite: SipMessage, *, tag: str, via: str, to: str) -> SipMessage:
+def refer(invite: SipMessage, *, tag: str, via: str, number: int, to: str) -> SipMessage:
     """The called side transfers the caller: `to` is the Refer-To URI (RFC 3515)."""
-    return _request(invite, "REFER", 1, tag, via, (("Refer-To", f"<{to}>"), ("Referred-By", "<sip:agent@127.0.0.1>")))
+    return _request(invite, "REFER", number, tag, via, (("Refer-To", f"<{to}>"),))
+
+
+def reinvite(invite: SipMessage, *, tag: str, via: str, number: int, body: str) -> SipMessage:
+    """The called side offers its audio anew (RFC 3261, 14.1)."""
+    message = _request(invite, "INVITE", number, tag, via, (("Content-Type", "application/sdp"),))
+    return replace(message, body=body)
+
+
+def acknowledge(invite: SipMessage, *, tag: str, via: str, number: int) -> SipMessage:
+    """The ACK of our own INVITE's 200 (RFC 3261, 13.2.2.4)."""
+    return _request(invite, "ACK", number, tag, via)
 
 
 def replacing(invite: SipMessage, *, tag: str) -> str:
@@ -102,7 +113,8 @@ def replacing(invite: SipMessage, *, tag: str) -> str:
 def _request(invite: SipMessage, method: str, number: int, tag: str, via: str, more: Headers = ()) -> SipMessage:
     """A request within the dialog: From and To change places, it goes to the caller's Contact."""
     target = uri(invite.need("contact"))
-    contact = f"<sip:agent@{via.split(';')[0].split()[1]}>"
+    # Where our Via says that we are, an answer finds us too.
+    contact = f"<sip:agent@{via.partition(';')[0].split()[1]}>"
     headers = (
         ("Via", via), ("From", f"{invite.need('to')};tag={tag}"), ("To", invite.need("from")),
         ("Call-ID", invite.need("call-id")), ("CSeq", f"{number} {method}"), ("Max-Forwards", "70"),
@@ -145,11 +157,13 @@ def media_address(sdp: str) -> Address:
     return host, port
 
 
-def description(host: str, port: int, payloads: Sequence[tuple[int, str]]) -> str:
+def description(
+    host: str, port: int, payloads: Sequence[tuple[int, str]], way: str = "sendrecv", *, version: int = 1
+) -> str:
     """An SDP body for one audio stream both ways; `payloads` are numbers with their ``rtpmap``."""
     lines = [
-        "v=0", f"o=agent 1 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0",
+        "v=0", f"o=agent 1 {version} IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0",
         f"m=audio {port} RTP/AVP {' '.join(str(number) for number, _ in payloads)}",
-        *(f"a=rtpmap:{number} {name}" for number, name in payloads), "a=ptime:20", "a=sendrecv",
+        *(f"a=rtpmap:{number} {name}" for number, name in payloads), "a=ptime:20", f"a={way}",
     ]  # fmt: skip
     return "\r\n".join(lines) + "\r\n"

@@ -17,6 +17,15 @@ HEADER_BYTES = 44
 SIDES = ("in", "out")
 
 
+class Unreadable(Exception):
+    """A file is not what Asterisk writes: a full disk may have kept it from writing the header."""
+
+
+def parts_of(folder: Path, recording: OpenRecording) -> list[Path]:
+    """The files that there are of a recording, whole or in parts."""
+    return sorted({*folder.glob(f"{recording.file}.wav"), *folder.glob(f"{recording.file}[.-]*.wav")})
+
+
 def segment_name(file: str, number: int) -> str:
     """A segment's name, without folder and extension, from its recording's."""
     return f"{file}.{number}" if number else file
@@ -28,7 +37,8 @@ def finish(folder: Path, recording: OpenRecording, segments: Sequence[Segment], 
     May be broken off anywhere and begun again.
 
     Raises:
-        OSError: a file cannot be read or written, or is no recording of Asterisk's.
+        Unreadable: a file is no recording of Asterisk's.
+        OSError: a file cannot be read or written.
     """
     whole = folder / f"{recording.file}.wav"
     joined = folder / f"{recording.file}.joined.wav"
@@ -87,7 +97,7 @@ def _join_segments(folder: Path, file: str, segments: Sequence[Segment], to: Pat
         audio.setframerate(rate)
         for one, path in parts:
             if _format(path) != (rate, frame_bytes):
-                raise OSError(f"{path.name} has another format than the segment before it: set it aside")
+                raise Unreadable(f"{path.name} has another format than the segment before it")
             data = path.read_bytes()[HEADER_BYTES:]
             # What is cut may be longer than the segment: somebody came before it had begun.
             keep = (
@@ -125,10 +135,10 @@ def _format(file: Path) -> tuple[int, int]:
     with file.open("rb") as audio:
         header = audio.read(HEADER_BYTES)
     if len(header) < HEADER_BYTES or header[:4] != b"RIFF":
-        raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
+        raise Unreadable(f"{file.name} is no recording of Asterisk's")
     rate, frame_bytes = struct.unpack_from("<I4xH", header, 24)
     if not rate or not frame_bytes:
-        raise OSError(f"{file.name} is no recording of Asterisk's: set it aside and look into it")
+        raise Unreadable(f"{file.name} is no recording of Asterisk's")
     return rate, frame_bytes
 
 

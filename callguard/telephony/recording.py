@@ -17,11 +17,13 @@ import structlog
 
 from callguard import config
 from callguard.core.conversation import surviving
+from callguard.core.incidents import Incident
 from callguard.core.model import GrantState
 from callguard.errors import StoreError
 from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
 from callguard.store.store import Store
-from callguard.telephony.audio_files import finish, settle
+from callguard.telephony.audio_files import Unreadable, finish, parts_of, settle
+from callguard.telephony.quarantine import set_aside
 
 log = structlog.get_logger()
 
@@ -134,7 +136,11 @@ class Recordings:
     async def _end(self, recording: OpenRecording, *, keep: bool = True) -> None:
         now = datetime.now(UTC)
         segments = await self._store.segments(recording.leg_id) if recording.interrupted else ()
-        kept = await asyncio.to_thread(finish, self._folder, recording, segments, now)
+        try:
+            kept = await asyncio.to_thread(finish, self._folder, recording, segments, now)
+        except Unreadable as error:
+            await self._set_aside(recording, now, str(error))
+            return
         if kept is None:
             await self._store.recording_absent(recording.leg_id, now)
             if recording.withdrawn_at is None:
@@ -150,6 +156,22 @@ class Recordings:
             await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
         log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)
+
+    async def _set_aside(self, recording: OpenRecording, now: datetime, problem: str) -> None:
+        """What cannot be read is neither kept nor lost; where nothing of it may stay, it goes as any other does."""
+        files = parts_of(self._folder, recording)
+        if not surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None):
+            for file in files:
+                file.unlink(missing_ok=True)
+            await self._store.recording_destroyed(recording.leg_id, now, "withdrawn")
+            return
+        names = [await asyncio.to_thread(set_aside, self._folder, file) for file in files]
+        await self._store.quarantine(recording.leg_id, now, "unreadable")
+        await self._store.incident(Incident.RECORDING_UNREADABLE, now, {"quarantined_as": names}, recording.leg_id)
+        log.error(
+            "a recording cannot be read and is set aside: was the disk full?", leg=recording.leg_id, problem=problem,
+            do="see the folder quarantine beside the recordings",
+        )  # fmt: skip
 
 
 def _untagged(folder: Path, running: Collection[str]) -> list[str]:

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from callguard.core.evidence import Kind
+from callguard.core.incidents import Incident
 from callguard.demo.agent import AgentCall
+from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.tones import (
     AGENT,
@@ -22,7 +24,7 @@ from callguard.demo.tones import (
 from callguard.store.reader import Reader
 from callguard.store.records import LegDetail
 from callguard.store.records import Segment as Part
-from tests.asterisk.conftest import World, says_yes
+from tests.asterisk.conftest import WAIT_S, World, says_yes
 
 # A second agent, somebody whom nobody has told, and what is said while the agent has paused.
 COLLEAGUE, STRANGER, SECRET = SECOND_AGENT, CALLER_AFTER_NO, CALLER_AFTER_STOP
@@ -161,3 +163,71 @@ async def test_two_callers_joined_are_recorded_only_if_both_agreed(talks: World,
     else:
         (zero,) = await parts(talks, hers)
         assert zero.ended_why == "stranger"
+
+
+@pytest.mark.parametrize("endpoint", ["PJSIP/agent", "PJSIP/other"])
+async def test_a_recording_waits_for_an_agent_who_has_a_basis_of_their_own(talks: World, endpoint: str) -> None:
+    await talks.gate.stop()
+    asks = {"CALLGUARD_PROFILES__SERVICE__AGENTS": "agreement"}
+    gate = Gate(talks.pbx, texts=talks.gate.config.prompts.texts, answer_wait_s=WAIT_S, environment=asks)
+    with (gate.folder / "callguard.toml").open("a", encoding="utf-8") as file:
+        file.write(f'[agents.desk]\nendpoints = ["{endpoint}"]\nagreement = "works agreement 7"\n')
+    async with gate:
+        there = World(talks.pbx, gate, talks.agent)
+        there.agent.timeline = says(AGENT)
+        before = len(there.agent.calls)
+        calling = asyncio.create_task(there.call(*says_yes(there.times, 2_000)))
+        reached = await there.agent_call(before)
+        await calling
+        leg = await there.settled(there.told(reached).call)
+        if endpoint == "PJSIP/agent":
+            assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(there, leg).keys()
+        else:
+            # Not even for a moment: nothing was begun.
+            assert leg.recording is None
+            assert await parts(there, leg) == ()
+            assert leg.evidence[-1].kind == Kind.RECORDING_ABSENT
+
+
+async def test_nobody_is_recorded_on_hold_where_the_configuration_says_so(talks: World) -> None:
+    await talks.gate.stop()
+    texts = talks.gate.config.prompts.texts
+    holds = {"CALLGUARD_RECORDING__PAUSE_ON_HOLD": "true"}
+    async with Gate(talks.pbx, texts=texts, answer_wait_s=WAIT_S, environment=holds) as gate:
+        there = World(talks.pbx, gate, talks.agent)
+        there.agent.timeline = says(AGENT)
+        before = len(there.agent.calls)
+        said = (*says_yes(there.times, 1_400), Tone(SECRET, 1_600), Tone(CALLER_AFTER_YES, 2_000))
+        calling = asyncio.create_task(there.call(*said))
+        reached = await there.agent_call(before)
+        await reached.up()
+        await there.recorded_for(reached, 0.8)
+        reached.hold(True)
+        await there.recorded_for(reached, 3.2)
+        reached.hold(False)
+        await calling
+        leg = await there.settled(there.told(reached).call)
+        assert [(one.ended_why, one.began_why) for one in await parts(there, leg)] == [("hold", None), (None, "hold")]
+        assert int(SECRET) not in heard(there, leg)
+        assert {int(CALLER_AFTER_YES), int(AGENT)} <= heard(there, leg).keys()
+
+
+async def test_with_a_stranger_there_when_callguard_comes_back_nothing_of_it_stays(talks: World) -> None:
+    """Since when they were there is not known; that is an incident."""
+    before = len(talks.agent.calls)
+    talks.agent.timeline = says(AGENT)
+    calling = asyncio.create_task(talks.call(*says_yes(talks.times, 6_000)))
+    first = await talks.agent_call(before)
+    await first.up()
+    await talks.recorded_for(first, 0.6)
+    await talks.gate.kill()
+    talks.agent.timeline = says(STRANGER)
+    first.transfer("3102")
+    second = await talks.agent_call(before + 1)
+    await second.up()
+    await talks.gate.start()
+    await calling
+    leg = await talks.settled(talks.told(first).call)
+    assert leg.recording is None
+    assert [one.kind for one in leg.incidents] == [Incident.RECORDING_UNWATCHED]
+    assert f"{leg.leg.leg_id}.wav" not in talks.files()

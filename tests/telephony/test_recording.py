@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from callguard.config import Folder, Recording
+from callguard.core.incidents import Incident
 from callguard.core.model import Answer, Basis, GrantState, Outcome, Purpose
 from callguard.store import Store
 from callguard.store.records import Files, LegRecord
@@ -80,8 +81,12 @@ async def test_one_bad_file_does_not_keep_the_others_from_being_finished(
         (tmp_path / f"{FIRST}.wav").write_bytes(b"no sound" * 100)
         audio(tmp_path / f"{SECOND}.wav")
         await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).reconcile([])
-        assert [one.leg_id for one in await store.recordings(9)] == [SECOND]
-        assert [one.leg_id for one in await store.expected_recordings()] == [FIRST]
+        assert {one.leg_id: one.state for one in await store.recordings(9)} == {FIRST: "quarantined", SECOND: "kept"}
+        assert await store.expected_recordings() == ()
+        (incident,) = await store.incidents(9)
+        assert (incident.kind, incident.leg_id) == (Incident.RECORDING_UNREADABLE, FIRST)
+        assert len(list((tmp_path / "quarantine").iterdir())) == 1
+        assert not (tmp_path / f"{FIRST}.wav").exists()
     assert "is no recording of Asterisk's" in capsys.readouterr().out
 
 
@@ -92,8 +97,9 @@ async def test_halves_that_are_no_recording_do_not_end_the_service(tmp_path: Pat
         for side in ("in", "out"):
             (tmp_path / f"{FIRST}-{side}.wav").write_bytes(left)
         await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).reconcile([])
-        assert bool(await store.expected_recordings()) == bool(left)
-        assert len(list(tmp_path.glob("*.wav"))) == (2 if left else 0)
+        assert await store.expected_recordings() == ()
+        assert len(list((tmp_path / "quarantine").glob("*.wav"))) == (2 if left else 0)
+        assert list(tmp_path.glob("*.wav")) == []
 
 
 async def test_a_half_without_its_counterpart_and_without_sizes_is_kept(tmp_path: Path) -> None:
