@@ -72,13 +72,27 @@ async def parts(world: World, leg: LegDetail) -> tuple[Part, ...]:
         return await store.segments(leg.leg.leg_id)
 
 
-async def test_the_agent_pauses_for_card_data_and_goes_on(talks: World) -> None:
+async def presses_for_the_agent(world: World, code: str) -> None:
+    """As a call centre's own program does, in the agent's place."""
+    channels = (line.partition("!")[0] for line in (await world.pbx.cli("core show channels concise")).splitlines())
+    (agent,) = (name for name in channels if name.startswith("PJSIP/agent-"))
+    for digit in code:
+        await world.manager(Action="PlayDTMF", Channel=agent, Digit=digit, Receive="1", Duration="100")
+
+
+@pytest.mark.parametrize("by", ["the agent's keys", "a program"])
+async def test_the_agent_pauses_for_card_data_and_goes_on(talks: World, by: str) -> None:
     before = len(talks.agent.calls)
     card = (Tone(CALLER_AFTER_YES, 1_200), Tone(SECRET, 1_800), Tone(CALLER_AFTER_YES, 2_000))
     keys = (Tone(AGENT, 800), Key("*"), Silence(60), Key("5"), Tone(AGENT, 2_200), Key("*"), Silence(60), Key("6"))
-    talks.agent.timeline = (*keys, *says(AGENT))
+    talks.agent.timeline = (*(keys if by != "a program" else ()), *says(AGENT))
     calling = asyncio.create_task(talks.call(*says_yes(talks.times, 400), *card))
     reached = await talks.agent_call(before)
+    if by == "a program":
+        await reached.up()
+        for seconds, code in ((0.8, "*5"), (3.2, "*6")):
+            await talks.recorded_for(reached, seconds)
+            await presses_for_the_agent(talks, code)
     await calling
     leg = await talks.settled(talks.told(reached).call)
     assert leg.recording is not None
