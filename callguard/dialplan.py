@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 
@@ -60,8 +61,8 @@ class Dialplan:
                 f"CALLGUARD_KEYS_{told_as}_{name}": keys_for(flow.purposes),
                 f"CALLGUARD_NOTICE_{told_as}_{name}": "/".join(_notice(flow, language) for language in flow.languages),
             }
-        for variable, value in told.items():
-            await client.asterisk.set_global(variable, value)
+        # All at once: of answers that come one by one each would wait for its turn to be read.
+        await asyncio.gather(*(client.asterisk.set_global(variable, value) for variable, value in told.items()))
         log.debug("dialplan told", app=app, settings=len(told))
 
     async def lengthen_leases(self, client: Client, flows: Mapping[str, Flow]) -> bool:

@@ -61,8 +61,11 @@ async def test_a_no_that_callguard_hears_too_late_counts(pbx: Pbx) -> None:
              Tone(CALLER_AFTER_STOP, 3_000)),
         )  # fmt: skip
         async with asyncio.timeout(15):
-            reached = await agent.called(1)
-        assert str(reached.header("X-Callguard-Consent")).startswith("refused; ")
+            # A caller whom an earlier load left on the PBX may reach this phone too, past the gate.
+            calls = 1
+            while (state := (await agent.called(calls)).header("X-Callguard-Consent")) is None:
+                calls += 1
+        assert state.startswith("refused; ")
 
         async def settled() -> bool:
             return all(row.ended or not row.recording for row in rows_of(place.store).values())

@@ -150,7 +150,7 @@ class FakeStore:
 def current(flows: Mapping[str, Flow]) -> Current:
     """As much of a configuration as a leg asks for."""
     profile = SimpleNamespace(
-        controller="acme", region="ES", language_of_call=lambda _: None, language_of_number=lambda _: None
+        agents=None, controller="acme", region="ES", language_of_call=lambda _: None, language_of_number=lambda _: None
     )
     config = SimpleNamespace(
         profiles=dict.fromkeys(flows, profile),

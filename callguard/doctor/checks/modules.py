@@ -17,6 +17,7 @@ APPLICATIONS = {
 FUNCTIONS = {
     "CALLERID": "func_callerid", "CONNECTEDLINE": "func_callerid", "CDR": "func_cdr", "CDR_PROP": "func_cdr",
     "CHANNEL": "func_channel", "MASTER_CHANNEL": "func_channel", "CUT": "func_cut", "DB": "func_db",
+    "FIELDQTY": "func_strings",
     "DIALPLAN_EXISTS": "func_dialplan", "EXPORT": "func_export", "FILTER": "func_strings", "LEN": "func_strings",
     "STRFTIME": "func_strings", "STRREPLACE": "func_strings",
     "GLOBAL": "func_global", "IF": "func_logic", "IFMODULE": "func_module", "LOCAL": "app_stack",
