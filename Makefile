@@ -30,6 +30,7 @@ bench: .venv/.ready .venv-bench/.ready ## what a call costs, beside other gates 
 	@$(BIN)/python -m tests.bench --asyncari .venv-bench/bin/python $(ARGS)
 
 faults: .venv/.ready ## every fault under load, many times, and a table (1 h, as root); ARGS="--times 5 --only text"
+	@$(BIN)/python -m tests.faults.fuzz
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 clean: ## remove .venv and what tools left here; the private Asterisk stays in the cache

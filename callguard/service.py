@@ -192,7 +192,7 @@ class Service:
         try:
             live = {one.channel for one in await session.live()}
             self._withdrawals.keep_only(live)
-            self._talks.keep_only(live)
+            await self._talks.keep_only(live)
             self._watchdog.keep_only(live)
             await self._watchdog.save()
             await self._recordings.reconcile(live)

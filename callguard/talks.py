@@ -131,7 +131,6 @@ class Talks:
                 break
         self._bridges.begin(live)
         self._heard_at = self._now()
-        self.keep_only({one.channel for one in live})
         for talk in self._by_channel.values():
             self._meet(talk, since)
         for expected in await self._store.expected_recordings():
@@ -209,27 +208,37 @@ class Talks:
                 (self.paused if on else self.resumed)(talk.leg_id, Why.HOLD)
 
     async def over(self, leg_id: str) -> None:
-        """A leg's call has ended: what was begun for its recording is finished, nothing more is."""
-        talk = self._by_leg.pop(leg_id, None)
+        """A leg's call has ended: its recording may be finished when what happened before is carried out.
+
+        Raises:
+            StoreError: not all of it could be, so what has to be cut off is not known to the store yet.
+        """
+        talk = self._by_leg.get(leg_id)
         if talk is None:
             return
-        self._by_channel.pop(talk.channel, None)
-        talk.waiting.clear()
+        self._go_on(talk)
         if talk.work is not None:
             await asyncio.wait({talk.work})
+        if talk.waiting:
+            raise StoreError("what happened in the call before is not saved")
+        self._by_leg.pop(leg_id, None)
+        self._by_channel.pop(talk.channel, None)
 
-    def keep_only(self, live_channels: Collection[str]) -> None:
-        """Forget the legs whose channels are gone."""
+    async def keep_only(self, live_channels: Collection[str]) -> None:
+        """Forget the legs whose channels are gone, and try again what could not be saved. Raises: as `over`."""
+        for talk in self._by_channel.values():
+            self._go_on(talk)
         for channel in self._by_channel.keys() - set(live_channels):
-            del self._by_leg[self._by_channel.pop(channel).leg_id]
+            await self.over(self._by_channel[channel].leg_id)
 
     def _add(self, talk: Talk) -> None:
         self._by_channel[talk.channel] = self._by_leg[talk.leg_id] = talk
 
     def _meet(self, talk: Talk, at: int) -> None:
-        """Nobody's company matters while nothing is recorded, nor could be."""
+        """Nobody's company matters while nothing is recorded, nor about to be."""
         others = self._bridges.company(talk.channel)
-        if talk.state.wanted and (others != talk.state.company or talk.waiting or others & self._by_channel.keys()):
+        changed = others != talk.state.company or bool(others & self._by_channel.keys())
+        if talk.waiting or (talk.state.wanted and changed):
             self._happened(talk, Company(others, at))
 
     def _happened(self, talk: Talk, what: Happened | Company) -> None:
