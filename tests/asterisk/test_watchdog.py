@@ -72,10 +72,10 @@ async def test_ours_goes_on_where_another_begins_just_after_it(world: World) -> 
     (incident,) = await incidents(world, 1)
     assert (incident.detail["stopped"], incident.detail["ours_stopped"]) == (1, False)
     assert leg.incidents == (incident,)
-    assert world.tones(leg) == {CALLER_AFTER_YES, AGENT}
     assert leg.recording is not None
     assert leg.recording.duration_ms is not None
     assert leg.recording.duration_ms > 1_000
+    assert world.tones(leg) == {CALLER_AFTER_YES, AGENT}
     assert length_ms(world.folder / "quarantine" / str(incident.detail["quarantined_as"])) < AT_MOST_MS
 
 
