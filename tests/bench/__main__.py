@@ -34,7 +34,7 @@ YES, NO = (Caller((Key(key, 100),), after_ms=1_500, hangs_up_ms=10_000, stays=Tr
 # Presses, talks, hangs up.
 TALKS = Caller((Key("1", 100), Tone(440, 2_500)), after_ms=1_500, hangs_up_ms=3_000)
 # Presses nothing, and hangs up before the question is asked again (after 23 s), but later than the last has called
-# (20 s). Not much later: with 1,000 calls up, Asterisk 22.10.1 dies (SIGSEGV) at 33 s; see docs/performance.md.
+# (20 s).
 WAITS = Caller((Silence(20),), after_ms=100, hangs_up_ms=27_000)
 
 RATE, HELD_S, STEP_S = 100, 60, 12
