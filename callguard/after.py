@@ -152,6 +152,7 @@ class After:
                     await self._recordings.ended(notice.leg_id)
                 case Told.WITHDRAWN:
                     self._talks.withdrawn(notice.leg_id)
+                    await self._talks.settled(notice.leg_id)
                     await self._recordings.withdrawn(notice.leg_id, at, before=notice.before, source=notice.source)
                 case Told.OBJECTED:
                     await self._store.object_to(notice.leg_id, at, notice.source)

@@ -133,6 +133,8 @@ class Talks:
         self._heard_at = self._now()
         for talk in self._by_channel.values():
             self._meet(talk, since)
+        for talk in tuple(self._by_channel.values()):
+            await self._look_for_a_pause(session, talk)
         for expected in await self._store.expected_recordings():
             if expected.channel in self._by_channel or expected.withdrawn_at is not None:
                 continue
@@ -144,17 +146,24 @@ class Talks:
             granted = frozenset(purpose.id for purpose in expected.purposes)
             profile = subject.profile if subject is not None else ""
             talk = Talk(expected.leg_id, expected.channel, profile, granted, expected.files == "two", state)
-            try:
-                paused = await session.variable(expected.channel, ami.PAUSED)
-            except Refused:  # the call is over
+            if not await self._look_for_a_pause(session, talk):
                 continue
             self._add(talk)
-            if paused:
-                self._happened(talk, Paused(Why.AGENT, self._now()))
             self._meet(talk, EVER)
         self.session = session
         for talk in self._by_channel.values():
             self._go_on(talk)
+
+    async def _look_for_a_pause(self, session: ami.Session, talk: Talk) -> bool:
+        """The agent may have pressed while nobody listened. Returns: whether the call is up. Raises: Disconnected."""
+        try:
+            paused = bool(await session.variable(talk.channel, ami.PAUSED))
+        except Refused:
+            return False
+        if paused != (Why.AGENT in talk.state.paused):
+            at = self._now()
+            talk.waiting.append(Paused(Why.AGENT, at) if paused else Resumed(Why.AGENT, at))
+        return True
 
     def heed(self, change: BridgeMembers) -> None:
         """Somebody has come into a bridge, or left one."""
@@ -207,8 +216,8 @@ class Talks:
             if talk := self._by_channel.get(one):
                 (self.paused if on else self.resumed)(talk.leg_id, Why.HOLD)
 
-    async def over(self, leg_id: str) -> None:
-        """A leg's call has ended: its recording may be finished when what happened before is carried out.
+    async def settled(self, leg_id: str) -> None:
+        """Wait until what has happened to a leg is carried out.
 
         Raises:
             StoreError: not all of it could be, so what has to be cut off is not known to the store yet.
@@ -221,15 +230,21 @@ class Talks:
             await asyncio.wait({talk.work})
         if talk.waiting:
             raise StoreError("what happened in the call before is not saved")
-        self._by_leg.pop(leg_id, None)
-        self._by_channel.pop(talk.channel, None)
+
+    async def over(self, leg_id: str) -> None:
+        """A leg's call has ended, and its recording may be finished. Raises: as `settled`."""
+        await self.settled(leg_id)
+        talk = self._by_leg.pop(leg_id, None)
+        if talk is not None:
+            self._by_channel.pop(talk.channel, None)
 
     async def keep_only(self, live_channels: Collection[str]) -> None:
         """Forget the legs whose channels are gone, and try again what could not be saved. Raises: as `over`."""
         for talk in self._by_channel.values():
             self._go_on(talk)
-        for channel in self._by_channel.keys() - set(live_channels):
-            await self.over(self._by_channel[channel].leg_id)
+        gone = [talk for channel, talk in self._by_channel.items() if channel not in set(live_channels)]
+        for talk in gone:  # which may end by its own notice meanwhile
+            await self.over(talk.leg_id)
 
     def _add(self, talk: Talk) -> None:
         self._by_channel[talk.channel] = self._by_leg[talk.leg_id] = talk
@@ -275,7 +290,8 @@ class Talks:
             talk.waiting.clear()
             talk.state = Conversation(wanted=False, begun=talk.state.begun)
             if self.session is not None:
-                await self._stop(self.session, talk)
+                with suppress(Disconnected):
+                    await self._stop(self.session, talk)
 
     async def _may_be_recorded(self, session: ami.Session, talk: Talk, channel: str) -> bool:
         """Whether a party is of the house, or has given all that the recording is for."""
@@ -304,6 +320,8 @@ class Talks:
             case End(number, why, cut):
                 await self._stop(session, talk)
                 now = self._now()
+                if cut is None:  # who has come since is not known yet
+                    cut = min((one.at for one in list(talk.waiting)[1:] if isinstance(one, Company)), default=None)
                 cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
                 if cut == EVER:
                     await self._store.incident(
@@ -317,6 +335,8 @@ class Talks:
                 if number:
                     await self._store.segment_begun(talk.leg_id, number, began_at, why)
                 folder = self._current.config.recording.folder.in_asterisk
+                # One that was begun and not heard of, as the session ended, is not left beside it.
+                await self._stop(session, talk)
                 self._watchdog.expect(talk.channel, talk.leg_id)
                 try:
                     file = f"{folder}/{segment_name(talk.leg_id, number)}"

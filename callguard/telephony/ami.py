@@ -204,17 +204,17 @@ class Session:
         """Record a channel from now on, as the dialplan would have: for a consent given in the call.
 
         Raises:
-            Refused: there is no such channel, or it has been withdrawn there; then nothing is recorded.
+            Refused: there is no such channel, or it has been withdrawn or paused there; then nothing is recorded.
         """
         options = f"bi({MIXMONITOR})" + (f"r({file}-in.wav)t({file}-out.wav)" if two else "")
         await self._send(
             {"Action": "MixMonitor", "Channel": channel, "File": "" if two else f"{file}.wav", "Options": options}
         )
         # A withdrawal just before it found nothing to stop; and who was told that it is not possible is not recorded.
-        for reason in (WITHDRAWN, LATE):
+        for reason in (WITHDRAWN, LATE, PAUSED):
             if await self.variable(channel, reason):
                 await self.stop_recording(channel)
-                raise Refused(409, "withdrawn, or given up, meanwhile")
+                raise Refused(409, "withdrawn, paused or given up meanwhile")
 
     async def stop_recording(self, channel: str) -> None:
         """Stop the recording that was started on a channel.

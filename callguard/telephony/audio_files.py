@@ -41,6 +41,36 @@ def finish(folder: Path, recording: OpenRecording, segments: Sequence[Segment], 
         OSError: a file cannot be read or written.
     """
     whole = folder / f"{recording.file}.wav"
+    if not _joined(folder, recording).exists():
+        _make_one(folder, recording, segments, whole)
+    try:
+        size = whole.stat().st_size
+    except FileNotFoundError:
+        return None
+    if size <= HEADER_BYTES:
+        whole.unlink()
+        return None
+    rate, frame_bytes = _format(whole)
+    _mend(whole, size)
+    digest = hashlib.sha256()
+    with whole.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    duration_ms = round((size - HEADER_BYTES) * 1000 / (rate * frame_bytes))
+    return Kept((RecordedFile(whole.name, size, digest.hexdigest()),), duration_ms, ended_at)
+
+
+def forget_joining(folder: Path, recording: OpenRecording) -> None:
+    """The recording is kept, or is none: nobody finishes it once more."""
+    _joined(folder, recording).unlink(missing_ok=True)
+
+
+def _joined(folder: Path, recording: OpenRecording) -> Path:
+    """While this is there, the whole file is what was joined, and no segment to be cut."""
+    return folder / f"{recording.file}.joined"
+
+
+def _make_one(folder: Path, recording: OpenRecording, segments: Sequence[Segment], whole: Path) -> None:
     joined = folder / f"{recording.file}.joined.wav"
     numbers = sorted({0, *(segment.number for segment in segments)})
     if not joined.exists():
@@ -58,22 +88,8 @@ def finish(folder: Path, recording: OpenRecording, segments: Sequence[Segment], 
         if segments:
             (folder / f"{name}.wav").unlink(missing_ok=True)
     if joined.exists():
+        _joined(folder, recording).touch()
         joined.replace(whole)
-    try:
-        size = whole.stat().st_size
-    except FileNotFoundError:
-        return None
-    if size <= HEADER_BYTES:
-        whole.unlink()
-        return None
-    rate, frame_bytes = _format(whole)
-    _mend(whole, size)
-    digest = hashlib.sha256()
-    with whole.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    duration_ms = round((size - HEADER_BYTES) * 1000 / (rate * frame_bytes))
-    return Kept((RecordedFile(whole.name, size, digest.hexdigest()),), duration_ms, ended_at)
 
 
 def _join_segments(folder: Path, file: str, segments: Sequence[Segment], to: Path) -> None:

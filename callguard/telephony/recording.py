@@ -22,7 +22,7 @@ from callguard.core.model import GrantState
 from callguard.errors import StoreError
 from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
 from callguard.store.store import Store
-from callguard.telephony.audio_files import Unreadable, finish, parts_of, settle
+from callguard.telephony.audio_files import Unreadable, finish, forget_joining, parts_of, settle
 from callguard.telephony.quarantine import set_aside
 
 log = structlog.get_logger()
@@ -143,6 +143,7 @@ class Recordings:
             return
         if kept is None:
             await self._store.recording_absent(recording.leg_id, now)
+            forget_joining(self._folder, recording)
             if recording.withdrawn_at is None:
                 log.warning(
                     "no audio of a call that was to be recorded: never answered, or see Asterisk's log whether it may "
@@ -155,6 +156,7 @@ class Recordings:
         if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
             await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
+        forget_joining(self._folder, recording)
         log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)
 
     async def _set_aside(self, recording: OpenRecording, now: datetime, problem: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from callguard.core.evidence import Kind
 from callguard.core.incidents import Incident
-from callguard.demo.agent import AgentCall
+from callguard.demo.agent import TALKS, AgentCall
 from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.tones import (
@@ -39,12 +39,14 @@ exten => 3102,1,Dial(PJSIP/agent,30)
 
 
 @pytest.fixture
-async def talks(world: World) -> World:
+async def talks(world: World) -> AsyncIterator[World]:
     site = world.pbx.path / "etc" / "site.conf"
     if "3101" not in (text := site.read_text(encoding="utf-8")):
         site.write_text(text + SITE, encoding="utf-8")
         await world.pbx.cli("dialplan reload")
-    return world
+    yield world
+    # The phone is every test's.
+    world.agent.timeline = TALKS
 
 
 def says(hz: float) -> tuple[Segment, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from callguard.config import Folder, Recording
+from callguard.core.conversation import Why
 from callguard.core.incidents import Incident
 from callguard.core.model import Answer, Basis, GrantState, Outcome, Purpose
 from callguard.store import Store
@@ -127,3 +128,25 @@ async def test_withdrawn_consent_destroys_also_what_was_kept_already(tmp_path: P
         (leg,) = await store.call(FIRST)
         assert leg.recording is not None
         assert leg.recording.state == "destroyed"
+
+
+async def test_a_joined_recording_is_not_cut_again_where_its_finish_is_repeated(tmp_path: Path) -> None:
+    """As where the sidecar's disk is full, or the process dies, between joining and keeping."""
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        audio(tmp_path / f"{FIRST}.wav")
+        audio(tmp_path / f"{FIRST}.1.wav")
+        now = datetime.now(UTC)
+        await store.segment_ended(FIRST, 0, now, now, Why.STRANGER, 400)
+        await store.segment_begun(FIRST, 1, now, Why.STRANGER)
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        (tmp_path / f"{FIRST}.json.part").mkdir()
+        for _ in range(2):
+            with pytest.raises(OSError, match="directory"):
+                await recordings.ended(FIRST)
+        (tmp_path / f"{FIRST}.json.part").rmdir()
+        await recordings.ended(FIRST)
+        (kept,) = await store.recordings(9)
+        # Two of 1 s, of the first 0.4 s cut.
+        assert kept.duration_ms == 1_600
+        assert sorted(file.name for file in tmp_path.glob(f"{FIRST}*")) == [f"{FIRST}.json", f"{FIRST}.wav"]
