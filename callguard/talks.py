@@ -226,7 +226,8 @@ class Talks:
         if talk is None:
             return
         self._go_on(talk)
-        if talk.work is not None:
+        # More may happen meanwhile, and be taken up by other work.
+        while talk.work is not None and not talk.work.done():
             await asyncio.wait({talk.work})
         if talk.waiting:
             raise StoreError("what happened in the call before is not saved")
