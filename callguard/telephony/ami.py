@@ -332,7 +332,7 @@ async def connected(host: str, port: int, user: str, secret: str) -> AsyncIterat
         manager.close()
 
 
-class _Manager(Manager):  # type: ignore[misc]  # panoramisk is untyped
+class _Manager(Manager):
     """A panoramisk manager that lives for one session and says how its login went."""
 
     def __init__(self, **config: Any) -> None:

@@ -40,7 +40,7 @@ OF_ANSWERS = ("response", "event", "actionid", "commandid", "message", "eventlis
 SAY_EVERY_S = 1.0
 
 
-class Protocol(AMIProtocol):  # type: ignore[misc]  # panoramisk is untyped
+class Protocol(AMIProtocol):
     """panoramisk's protocol, fed only with what is whole.
 
     It fails on a header that comes twice where it expects one, and an exception there ends the session.

@@ -12,6 +12,7 @@ from callguard.core.incidents import Incident
 from callguard.demo.agent import TALKS, AgentCall
 from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Segment, Silence, Tone
+from callguard.demo.sipp import CallResult
 from callguard.demo.tones import (
     AGENT,
     CALLER_AFTER_NO,
@@ -51,6 +52,17 @@ async def talks(world: World) -> AsyncIterator[World]:
 
 def says(hz: float) -> tuple[Segment, ...]:
     return (Tone(hz, 1_000),) * 60
+
+
+async def recorded_call(world: World, talks_ms: int, seconds: float) -> tuple[asyncio.Task[CallResult], AgentCall]:
+    """A caller who has agreed and talks to the agent, once that has lasted so long."""
+    before = len(world.agent.calls)
+    world.agent.timeline = says(AGENT)
+    calling = asyncio.create_task(world.call(*says_yes(world.times, talks_ms)))
+    first = await world.agent_call(before)
+    await first.up()
+    await world.recorded_for(first, seconds)
+    return calling, first
 
 
 async def picks_up(world: World, after: int, timeline: Sequence[Segment]) -> AgentCall:
@@ -113,16 +125,12 @@ async def test_the_agent_pauses_for_card_data_and_goes_on(talks: World, by: str)
 
 
 async def test_a_colleague_is_heard_after_a_transfer_from_the_first_word_on(talks: World) -> None:
+    calling, first = await recorded_call(talks, 5_000, 1.5)
     before = len(talks.agent.calls)
-    talks.agent.timeline = says(AGENT)
-    calling = asyncio.create_task(talks.call(*says_yes(talks.times, 5_000)))
-    first = await talks.agent_call(before)
-    await first.up()
-    await talks.recorded_for(first, 1.5)
     # RTP of a phone's second call begins at a lower number than its first has come to: the hole that Asterisk leaves.
     talks.agent.timeline = says(COLLEAGUE)
     first.transfer("3101")
-    await picks_up(talks, before + 1, says(COLLEAGUE))
+    await picks_up(talks, before, says(COLLEAGUE))
     await calling
     leg = await talks.settled(talks.told(first).call)
     assert {int(CALLER_AFTER_YES), int(AGENT), int(COLLEAGUE)} == heard(talks, leg).keys()
@@ -134,15 +142,11 @@ async def test_a_colleague_is_heard_after_a_transfer_from_the_first_word_on(talk
 
 
 async def test_whom_nobody_has_told_is_not_recorded_and_a_recording_goes_on_without_them(talks: World) -> None:
+    calling, first = await recorded_call(talks, 5_000, 1.0)
     before = len(talks.agent.calls)
-    talks.agent.timeline = says(AGENT)
-    calling = asyncio.create_task(talks.call(*says_yes(talks.times, 5_000)))
-    first = await talks.agent_call(before)
-    await first.up()
-    await talks.recorded_for(first, 1.0)
     talks.agent.timeline = says(STRANGER)
     first.transfer("3102")
-    await talks.agent_call(before + 1)
+    await talks.agent_call(before)
     await calling
     leg = await talks.settled(talks.told(first).call)
     assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(talks, leg).keys()
@@ -230,16 +234,12 @@ async def test_nobody_is_recorded_on_hold_where_the_configuration_says_so(talks:
 
 async def test_with_a_stranger_there_when_callguard_comes_back_nothing_of_it_stays(talks: World) -> None:
     """Since when they were there is not known; that is an incident."""
+    calling, first = await recorded_call(talks, 6_000, 0.6)
     before = len(talks.agent.calls)
-    talks.agent.timeline = says(AGENT)
-    calling = asyncio.create_task(talks.call(*says_yes(talks.times, 6_000)))
-    first = await talks.agent_call(before)
-    await first.up()
-    await talks.recorded_for(first, 0.6)
     await talks.gate.kill()
     talks.agent.timeline = says(STRANGER)
     first.transfer("3102")
-    second = await talks.agent_call(before + 1)
+    second = await talks.agent_call(before)
     await second.up()
     await talks.gate.start()
     await calling

@@ -70,7 +70,7 @@ class Watch:
         """One case with its own randomness: it can be repeated alone."""
         began = time.perf_counter()
         try:
-            yield Random(f"{self.seed}/{number}")  # noqa: S311  nothing here is secret
+            yield Random(f"{self.seed}/{number}")
         except Exception as error:
             self.note(number, _said(error))
         if (took := time.perf_counter() - began) > LONGEST_CASE_S:
@@ -277,7 +277,7 @@ def _sockets(cases: int, seed: int, one: Callable[[Random], Coroutine[Any, Any, 
 
             async def case(number: int) -> None:
                 async with at_once:
-                    random = Random(f"{seed}/{number}")  # noqa: S311  nothing here is secret
+                    random = Random(f"{seed}/{number}")
                     try:
                         async with asyncio.timeout(peers.LONGEST_S):
                             await one(random)
