@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import signal
+import sys
 import wave
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -52,6 +53,8 @@ PICTURE_COLUMNS = 130
 SETTLE_LIMIT_S = 10.0
 # Somewhere within the notice: late enough that it plays, early enough that it is not over.
 KILL_AFTER_MS = 2_000
+# Of callguard's log, under a table with a row that is not as it should be.
+PROBLEMS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,8 @@ async def run_demo(
                 rows.append(await _dial(number, pbx, gate, agent))
             status.stop()
             show(rows, Console())
+            if any(row.wrong for row in rows):
+                _say_why(gate)
             if svg_file is not None:
                 svg_file.write_text(picture(rows), encoding="utf-8")
             if json_file is not None:
@@ -245,6 +250,17 @@ async def _recording(gate: Served, call_id: str, *, expected: bool) -> Path | No
                     await asyncio.sleep(0.05)
         except TimeoutError:
             return None
+
+
+def _say_why(gate: Gate) -> None:
+    """What callguard's log says of calls that did not come to what they should, and where the whole of it is."""
+    log = gate.log()
+    kept = cache() / "demo" / "log"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(log, encoding="utf-8")
+    for line in [line for line in log.splitlines() if "[warning" in line or "[error" in line][-PROBLEMS_SHOWN:]:
+        print(line, file=sys.stderr)
+    print(f"callguard's log: {kept}", file=sys.stderr)
 
 
 def _length_ms(file: Path | None) -> int | None:

@@ -33,6 +33,8 @@ CLAIM_MS = 2_000
 TURN_MS = 1_000
 # Asterisk reports a playback's end within one packet; a second more, and it is stuck.
 PLAYBACK_MARGIN_MS = 1_000
+# A hang-up fails the playback first and is told after it; a busy Asterisk takes its time in between.
+HANGUP_TOLD_MS = 1_000
 # The dialplan's limit for the gate of a callee, who is hung up on when it ends.
 CALLEE_LIMIT_MS = 240_000
 GONE = frozenset({404, 409, 412})
@@ -150,7 +152,6 @@ class AriDoor:
                             self._at = at
                             if not event.failed:
                                 return None
-                            # A hang-up fails the playback too, and is told after it.
                             return await self._why_failed(listening)
                         case _:
                             ended = self._ends(event, listening)
@@ -164,7 +165,7 @@ class AriDoor:
 
     async def _why_failed(self, listening: _Listening) -> Answered | Lost:
         try:
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(HANGUP_TOLD_MS / 1000):
                 while True:
                     ended = self._ends(await self._inbox.get(), listening)
                     if ended is not None:
@@ -216,6 +217,7 @@ class AriDoor:
         """Have the dialplan lend the call anew; what ends the Ask meanwhile is told when the call is back."""
         ms += LEASE_MARGIN_MS
         if self.expired():
+            log.warning("a call's lease has ended, and it goes on unrecorded", channel=self._id)
             return Lost()
         if self._callee:
             return None
@@ -243,6 +245,7 @@ class AriDoor:
                         case _:
                             answer = self._ends(event, listening)
         except TimeoutError:
+            log.warning("a call is not back from the dialplan in time, and goes on unrecorded", channel=self._id)
             return Lost()
 
     def _put_back(self, events: list[wire.ChannelEvent | Refused | PeerGone]) -> None:

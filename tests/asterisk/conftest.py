@@ -7,7 +7,7 @@ import json
 import re
 import time
 import wave
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ LENGTHS_MS = {"essential": 1_600, "question-1": 1_000, "again-1": 800, "question
 DETAILS_MS = 600
 WAIT_S = 2.0
 PATIENCE_S = 15.0
+# Of callguard's log beside a failed test, in characters.
+LOG_SHOWN = 6_000
 
 SITE = """\
 [globals](+)
@@ -245,6 +247,16 @@ def presses(times: Times, key: str, talks_ms: int = 1_500) -> tuple[Segment, ...
 
 def stop_keys() -> tuple[Segment, ...]:
     return (Key("*"), Silence(100), Key("9"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What callguard's own log says beside a test that failed."""
+    report = yield
+    world = getattr(item, "funcargs", {}).get("world")
+    if report.failed and isinstance(world, World):
+        report.sections.append(("callguard's log", world.gate.log()[-LOG_SHOWN:]))
+    return report
 
 
 @pytest.fixture(scope="session")
