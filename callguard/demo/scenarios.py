@@ -111,7 +111,7 @@ def _hangs_up(times: Times) -> Timeline:
 
 
 def _waits_for_rescue(times: Times) -> Timeline:
-    return (Tone(CALLER_BEFORE, times.essential + 3_000 + TALKS_MS),)
+    return (Tone(CALLER_BEFORE, times.essential + 5_000 + TALKS_MS),)
 
 
 def _agrees_to_one(times: Times) -> Timeline:

@@ -26,14 +26,14 @@ from callguard.telephony.ari import Client
 
 log = structlog.get_logger()
 
-LEASE_MARGIN_MS = 3_000
+# A busy Asterisk plays slower than real time: it counts the 20 ms to a packet from when it was able to send the last.
+LEASE_MARGIN_MS = 5_000
+PLAYBACK_MARGIN_MS = 3_000
 # The dialplan may have waited this long for the claim when the first lease began.
 CLAIM_MS = 2_000
 # A turn through the dialplan takes a few ms; who is not back by then has gone elsewhere.
-TURN_MS = 1_000
-# Asterisk reports a playback's end within one packet; a second more, and it is stuck.
-PLAYBACK_MARGIN_MS = 1_000
-# A hang-up fails the playback first and is told after it; a busy Asterisk takes its time in between.
+TURN_MS = 2_000
+# A hang-up fails the playback, or has an order refused, and is told after it; a busy Asterisk takes its time.
 HANGUP_TOLD_MS = 1_000
 # The dialplan's limit for the gate of a callee, who is hung up on when it ends.
 CALLEE_LIMIT_MS = 240_000
@@ -121,7 +121,7 @@ class AriDoor:
             try:
                 async with asyncio.timeout(ask.wait_ms / 1000):
                     while True:
-                        ended = self._ends(await self._inbox.get(), listening)
+                        ended = await self._ends(await self._inbox.get(), listening)
                         if ended is not None:
                             return ended
             except TimeoutError:
@@ -152,9 +152,15 @@ class AriDoor:
                             self._at = at
                             if not event.failed:
                                 return None
-                            return await self._why_failed(listening)
+                            ended = await self._told_soon(listening)
+                            if ended is None:
+                                log.error(
+                                    "a prompt could not be played: may Asterisk read it? Its log says why",
+                                    channel=self._id,
+                                )
+                            return ended or listening.answered(Cause.FAILED)
                         case _:
-                            ended = self._ends(event, listening)
+                            ended = await self._ends(event, listening)
                             if ended is not None:
                                 await self._playbacks.stop(playback)
                                 return ended
@@ -163,18 +169,21 @@ class AriDoor:
             log.error("a prompt did not end in time", channel=self._id, prompt=prompt.id)
             return listening.answered(Cause.FAILED)
 
-    async def _why_failed(self, listening: _Listening) -> Answered | Lost:
+    async def _told_soon(self, listening: _Listening) -> Answered | Lost | None:
+        """What ends the Ask after a playback failed or an order was refused: a hang-up does both before it is told."""
         try:
             async with asyncio.timeout(HANGUP_TOLD_MS / 1000):
                 while True:
-                    ended = self._ends(await self._inbox.get(), listening)
+                    event = await self._inbox.get()
+                    ended = None if isinstance(event, Refused) else await self._ends(event, listening)
                     if ended is not None:
                         return ended
         except TimeoutError:
-            log.error("a prompt could not be played: may Asterisk read it? Its log says why", channel=self._id)
-            return listening.answered(Cause.FAILED)
+            return None
 
-    def _ends(self, event: wire.ChannelEvent | Refused | PeerGone, listening: _Listening) -> Answered | Lost | None:
+    async def _ends(
+        self, event: wire.ChannelEvent | Refused | PeerGone, listening: _Listening
+    ) -> Answered | Lost | None:
         """The Ask's answer, if this event is one."""
         match event:
             case wire.KeyReceived():
@@ -193,7 +202,7 @@ class AriDoor:
                 listening.stopped(event.at)
                 return listening.answered(Cause.HANGUP) if self._hanging_up else Lost()
             case Refused() if event.status in GONE:
-                return listening.answered(Cause.HANGUP) if self._hanging_up else Lost()
+                return await self._told_soon(listening) or Lost()
             case Refused():
                 log.error("Asterisk refused an order", channel=self._id, problem=str(event))
                 return listening.answered(Cause.FAILED)
@@ -239,11 +248,11 @@ class AriDoor:
                         case wire.StasisEnd() if not self._hanging_up:
                             continue
                         case wire.StasisEnd() | Refused():
-                            return self._ends(event, listening)
+                            return await self._ends(event, listening)
                         case _ if answer is not None:
                             later.append(event)  # a no after the yes
                         case _:
-                            answer = self._ends(event, listening)
+                            answer = await self._ends(event, listening)
         except TimeoutError:
             log.warning("a call is not back from the dialplan in time, and goes on unrecorded", channel=self._id)
             return Lost()

@@ -119,8 +119,10 @@ async def test_a_withdrawal_is_confirmed_to_the_caller_alone_and_shown_to_the_ag
     await world.forgotten("callguard_withdrawn")
 
 
-def hears_again(world: World, *then: Segment, after_ms: int = 400) -> tuple[Segment, ...]:
-    """`*8`, and what the caller does so long after the essential part has been played."""
+def hears_again(world: World, *then: Segment, after_ms: int = 1_000) -> tuple[Segment, ...]:
+    """`*8`, and what the caller does so long after the essential part has been played: early in the question, also on a
+    busy machine.
+    """
     return (*AGAIN, Tone(CALLER_BEFORE, world.times.essential + after_ms), *then)
 
 

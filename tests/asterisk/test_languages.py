@@ -12,7 +12,7 @@ from tests.asterisk.conftest import PROMPT_HZ, SPANISH_HZ, World
 from tests.asterisk.test_outbound import talks, the_person_called
 
 ANA, MEXICAN = "+34600000062", "+525512345678"
-NO: tuple[Segment, ...] = (Tone(CALLER_BEFORE, 600), Key("2"), Tone(CALLER_BEFORE, 1_500))
+NO: tuple[Segment, ...] = (Tone(CALLER_BEFORE, 900), Key("2"), Tone(CALLER_BEFORE, 1_500))
 
 
 def languages_heard(result: CallResult) -> list[str]:

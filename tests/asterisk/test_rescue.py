@@ -16,9 +16,8 @@ from callguard.demo.scenarios import Times
 from callguard.demo.sipp import CallResult
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE, tones, tones_in
 from callguard.store.reader import Reader
+from callguard.telephony.ari_door import LEASE_MARGIN_MS
 from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, WAIT_S, World, says_yes, stop_keys
-
-LEASE_MARGIN_MS = 3_000
 
 
 async def served(world: World, calls: int, calling: asyncio.Task[CallResult]) -> tuple[float, AgentCall]:
@@ -161,10 +160,10 @@ async def test_withdrawal_in_ringing_with_callguard_dead_counts_when_the_call_en
 
 async def test_withdrawal_in_ringing_is_heard_by_a_callguard_that_is_back_before_the_answer(world: World) -> None:
     calls, files = len(world.agent.calls), world.files()
-    world.agent.answer_after_ms = 5_000
+    world.agent.answer_after_ms = 8_000
     try:
         calling = asyncio.create_task(
-            world.call(*says_yes(world.times, talks_ms=1_200), *stop_keys(), Tone(CALLER_AFTER_STOP, 6_000))
+            world.call(*says_yes(world.times, talks_ms=1_200), *stop_keys(), Tone(CALLER_AFTER_STOP, 9_000))
         )
         reached = await world.agent_call(calls)
         await world.gate.kill()

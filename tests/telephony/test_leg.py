@@ -19,7 +19,7 @@ from callguard.store.records import LegRecord
 from callguard.store.store import Store
 from callguard.telephony import ari
 from callguard.telephony import ari_wire as wire
-from callguard.telephony.ari_door import AriDoor, first_lease_ms
+from callguard.telephony.ari_door import LEASE_MARGIN_MS, AriDoor, first_lease_ms
 from tests.core.flows import FLOWS
 from tests.telephony.fake_asterisk import CHANNEL, FakeAsterisk, fake_asterisk
 
@@ -116,13 +116,29 @@ async def playing(fake: FakeAsterisk, part: str, times: int = 1) -> None:
 
 @pytest.mark.parametrize("status", [404, 409, 412])
 async def test_a_channel_that_is_gone_ends_the_leg_without_orders(
-    fake: FakeAsterisk, store: Store, status: int
+    fake: FakeAsterisk, store: Store, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("callguard.telephony.ari_door.HANGUP_TOLD_MS", 50)
     fake.refuse["/play/"] = status
     async with leg_of(fake, store) as leg:
         async with asyncio.timeout(5):
             await leg.run()
     assert fake.result() is None
+
+
+async def test_a_hang_up_that_is_told_after_an_order_was_refused_for_it_is_a_hang_up(
+    fake: FakeAsterisk, store: Store
+) -> None:
+    fake.refuse["/play/"] = 404
+    async with leg_of(fake, store) as leg:
+        running = asyncio.create_task(leg.run())
+        await playing(fake, "p-essential")
+        await fake.tell("ChannelHangupRequest", channel={"id": CHANNEL})
+        await fake.tell("StasisEnd", channel={"id": CHANNEL})
+        await running
+    assert fake.result() is None
+    detail = (await store.call(CALL))[0]
+    assert detail.grants[0].reason == "hangup"
 
 
 @pytest.mark.parametrize("status", [400, 422, 500])
@@ -167,7 +183,7 @@ async def test_a_message_that_is_no_json_or_of_another_channel_changes_nothing(
 async def test_a_no_after_the_yes_while_the_lease_is_renewed_is_a_no(
     fake: FakeAsterisk, store: Store, keys: str
 ) -> None:
-    fake.turn_keys = ("lease-3200", keys)  # between the question and the wait for its answer
+    fake.turn_keys = (f"lease-{200 + LEASE_MARGIN_MS}", keys)  # between the question and the wait for its answer
     async with leg_of(fake, store) as leg:
         await leg.run()
     assert fake.result() == closed("refused")
@@ -268,13 +284,13 @@ async def test_a_choice_that_cannot_be_read_is_none(
 
 def test_the_first_lease_is_long_enough_for_any_language() -> None:
     flow = FLOWS["consent"]
-    assert first_lease_ms(flow) == 6_000
+    assert first_lease_ms(flow) == 3_000 + LEASE_MARGIN_MS
     notice, *rest = flow.steps["es"]
     assert isinstance(notice, Notice)
     longer = Notice(replace(notice.essential, length_ms=8_000))
-    assert first_lease_ms(replace(flow, steps={**flow.steps, "es": (longer, *rest)})) == 11_000
+    assert first_lease_ms(replace(flow, steps={**flow.steps, "es": (longer, *rest)})) == 8_000 + LEASE_MARGIN_MS
     asides = {**flow.asides["es"], Aside.REMEMBERED: replace(notice.essential, length_ms=9_000)}
-    assert first_lease_ms(replace(flow, asides={**flow.asides, "es": asides})) == 12_000
+    assert first_lease_ms(replace(flow, asides={**flow.asides, "es": asides})) == 9_000 + LEASE_MARGIN_MS
 
 
 async def test_a_store_that_fails_closes(fake: FakeAsterisk, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
