@@ -17,9 +17,9 @@ SALT_BYTES = 16
 SAFE_INTEGER = 2**53 - 1
 """RFC 7493 (I-JSON) 2.2: beyond it a reader with IEEE 754 numbers sees another value."""
 
-Value: TypeAlias = "str | int | Sequence[Value] | Mapping[str, Value] | None"
+_write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict).encode
 
-_quote = json.JSONEncoder(ensure_ascii=False).encode
+Value: TypeAlias = "str | int | Sequence[Value] | Mapping[str, Value] | None"
 
 
 class Kind(StrEnum):
@@ -69,26 +69,25 @@ def canonical(value: Value) -> bytes:
         ValueError: a float, an integer beyond 2^53 - 1, a key that is not ASCII, half a surrogate pair (RFC 8785
             3.2.2.2), or a type that JSON has not.
     """
-    return _text(value).encode()
+    _check(value)
+    # json writes strings as RFC 8785 3.2.2.2 does. For ASCII, its order of keys is that of UTF-16 code units.
+    return _write(value).encode()
 
 
-def _text(value: object) -> str:
-    # bool before int, of which it is a subclass; str before Sequence, which it is.
-    if isinstance(value, str):
-        return _quote(value)
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
+def _check(value: object) -> None:
+    """Raise ValueError for what json writes and evidence does not hold."""
+    if isinstance(value, (str, bool)) or value is None:
+        return
     if isinstance(value, int):
         if abs(value) > SAFE_INTEGER:
             raise ValueError("evidence holds no integer beyond 2^53 - 1")
-        return int.__repr__(value)
-    if isinstance(value, Mapping):
-        if not all(isinstance(key, str) and key.isascii() for key in value):
-            raise ValueError("a key of evidence is ASCII text")
-        # For ASCII, Python's order of strings is RFC 8785's order of UTF-16 code units.
-        return "{" + ",".join(f"{_quote(key)}:{_text(value[key])}" for key in sorted(value)) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_text, value)) + "]"
-    raise ValueError(f"evidence holds no {type(value).__name__}")
+    elif isinstance(value, (dict, Mapping)):
+        for key, inner in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise ValueError("a key of evidence is ASCII text")
+            _check(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check(inner)
+    else:
+        raise ValueError(f"evidence holds no {type(value).__name__}")
