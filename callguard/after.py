@@ -20,18 +20,8 @@ from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Store
 from callguard.talks import Talks
-from callguard.telephony.ami import (
-    BRIDGED,
-    KEYS,
-    OBJECTED,
-    PRESSED,
-    Held,
-    KeyPressed,
-    Notice,
-    RecorderStarted,
-    Session,
-    Told,
-)
+from callguard.telephony.ami import BRIDGED, KEYS, OBJECTED, PRESSED, Session
+from callguard.telephony.ami_events import Held, KeyPressed, Notice, RecorderStarted, Told
 from callguard.telephony.holds import Holds, Yeses
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals, withdraws

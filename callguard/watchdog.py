@@ -16,7 +16,8 @@ from callguard.current import Current
 from callguard.errors import Refused, StoreError
 from callguard.metrics import Metrics
 from callguard.store import Store
-from callguard.telephony.ami import APP, LEG, MIXMONITOR, LiveChannel, RecorderStarted, Session
+from callguard.telephony.ami import APP, LEG, MIXMONITOR, LiveChannel, Session
+from callguard.telephony.ami_events import RecorderStarted
 from callguard.telephony.quarantine import QUARANTINE, here, set_aside
 
 log = structlog.get_logger()

@@ -15,7 +15,8 @@ from callguard.current import Current
 from callguard.errors import Disconnected
 from callguard.store import Store
 from callguard.talks import Talks
-from callguard.telephony.ami import KeyPressed, Notice, Session, Told
+from callguard.telephony.ami import Session
+from callguard.telephony.ami_events import KeyPressed, Notice, Told
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals

@@ -15,7 +15,8 @@ from callguard.current import Current
 from callguard.errors import Refused, StoreError
 from callguard.metrics import Metrics
 from callguard.store import Store
-from callguard.telephony.ami import LiveChannel, RecorderStarted, Session
+from callguard.telephony.ami import LiveChannel, Session
+from callguard.telephony.ami_events import RecorderStarted
 from callguard.watchdog import Watchdog
 from tests.store.legs import CONTROLLERS, given, make_leg
 from tests.test_config import GOOD, load

@@ -1,4 +1,4 @@
-"""The manager interface, through panoramisk: what happens after the gate, and that we are here.
+"""The manager interface, through panoramisk: orders for after the gate, and that we are here.
 
 The dialplan asks whether a session of our account is open (AMI_CLIENT) before it waits for a claim, so a session is
 held exactly while calls can be taken. Known faults of panoramisk 1.4 are kept out here: it reports no failed login,
@@ -14,18 +14,13 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, TypeAlias
-from uuid import UUID
+from typing import Any
 
-import structlog
 from panoramisk import Manager
 
 from callguard.errors import Disconnected, Refused
+from callguard.telephony.ami_events import FAMILIES, READ, Event, Notice, Told, is_leg_id, mark, read, whole
 from callguard.telephony.ami_wire import Protocol
-
-log = structlog.get_logger()
 
 ANSWER_TIMEOUT_S = 3.0
 # The channel variables where the dialplan keeps a recording's id, the keys pressed since the gate, and a withdrawal.
@@ -46,115 +41,6 @@ _NAMES_CHANNEL = re.compile(r"[\w.-]{1,150}", re.ASCII)
 _DIALLED = re.compile(r"[0-9*#+]{1,40}")
 
 
-class Told(StrEnum):
-    """What the dialplan says about a leg, in a UserEvent."""
-
-    WITHDRAWN = "CallguardWithdrawn"
-    OBJECTED = "CallguardObjected"
-    AGREED = "CallguardAgreed"
-    REPLIED = "CallguardReplied"
-    OPTED_OUT = "CallguardOptedOut"
-    PAUSED = "CallguardPaused"
-    RESUMED = "CallguardResumed"
-    ENDED = "CallguardEnded"
-
-
-# Where the dialplan leaves its marks in Asterisk's own database, for a callguard that did not listen.
-FAMILIES = {
-    Told.WITHDRAWN: "callguard_withdrawn",
-    Told.OBJECTED: "callguard_objected",
-    Told.OPTED_OUT: "callguard_optedout",
-}
-BEFORE, AGENT = "before", "agent"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A yes to the notice that was heard again in the call.
-
-    Attributes:
-        which: to which questions, a bit for each.
-        language: of the notice.
-        heard: the sounds heard, by SHA-256: the essential part, then each question.
-        after_ms: from the beginning of the first question that got a yes until that key was let go.
-    """
-
-    which: int
-    language: str
-    heard: tuple[str, ...]
-    after_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """One user event of ours, or the mark that says the same to who did not listen.
-
-    Attributes:
-        at: when, by Asterisk's clock, whole seconds; None for an end.
-        marked: a mark says the same, to be forgotten when it is heeded.
-        how: what a withdrawal or objection says of itself: BEFORE, it came before anything was recorded and is found
-            only now; AGENT, the subject asked the agent, who pressed the key.
-        channel: the channel's name; empty in a mark.
-        reply: what a yes in the call was heard to be.
-    """
-
-    told: Told
-    leg_id: str
-    at: datetime | None
-    marked: bool = False
-    how: str = ""
-    channel: str = ""
-    reply: Reply | None = None
-
-    @property
-    def before(self) -> bool:
-        return self.how == BEFORE
-
-    @property
-    def source(self) -> str:
-        """Who pressed the key, as the store has it."""
-        return "agent" if self.how == AGENT else "key"
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPressed:
-    """A key that somebody on a channel has pressed, bridged or not.
-
-    Attributes:
-        channel: Uniqueid.
-        name: the channel's name, by which AMI knows it.
-        held_ms: for how long, until now.
-    """
-
-    channel: str
-    name: str
-    digit: str
-    held_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class RecorderStarted:
-    """A MixMonitor has begun on a channel, whoever started it. Asterisk does not say which.
-
-    Attributes:
-        channel: Uniqueid.
-        name: the channel's name.
-        context: where the channel is in the dialplan.
-    """
-
-    channel: str
-    name: str
-    context: str
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Somebody has put the other side on hold, or taken them back (`on` is False). `channel`: Uniqueid."""
-
-    channel: str
-    on: bool
-
-
 @dataclass(frozen=True, slots=True)
 class LiveChannel:
     """A channel that there is, as `RecorderStarted` names one. `bridge`: whose member it is, empty for none."""
@@ -163,9 +49,6 @@ class LiveChannel:
     name: str
     context: str
     bridge: str
-
-
-Event: TypeAlias = Notice | KeyPressed | RecorderStarted | Held
 
 
 class Session:
@@ -187,15 +70,13 @@ class Session:
             for answer in (await self._send({"Action": "DBGetTree", "Family": family}))[1:]:
                 if str(answer.event) != "DBGetTreeResponse":
                     continue
-                leg_id = str(answer.key).rpartition("/")[2]
-                at, how = _time(str(answer.val))
-                if _is_id(leg_id) and at is not None:
-                    found.append(Notice(told, leg_id, at, marked=True, how=how))
+                if (notice := mark(told, str(answer.key).rpartition("/")[2], str(answer.val))) is not None:
+                    found.append(notice)
         return found
 
     async def forget(self, told: Told, leg_id: str) -> None:
         """Remove a mark that the store now knows of; none there is no error."""
-        if not _is_id(leg_id):
+        if not is_leg_id(leg_id):
             raise ValueError("not a leg id")
         with suppress(Refused):
             await self._send({"Action": "DBDel", "Family": FAMILIES[told], "Key": leg_id})
@@ -282,7 +163,7 @@ class Session:
         Raises: Refused, where there is no such channel.
         """
         own = await self.variable(channel, LIMIT)
-        seconds = _whole(own) or NO_LIMIT_S
+        seconds = whole(own) or NO_LIMIT_S
         await self._send({"Action": "AbsoluteTimeout", "Channel": channel, "Timeout": str(seconds)})
 
     async def _send(self, action: dict[str, str]) -> list[Any]:
@@ -310,11 +191,8 @@ async def connected(host: str, port: int, user: str, secret: str) -> AsyncIterat
     """
     manager = _Manager(host=host, port=port, username=user, secret=secret, log=_quiet(), protocol_factory=Protocol)
 
-    manager.register_event("UserEvent", _take)
-    manager.register_event("DTMFEnd", _take_key)
-    manager.register_event("MixMonitorStart", _take_start)
-    manager.register_event("Hold", _take_hold)
-    manager.register_event("Unhold", _take_hold)
+    for name in READ:
+        manager.register_event(name, _take)
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             await manager.connect()
@@ -356,59 +234,8 @@ class _Manager(Manager):
 
 
 def _take(manager: _Manager, event: Any) -> None:
-    leg_id = str(event.leg)
-    try:
-        told = Told(str(event.userevent))
-    except ValueError:
-        return
-    if _is_id(leg_id):
-        at, how = _time(str(event.at))
-        reply = _reply(event) if told is Told.REPLIED else None
-        manager.notices.put_nowait(
-            Notice(told, leg_id, at, str(event.mark) == "yes", how, channel=str(event.channel), reply=reply)
-        )
-    else:
-        log.warning("user event without a leg dropped", told=told)
-
-
-def _take_key(manager: _Manager, event: Any) -> None:
-    held_ms = _whole(str(event.durationms))
-    manager.notices.put_nowait(KeyPressed(str(event.uniqueid), str(event.channel), str(event.digit), held_ms))
-
-
-def _whole(text: str) -> int:
-    """A whole number of nine digits at most; 0 for anything else."""
-    return int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
-
-
-def _take_start(manager: _Manager, event: Any) -> None:
-    manager.notices.put_nowait(RecorderStarted(str(event.uniqueid), str(event.channel), str(event.context)))
-
-
-def _take_hold(manager: _Manager, event: Any) -> None:
-    manager.notices.put_nowait(Held(str(event.uniqueid), on=str(event.event) == "Hold"))
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text
-    except ValueError:
-        return False
-
-
-def _time(text: str) -> tuple[datetime | None, str]:
-    """Whole seconds since the epoch, and what follows them: ``-before``, ``-agent``, or nothing."""
-    found = re.fullmatch(r"(\d{1,11})(?:-(before|agent))?", text, re.ASCII)
-    return (datetime.fromtimestamp(int(found[1]), UTC), found[2] or "") if found else (None, "")
-
-
-def _reply(event: Any) -> Reply | None:
-    """What a yes in the call says of itself; None where it says it in another way than the dialplan does."""
-    which, after = str(event.which), str(event.after)
-    heard = re.fullmatch(r"([a-z]{2})((?:-[0-9a-f]{64}){2,3})", str(event.heard))
-    if heard is None or not re.fullmatch(r"[1-3]", which) or not re.fullmatch(r"[0-9]{1,7}", after):
-        return None
-    return Reply(int(which), heard[1], tuple(heard[2][1:].split("-")), int(after))
+    if (told := read(event)) is not None:
+        manager.notices.put_nowait(told)
 
 
 def _quiet() -> logging.Logger:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from callguard.telephony.ami import KeyPressed
+from callguard.telephony.ami_events import KeyPressed
 
 # AMI and AGI tell of the same moment on two connections.
 TOLD_WITHIN_S = 0.2

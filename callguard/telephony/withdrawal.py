@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Collection
 
 from callguard.core.keys import Keypad
-from callguard.telephony.ami import KeyPressed
+from callguard.telephony.ami_events import KeyPressed
 
 STOP = ("*9",)
 

@@ -17,7 +17,7 @@ from callguard.dial import Dial
 from callguard.room import Room
 from callguard.store import Store
 from callguard.telephony import agi
-from callguard.telephony.ami import KeyPressed
+from callguard.telephony.ami_events import KeyPressed
 from callguard.telephony.holds import Holds
 from tests.faults.ari_legs import LENGTH_MS, NAMES, PRESSED, PROFILES, TOLERANCE_MS
 from tests.faults.mutate import Mutator

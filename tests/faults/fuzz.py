@@ -30,6 +30,7 @@ from callguard.core.model import Heard
 from callguard.numbers import to_e164
 from callguard.telephony import agi_wire, ami
 from callguard.telephony import ari_wire as wire
+from callguard.telephony.ami_events import KeyPressed
 from callguard.telephony.ami_wire import LONGEST, Protocol
 from tests.core import explore
 from tests.core.flows import CALLS
@@ -120,7 +121,7 @@ def ami_events(cases: int, seed: int) -> Result:
 def _ami_case(random: Random) -> None:
     manager = ami._Manager(loop=asyncio.get_running_loop(), log=ami._quiet())
     manager.register_event("UserEvent", ami._take)
-    manager.register_event("DTMFEnd", ami._take_key)
+    manager.register_event("DTMFEnd", ami._take)
     protocol, transport = Protocol(), _Transport()
     protocol.connection_made(transport)
     protocol.queue, protocol.factory, protocol.log, protocol.encoding = deque(), manager, ami._quiet(), "utf8"
@@ -142,7 +143,7 @@ def _ami_case(random: Random) -> None:
         told.append(manager.notices.get_nowait())
     if honest and any(VICTIM in str(one) for one in told):
         raise AssertionError(f"a caller speaks for another: {forged}")
-    if not aborted and not any(isinstance(one, ami.KeyPressed) and one.digit == "1" for one in told):
+    if not aborted and not any(isinstance(one, KeyPressed) and one.digit == "1" for one in told):
         raise AssertionError(f"after it nothing is heard any more: {data[:200]!r}")
     if sum(len(rest) for rest in protocol.queue) > LONGEST:
         raise AssertionError("what has no end is kept")

@@ -15,7 +15,7 @@ from websockets.utils import accept_key
 
 from callguard.errors import Disconnected, Refused, TelephonyError
 from callguard.telephony import ami, ari, orphans
-from callguard.telephony.ami import Told
+from callguard.telephony.ami_events import Told
 from tests.faults.mutate import Mutator
 from tests.faults.transcripts import AMI_EVENTS, ARI, CHANNEL_ID, GREETING, LEG, ami_answers, response
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callguard.telephony.ami import KeyPressed
+from callguard.telephony.ami_events import KeyPressed
 from callguard.telephony.holds import CHANNELS, UNKNOWN_MS, Holds, Yeses
 from callguard.telephony.withdrawal import Withdrawals, withdraws
 

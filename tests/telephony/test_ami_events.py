@@ -1,14 +1,13 @@
-"""What the dialplan tells by user events, and how it is read."""
+"""What Asterisk tells by AMI, and how it is read."""
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from callguard.telephony.ami import Notice, Reply, Told, _take
+from callguard.telephony.ami_events import Held, KeyPressed, Notice, Reply, Told, mark, read
 
 LEG = "01a20262-bf4b-7521-b7cf-f0be338aba68"
 ESSENTIAL, QUESTION = "ab" * 32, "cd" * 32
@@ -16,10 +15,10 @@ ESSENTIAL, QUESTION = "ab" * 32, "cd" * 32
 
 def told(**fields: str) -> Notice | None:
     """What comes of an event; a header that it has not is empty, as panoramisk gives it."""
-    manager: Any = SimpleNamespace(notices=asyncio.Queue())
     empty = dict.fromkeys(("userevent", "leg", "at", "mark", "channel", "which", "heard", "after"), "")
-    _take(manager, SimpleNamespace(**{**empty, "leg": LEG, "at": "1795344000", **fields}))
-    return None if manager.notices.empty() else manager.notices.get_nowait()
+    event = read(SimpleNamespace(event="UserEvent", **{**empty, "leg": LEG, "at": "1795344000", **fields}))
+    assert event is None or isinstance(event, Notice)
+    return event
 
 
 @pytest.mark.parametrize(
@@ -56,3 +55,22 @@ def test_a_yes_that_is_told_in_another_way_is_none(change: dict[str, str]) -> No
 def test_what_names_no_leg_or_is_not_ours_is_dropped() -> None:
     assert told(userevent="CallguardReplied", leg="x") is None
     assert told(userevent="CallguardSomething") is None
+
+
+def test_a_mark_says_what_the_event_said() -> None:
+    heard = told(userevent="CallguardWithdrawn", at="1795344000-agent", mark="yes")
+    assert heard is not None
+    assert mark(Told.WITHDRAWN, LEG, "1795344000-agent") == replace(heard, channel="")
+    for leg_id, text in ((LEG, ""), (LEG, "soon"), (LEG, "1795344000-other"), ("x", "1795344000")):
+        assert mark(Told.WITHDRAWN, leg_id, text) is None
+
+
+@pytest.mark.parametrize(("said", "held_ms"), [("120", 120), ("", 0), ("-1", 0), ("9" * 10, 0)])
+def test_how_long_a_key_was_held(said: str, held_ms: int) -> None:
+    event = SimpleNamespace(event="DTMFEnd", uniqueid="1.2", channel="PJSIP/a-1", digit="9", durationms=said)
+    assert read(event) == KeyPressed("1.2", "PJSIP/a-1", "9", held_ms)
+
+
+@pytest.mark.parametrize(("name", "on"), [("Hold", True), ("Unhold", False)])
+def test_hold_and_its_end(name: str, on: bool) -> None:
+    assert read(SimpleNamespace(event=name, uniqueid="1.2")) == Held("1.2", on)
