@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import structlog
 import uuid_utils
 
-from callguard.config import Profile
 from callguard.core.decide import Decision, Facts, decide
 from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.metrics import Metrics
 from callguard.numbers import to_e164
+from callguard.sections import Profile
 from callguard.store import Store
 from callguard.store.records import DialRecord
 

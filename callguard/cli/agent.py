@@ -17,6 +17,7 @@ from callguard import config
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from callguard.core.agents import AgentGrant
 from callguard.errors import InputError
+from callguard.sections import Agents
 
 if TYPE_CHECKING:
     from callguard.store.store import Store
@@ -72,7 +73,7 @@ def list_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
         _show(names, settings.agents, grants)
 
 
-def _show(names: list[str], agents: Mapping[str, config.Agents], grants: Mapping[str, AgentGrant]) -> None:
+def _show(names: list[str], agents: Mapping[str, Agents], grants: Mapping[str, AgentGrant]) -> None:
     table = Table(box=None, padding=(0, 1, 0, 0))
     for heading in ("Agent", "Phones", "Agreement", "Grant"):
         table.add_column(heading, overflow="fold")
@@ -91,7 +92,7 @@ def _show(names: list[str], agents: Mapping[str, config.Agents], grants: Mapping
     Console().print(table)
 
 
-def _row(name: str, agent: config.Agents | None, granted: AgentGrant | None) -> dict[str, object]:
+def _row(name: str, agent: Agents | None, granted: AgentGrant | None) -> dict[str, object]:
     return {
         "agent": name,
         "endpoints": agent and agent.endpoints,

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from callguard import config
 from callguard.errors import InputError
 from callguard.numbers import REGIONS, to_e164
+from callguard.sections import Name, PurposeId
 
 DEFAULT_CONFIG = Path("/etc/callguard/callguard.toml")
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DENIED = 1, 2, 3
@@ -121,7 +122,7 @@ def purpose_id(given: str | None) -> str | None:
     Raises:
         InputError: no profile could have such a purpose.
     """
-    return _checked(TypeAdapter(config.PurposeId), given, "--purpose")
+    return _checked(TypeAdapter(PurposeId), given, "--purpose")
 
 
 def campaign_name(given: str | None) -> str | None:
@@ -130,7 +131,7 @@ def campaign_name(given: str | None) -> str | None:
     Raises:
         InputError: no profile could have such a campaign.
     """
-    return _checked(TypeAdapter(config.Name), given, "--campaign")
+    return _checked(TypeAdapter(Name), given, "--campaign")
 
 
 def moment(given: str | None, field: str) -> datetime:

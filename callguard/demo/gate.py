@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Self
 
 from callguard import config
-from callguard.config import Folder
 from callguard.demo.pbx import Pbx
 from callguard.errors import SetupError
+from callguard.sections import Folder
 from callguard.speech.build import build
 
 READY_LIMIT_S = 20.0

@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from callguard.config import Folder
 from callguard.demo import image
 from callguard.demo.ports import CALLERS, Line, Ports, leased
 from callguard.demo.tree import Kind, Tree, cache
 from callguard.errors import SetupError, TelephonyError
+from callguard.sections import Folder
 from callguard.shipped import render, shipped
 
 BOOT_LIMIT_S = 30.0

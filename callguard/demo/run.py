@@ -19,7 +19,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from callguard.config import Config, Folder
+from callguard.config import Config
 from callguard.demo.agent import Agent, AgentCall
 from callguard.demo.dials import DIALS, WITHOUT_CALLGUARD, Dial, dial
 from callguard.demo.gate import Gate
@@ -36,6 +36,7 @@ from callguard.demo.tones import (
 )
 from callguard.demo.tree import Tree, cache
 from callguard.errors import InputError
+from callguard.sections import Folder
 from callguard.speech.catalogue import PLAYED
 from callguard.store.reader import Reader
 

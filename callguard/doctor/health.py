@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 
-from callguard.config import Http
 from callguard.doctor.facts import Answer, Answered, Known, Unknown
+from callguard.sections import Http
 
 # Well above what a loaded callguard needs; its watchdog ends it after 2 s without a sign of life.
 WITHIN_S = 3.0

@@ -12,10 +12,10 @@ from typing import Any
 import phonenumbers
 from pydantic import TypeAdapter, ValidationError
 
-from callguard import config
 from callguard.controller import Controller, Line
 from callguard.errors import InputError
 from callguard.numbers import REGIONS, to_e164
+from callguard.sections import Folder
 from callguard.shipped import shipped
 
 Texts = Mapping[str, str | Mapping[str, str]]
@@ -129,7 +129,7 @@ def some_languages(written: str) -> tuple[str, ...]:
 
 def a_folder(written: str, name: str) -> Path:
     """An absolute path that may stand in a dialplan. Raises: InputError."""
-    folder = _checked(TypeAdapter(config.Folder), {"path_here": written.strip()}, name)
+    folder = _checked(TypeAdapter(Folder), {"path_here": written.strip()}, name)
     path: Path = folder.path_here
     if ".." in path.parts:
         raise InputError("no .. in it", field=name)

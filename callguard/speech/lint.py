@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from callguard.config import Profile
 from callguard.controller import Controller
 from callguard.core.gate import ALL_KEYS, PROTECTING
 from callguard.core.model import Basis
+from callguard.sections import Profile
 from callguard.speech.catalogue import Catalogue
 from callguard.speech.notice import DETAILS, OPT_OUT, YES, Element
 from callguard.speech.texts import Piece, short_layer_faults

@@ -15,10 +15,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, model_validator
 
-from callguard.config import Profile, PurposeId, PurposeSetting
 from callguard.controller import OPTIONAL, Controller, Language, Line
 from callguard.core.model import Basis
 from callguard.errors import InputError, SetupError
+from callguard.sections import Profile, PurposeId, PurposeSetting
 from callguard.speech.notice import (
     Consent,
     ConsentToTwo,

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from uuid_utils import uuid7
 
-from callguard.config import Folder
+from callguard.sections import Folder
 
 QUARANTINE = "quarantine"
 MODE = 0o2770

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from callguard import config
+from callguard import sections
 from callguard.core.conversation import surviving
 from callguard.core.incidents import Incident
 from callguard.core.model import GrantState
@@ -40,7 +40,7 @@ class Recordings:
         overdue: how many of them could not be finished although their calls have ended.
     """
 
-    def __init__(self, settings: config.Recording, store: Store) -> None:
+    def __init__(self, settings: sections.Recording, store: Store) -> None:
         self._folder = settings.folder.path_here
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from callguard import web
-from callguard.config import Http
 from callguard.doctor import health
 from callguard.doctor.facts import Answer, Answered, Unknown
+from callguard.sections import Http
 from tests.test_health import WELL, free_port, pages
 
 

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 from callguard import config
-from callguard.config import Folder
 from callguard.demo.gate import READY, configuration
 from callguard.demo.pbx import Pbx
 from callguard.demo.run import WITHDRAWN_LIES_S
 from callguard.demo.tree import Kind, Tree
 from callguard.errors import SetupError, TelephonyError
+from callguard.sections import Folder
 from tests.images.engine import Engine, container
 
 # As the Dockerfiles set them.

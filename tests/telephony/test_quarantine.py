@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from callguard.config import Folder
+from callguard.sections import Folder
 from callguard.telephony.quarantine import here, set_aside
 
 FOLDER = Folder(path_here=Path("/srv/here"), path_in_asterisk=Path("/var/spool/callguard"))

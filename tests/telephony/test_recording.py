@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from callguard.config import Folder, Recording
 from callguard.core.conversation import Why
 from callguard.core.incidents import Incident
 from callguard.core.model import Answer, Basis, GrantState, Outcome, Purpose
+from callguard.sections import Folder, Recording
 from callguard.store import Store
 from callguard.store.records import Files, LegRecord
 from callguard.telephony.recording import Recordings
