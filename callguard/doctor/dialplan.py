@@ -29,12 +29,14 @@ class Bridging:
     """A Dial or Queue.
 
     Attributes:
+        to: what is dialled, or the queue's name.
         options: each option's letter and what stands in its brackets.
         unresolved: variables in the options whose value is only known in a call.
     """
 
     step: Step
     app: str
+    to: tuple[str, ...]
     options: tuple[tuple[str, str], ...]
     unresolved: tuple[str, ...]
 
@@ -78,7 +80,8 @@ def bridgings(steps: Iterable[Step], values: Mapping[str, str]) -> tuple[Bridgin
             parts[2] if call.app == "Dial" and len(parts) > 2 else parts[1] if call.app == "Queue" and parts[1:] else ""
         )
         text = re.sub(r"\$\{(\w+)\}", lambda name: values.get(name[1]) or name[0], text)
-        found.append(Bridging(call.step, call.app, *options(text)))
+        to = tuple(parts[0].split("&")) if call.app == "Dial" else (parts[0],)
+        found.append(Bridging(call.step, call.app, to, *options(text)))
     return tuple(found)
 
 
@@ -93,9 +96,11 @@ def recordings(steps: Iterable[Step]) -> tuple[Step, ...]:
 
 
 def uses(steps: Iterable[Step]) -> tuple[Use, ...]:
-    """Where calls go through the gate: Gosub to the inbound or outbound one, U() to the callee's."""
+    """Where calls go through the gate: Gosub to the inbound or outbound one, AGI(), U() to the callee's."""
     found = []
     for step in steps:
+        if step.app == "AGI" and (asked := re.search(r"/inbound,([^,]*)", step.data)):
+            found.append(Use(step, "inbound", _plain(asked[1])))
         for match in re.finditer(r"callguard-(inbound|outbound),s,1\(", step.data):
             inside = arguments(step.data[match.end() : _closing(step.data, match.end() - 1)])
             number, profile = [*inside, "", ""][:2] if match[1] == "outbound" else ("", inside[0])
@@ -103,6 +108,15 @@ def uses(steps: Iterable[Step]) -> tuple[Use, ...]:
         for match in re.finditer(r"callguard-callee\^([^)^]*)", step.data):
             found.append(Use(step, "callee", _plain(match[1])))
     return tuple(found)
+
+
+def fits(extension: str, name: str) -> bool:
+    """Whether a call to a name comes to an extension, which may be a pattern."""
+    if not extension.startswith("_"):
+        return extension == name
+    kinds = {"X": "[0-9]", "Z": "[1-9]", "N": "[2-9]", ".": ".+", "!": ".*", "-": ""}
+    parts = re.findall(r"\[[^\]]*\]|.", extension[1:])
+    return bool(re.fullmatch("".join(p if len(p) > 1 else kinds.get(p.upper(), re.escape(p)) for p in parts), name))
 
 
 def prefixed(steps: Iterable[Step], number: str) -> frozenset[str]:

@@ -75,18 +75,23 @@ class Step:
     data: str
 
     @property
+    def where(self) -> tuple[str, str]:
+        return self.context, self.extension
+
+    @property
     def place(self) -> str:
         return f"{self.extension}@{self.context}, priority {self.priority}"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A PJSIP endpoint."""
+    """A PJSIP endpoint. `tells_changes`: it sends a name that changes in a call (send_pai or send_rpid)."""
 
     name: str
     dtmf_mode: str
     redirect_method: str
     one_touch_recording: bool
+    tells_changes: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ async def _look_by_ami(manager: Manager, config: Config, others_looking: int) ->
         "manager.conf": await _file(manager, "manager.conf", "general", user),
     }
     steps = await _known(_steps(manager))
-    names = {"CALLGUARD_DOOR", "CALLGUARD_MANAGER", f"CALLGUARD_FOLDER_{config.asterisk.app}"}
+    names = {"CALLGUARD_DOOR", "CALLGUARD_MANAGER", "CALLGUARD_NAME_PREFIX", f"CALLGUARD_FOLDER_{config.asterisk.app}"}
     names |= {f"CALLGUARD_DIVERT_{name}" for name in config.profiles}
     if not isinstance(steps, Unknown):
         names |= dialplan.option_variables(dialplan.foreign(steps))
@@ -274,10 +274,15 @@ async def _endpoints(manager: Manager) -> tuple[Endpoint, ...]:
                         value(detail, "ObjectName"),
                         value(detail, "DtmfMode"),
                         value(detail, "RedirectMethod"),
-                        value(detail, "OneTouchRecording").lower() in {"true", "yes"},
+                        _is_on(detail, "OneTouchRecording"),
+                        _is_on(detail, "SendPai") or _is_on(detail, "SendRpid"),
                     )
                 )
     return tuple(found)
+
+
+def _is_on(message: Message, header: str) -> bool:
+    return value(message, header).lower() in {"true", "yes"}
 
 
 def _count(text: str) -> int:

@@ -280,12 +280,17 @@ exten => 3,1,Dial(PJSIP/agent,30,${OPTIONS}x)
 exten => 4,1,Gosub(callguard-inbound,s,1(nobody))
 exten => _0X.,1,Gosub(callguard-outbound,s,1(${EXTEN},service))
 exten => 9,1,Hangup()
+exten => 5,1,Gosub(callguard-inbound,s,1(service))
+ same => n,Dial(PJSIP/agent,30,r)
+exten => 6,1,Gosub(callguard-inbound,s,1(service))
+ same => n,Queue(service,r)
 """
 QUEUES = "\nmonitor-format = wav\ncontext = theirs\n"
 FEATURES = "\ntheirs => *,self,NoOp()\n[featuremap]\nautomixmon = *3\n"
 PJSIP = (
     ("dtmf_mode = rfc4733", "dtmf_mode = inband\none_touch_recording = yes\nredirect_method = uri_core"),
     ("auth = softphone\n", "auth = softphone\ndtmf_mode = info\n"),
+    ("send_pai = yes\n", ""),
 )
 
 
@@ -302,12 +307,18 @@ async def test_an_administrators_own_dialplan_features_queues_and_phones(clinic:
         "queues.exit": "risk", "features.prefix": "risk", "endpoints.dtmf": "warning",
         "dialplan.used": "warning", "recordings.others": "warning", "recordings.keys": "warning",
         "endpoints.redirect": "warning", "emergency.country": "warning",
+        "agents.inside": "risk", "agents.display": "warning",
     }  # fmt: skip
     assert "3@theirs" in found["dial.hangup"][0].what
     assert "0112" in found["emergency.country"][0].what
     assert "agent" in found["endpoints.dtmf"][0].what
     assert "softphone" in found["endpoints.dtmf"][1].what
     assert len(found["recordings.keys"]) == 2
+    # The queue's members are Local channels, which say b() where they dial; 3@theirs comes from no gate itself.
+    assert [one.what.partition(" b(")[2].partition(": ")[2] for one in found["agents.inside"]] == [
+        "5@theirs, priority 2", "3@theirs, priority 1",
+    ]  # fmt: skip
+    assert "send_rpid: agent" in found["agents.display"][0].what
 
 
 async def test_globals_that_a_reload_would_clear(clinic: Clinic) -> None:

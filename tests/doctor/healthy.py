@@ -122,12 +122,16 @@ def healthy(folder: Path) -> Facts:
             globals={
                 "CALLGUARD_DOOR": "",
                 "CALLGUARD_MANAGER": "callguard",
+                "CALLGUARD_NAME_PREFIX": "yes",
                 "CALLGUARD_FOLDER_callguard": "/srv/recordings",
                 "CALLGUARD_DIVERT_contract": "goodbye,s,1",
             },
             features={"blindxfer": "#", "atxfer": "", "disconnect": "*", "parkcall": "", "automixmon": ""},
             steps=STEPS,
-            endpoints=(Endpoint("agent", "rfc4733", "user", False), Endpoint("trunk", "auto", "uri_pjsip", False)),
+            endpoints=(
+                Endpoint("agent", "rfc4733", "user", False, tells_changes=True),
+                Endpoint("trunk", "auto", "uri_pjsip", False, tells_changes=False),
+            ),
             exists={"goodbye,s,1": True},
             freepbx={},
         ),
@@ -196,4 +200,4 @@ def here(facts: Facts, **changes: Any) -> Facts:
 
 
 def endpoint(facts: Facts, **changes: Any) -> Facts:
-    return ami(facts, endpoints=(replace(Endpoint("trunk", "auto", "user", False), **changes),))
+    return ami(facts, endpoints=(replace(Endpoint("trunk", "auto", "user", False, tells_changes=True), **changes),))

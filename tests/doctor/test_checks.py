@@ -50,8 +50,19 @@ GIB = 2**30
 
 
 def dialled(options: str, app: str = "Dial") -> Break:
-    data = f"PJSIP/1,30,{options}" if app == "Dial" else f"service,{options}"
+    data = f"{'PJSIP/1,30' if app == 'Dial' else 'service'},{options}b(callguard-agent^s^1)"
     return lambda facts: with_steps(facts, step("mine", "5", app, data))
+
+
+def unwatched(facts: Facts) -> Facts:
+    """A callguard that stops nobody's recordings."""
+    watchdog = facts.config.watchdog.model_copy(update={"foreign": "report"})
+    return replace(facts, config=facts.config.model_copy(update={"watchdog": watchdog}))
+
+
+def behind_the_gate(app: str, data: str) -> Break:
+    """A Dial or Queue in an extension whose callers were asked."""
+    return lambda facts: with_steps(facts, step("from-outside", "100", app, data))
 
 
 def manager(**account: str) -> Break:
@@ -63,7 +74,7 @@ def room(free: int, day: int, mode: int = 0o2770, writable: bool = True) -> Brea
     return lambda facts: here(facts, folder=RecordingFolder(mode, writable, free, day))
 
 
-def settings_with(**asterisk: str) -> Break:
+def settings_with(**asterisk: str | tuple[str, ...]) -> Break:
     return lambda facts: replace(facts, config=facts.config.model_copy(
         update={"asterisk": facts.config.asterisk.model_copy(update=asterisk)}
     ))  # fmt: skip
@@ -89,6 +100,10 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
      "ami.events", WARNING, "no event filter"),
     (lambda f: tried(f, events=frozenset({"CallguardDoctor"})), "ami.recorders", RISK, "neither seen nor stopped"),
     (lambda f: ami(f, freepbx={"100/recording/in/external": "yes"}), "freepbx.recording", WARNING, "100 (in/external)"),
+    (lambda f: unwatched(ami(f, freepbx={"100/recording/out/internal": "force"})),
+     "freepbx.recording", RISK, "100 (out/internal); it records whoever refused, too; nothing stops it"),
+    (lambda f: unwatched(with_steps(f, step("mine", "5", "MixMonitor", "x.wav"))),
+     "recordings.others", RISK, "[watchdog] foreign = report"),
     (lambda f: ami(f, freepbx={"100/recording/ondemand": "override"}), "freepbx.ondemand", WARNING, "extension 100"),
     (manager(read="user"), "ami.keys", RISK, "key presses"),
     (lambda f: file(f, "manager.conf", callguard=MANAGER[:3]), "ami.keys", RISK, "key presses"),
@@ -159,6 +174,14 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: endpoint(f, dtmf_mode="info"), "endpoints.dtmf", WARNING, "not tested"),
     (lambda f: endpoint(f, dtmf_mode="auto_info"), "endpoints.dtmf", WARNING, "auto_info: trunk"),
     (lambda f: endpoint(f, redirect_method="uri_core"), "endpoints.redirect", WARNING, "uri_core: trunk"),
+    (behind_the_gate("Dial", "PJSIP/agent,30,r"), "agents.inside", RISK, "gate say no b(callguard-agent^s^1)"),
+    (behind_the_gate("Dial", "PJSIP/agent&Local/x@y,30,b(own^s^1)"), "agents.inside", RISK, "1 Dial or Queue behind"),
+    (behind_the_gate("Queue", "service,r"), "agents.inside", RISK, "behind the gate"),
+    (lambda f: with_steps(f, step("mine", "_1XX", "Dial", "PJSIP/${EXTEN},30")),
+     "agents.inside", WARNING, "_1XX@mine, priority 1; where a recorded call comes there, by Goto or a transfer"),
+    (lambda f: with_features(behind_the_gate("Dial", "PJSIP/agent,30,${OPTIONS}")(f), disconnect=""),
+     "agents.inside", NOT_CHECKED, "options that only a call"),
+    (lambda f: endpoint(f, name="agent", tells_changes=False), "agents.display", WARNING, "send_rpid: agent;"),
     (lambda f: here(f, prompts="x.wav: cannot be read"), "prompts.built", RISK, "x.wav: cannot be read"),
     (lambda f: tried(f, sounds={"/srv/prompts/played/ab": False}), "prompts.heard", RISK, "/srv/prompts/played/ab"),
     (lambda f: tried(f, recorded=Recorded(seen=False)), "folder.same", RISK, "does not appear in /srv/recordings"),
@@ -243,6 +266,60 @@ def test_a_manager_session_without_the_application_is_no_callguard(well: Facts) 
     (found,) = [one for one in judged(ari(well, apps=frozenset({"callguard-2"}))) if one.id == "service.connected"]
     assert found.severity is RISK
     assert "is not connected, and yet" in found.what
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "PJSIP/${EXTEN}@trunk,60",  # to outside by a trunk
+        "PJSIP/trunk/sip:1@example,60",
+        "Local/agent@agents/n,30",  # judged where it dials
+        "PJSIP/agent,30,b(own^s^1)",  # an own b() that comes to ours
+        "PJSIP/agent,30,b(s^1)",
+    ],
+)
+def test_who_is_of_the_house_or_of_outside_is_no_agent_forgotten(well: Facts, data: str) -> None:
+    facts = with_steps(
+        well,
+        step("own", "s", "Gosub", "callguard-agent,s,1"),
+        step("own", "100", "Gosub", "callguard-inbound,s,1(service)"),
+        step("own", "100", "Dial", data),
+    )
+    assert [one for one in judged(facts) if one.severity is not Severity.OK] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        ("PJSIP/agent,30", "ok"),
+        ("PJSIP/agent&PJSIP/guest,30", "risk"),
+        ("PJSIP/${EXTEN},30", "ok"),
+        ("PJSIP/${X},30", "ok"),
+    ],
+)
+def test_agents_whom_the_configuration_lists_need_no_b(well: Facts, data: str, found: str) -> None:
+    facts = settings_with(inside=("PJSIP/ag*", "PJSIP/1*"))(behind_the_gate("Dial", data)(well))
+    assert [one.severity for one in judged(facts) if one.id == "agents.inside"] == [found]
+
+
+@pytest.mark.parametrize(
+    ("members", "found"),
+    [(("> PJSIP/agent,1,Ann", "Local/1@agents/n"), "ok"), (("PJSIP/agent", "PJSIP/guest"), "risk"), ((), "ok")],
+)
+def test_the_members_of_a_queue_are_looked_up(well: Facts, members: tuple[str, ...], found: str) -> None:
+    facts = file(well, "queues.conf", service=tuple(("member", one) for one in members))
+    facts = settings_with(inside=("PJSIP/ag*",))(behind_the_gate("Queue", "service,r")(facts))
+    assert [one.severity for one in judged(facts) if one.id == "agents.inside"] == [found]
+
+
+def test_a_display_that_shows_nothing_need_not_change(well: Facts) -> None:
+    silent = endpoint(well, name="agent", tells_changes=False)
+    told = [judged(with_globals(silent, CALLGUARD_NAME_PREFIX=said)) for said in ("", "yes")]
+    assert [[one.severity for one in each if one.id == "agents.display"] for each in told] == [["ok"], ["warning"]]
+    # A channel's own variable says it as well.
+    said = with_steps(silent, step("a", "1", "Set", "__CALLGUARD_NAME_PREFIX=yes"))
+    found = judged(with_globals(said, CALLGUARD_NAME_PREFIX=""))
+    assert [one.severity for one in found if one.id == "agents.display"] == ["warning"]
 
 
 @pytest.mark.parametrize("lost", ["ari", "ami", "both"])

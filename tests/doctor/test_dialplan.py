@@ -7,7 +7,7 @@ import re
 import pytest
 
 from callguard.doctor.checks.modules import APPLICATIONS, CORE, FUNCTIONS
-from callguard.doctor.dialplan import arguments, bridgings, option_variables, options, prefixed, recordings, uses
+from callguard.doctor.dialplan import arguments, bridgings, fits, option_variables, options, prefixed, recordings, uses
 from callguard.shipped import shipped
 from tests.doctor.healthy import step
 
@@ -58,10 +58,27 @@ def test_where_the_gate_is_used() -> None:
         step("a", "3", "Gosub", "callguard-outbound,s,1(${EXTEN:1},sales)"),
         step("a", "4", "Dial", "PJSIP/1,30,rU(callguard-callee^advice)"),
         step("a", "5", "Gosub", "other,s,1(callguard)"),
+        step("a", "6", "AGI", "agi://${HOST}:${PORT}/inbound,service"),
     ]
     assert [(one.gate, one.profile, one.number) for one in uses(steps)] == [
         ("inbound", "service", ""), ("inbound", "", ""), ("outbound", "sales", "${EXTEN:1}"), ("callee", "advice", ""),
+        ("inbound", "service", ""),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("extension", "name", "comes"),
+    [("100", "100", True), ("100", "10", False), ("_1XX", "123", True), ("_1XX", "1234", False),
+     ("_[12]Z.", "21x", True), ("_[12]Z.", "20x", False),
+     ("_ag!", "agent", True), ("_5-XX", "512", True), ("_N", "1", False)],
+)  # fmt: skip
+def test_whom_an_extension_is_for(extension: str, name: str, comes: bool) -> None:
+    assert fits(extension, name) is comes
+
+
+def test_whom_a_dial_rings() -> None:
+    steps = [step("a", "1", "Dial", "PJSIP/1&Local/2@b,30,r"), step("a", "1", "Queue", "service,r")]
+    assert [one.to for one in bridgings(steps, {})] == [("PJSIP/1", "Local/2@b"), ("service",)]
 
 
 def test_what_records() -> None:

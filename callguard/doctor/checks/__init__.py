@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callguard.doctor.checks import connection, conversation, freepbx, gate, machine, recordings
+from callguard.doctor.checks import agents, connection, conversation, freepbx, gate, machine, recordings
 from callguard.doctor.facts import Facts
 from callguard.doctor.findings import Check, Finding, Severity
 
@@ -10,6 +10,7 @@ CHECKS: tuple[Check, ...] = (
     *connection.CHECKS,
     *gate.CHECKS,
     *conversation.CHECKS,
+    *agents.CHECKS,
     *freepbx.CHECKS,
     *recordings.CHECKS,
     *machine.CHECKS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from callguard.doctor import dialplan
-from callguard.doctor.dialplan import Bridging
+from callguard.doctor.checks.common import bridgings, places, shortened, unasked
 from callguard.doctor.facts import ConfigFile, Facts, NotKnown, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
 from callguard.shipped_dialplan import features
@@ -15,7 +15,6 @@ RELOAD_FEATURES = 'then asterisk -rx "module reload features"'
 LETTERS = {"blindxfer": "tT", "atxfer": "tT", "disconnect": "hH", "parkcall": "kK", "automixmon": "xX"}
 # The keys of the shipped features that only a profile needs where the agent speaks first.
 AGENT_FIRST = frozenset({"callguard-agree", "callguard-never"})
-NAMED = 5
 # Ways of sending keys that are not as good as RFC 4733, and why. (Clean G.711 tones with dtmf_mode = inband are heard,
 # in the gate and in the call.)
 MODES = {
@@ -66,21 +65,21 @@ def _own_feature(facts: Facts, name: str, code: str, keys: frozenset[str]) -> It
     if not code or not any(key.startswith(code) for key in keys):
         return
     letters = LETTERS[name]
-    bridgings = _bridgings(facts)
-    using = [one for one in bridgings if one.has(letters)]
+    there = bridgings(facts)
+    using = [one for one in there if one.has(letters)]
     does = "hangs up" if name == "disconnect" else f"means {name}"
     if using:
         yield risk(
-            f"{code} {does} in {len(using)} Dial or Queue with one of the options {letters}: {_places(using)}",
+            f"{code} {does} in {len(using)} Dial or Queue with one of the options {letters}: {places(using)}",
             f"{_hidden(keys, code)} begins with it: who wants to stop the recording loses the call, or is not heard",
             f"leave {letters[0]} and {letters[1]} out there, or features.conf, [featuremap]: {name} = a code that does "
             f"not begin so, such as **, {RELOAD_FEATURES}",
         )
         return
-    unresolved = [one for one in bridgings if one.unresolved]
+    unresolved = [one for one in there if one.unresolved]
     if unresolved:
         raise NotKnown(
-            f"{len(unresolved)} Dial or Queue have options that only a call knows ({_places(unresolved)}); see that "
+            f"{len(unresolved)} Dial or Queue have options that only a call knows ({places(unresolved)}); see that "
             f"none of them is {letters[0]} or {letters[1]} while {code} {does}"
         )
 
@@ -88,11 +87,11 @@ def _own_feature(facts: Facts, name: str, code: str, keys: frozenset[str]) -> It
 def _other_recordings(facts: Facts) -> Iterator[Problem]:
     steps = dialplan.recordings(dialplan.foreign(known(known(facts.ami).steps)))
     if steps:
-        yield warning(
+        yield unasked(
+            facts,
             f"{len(steps)} places of the dialplan record by themselves: "
-            + _shortened([f"{step.app} at {step.place}" for step in steps]),
-            "nobody was asked there; callguard stops a MixMonitor that it did not begin and sets its file aside, and "
-            "does not see Record",
+            + shortened([f"{step.app} at {step.place}" for step in steps]),
+            "nobody was asked there, and what Record makes is not seen by anybody",
             "remove them where callers or callees are recorded, and let the gate do it",
         )
 
@@ -110,17 +109,17 @@ def _queue_recordings(facts: Facts) -> Iterator[Problem]:
 def _key_recordings(facts: Facts) -> Iterator[Problem]:
     ami = known(facts.ami)
     code = known(ami.features["automixmon"])
-    using = [one for one in _bridgings(facts) if one.has(LETTERS["automixmon"])]
+    using = [one for one in bridgings(facts) if one.has(LETTERS["automixmon"])]
     if code and using:
         yield warning(
-            f"{code} starts a recording by key (automixmon) in {_places(using)}",
+            f"{code} starts a recording by key (automixmon) in {places(using)}",
             "it records without the gate, also who refused",
             f"leave x and X out there, or features.conf, [featuremap]: automixmon = with no code, {RELOAD_FEATURES}",
         )
     buttons = [one.name for one in known(ami.endpoints) if one.one_touch_recording]
     if buttons:
         yield warning(
-            f"one_touch_recording is on for {_shortened(buttons)}",
+            f"one_touch_recording is on for {shortened(buttons)}",
             "the phone's button records without the gate",
             'pjsip.conf: one_touch_recording = no, then asterisk -rx "pjsip reload"',
         )
@@ -148,7 +147,7 @@ def _dtmf(facts: Facts) -> Iterator[Problem]:
         names = [one.name for one in endpoints if one.dtmf_mode == mode]
         if names:
             yield warning(
-                f"dtmf_mode = {mode}: {_shortened(names)}",
+                f"dtmf_mode = {mode}: {shortened(names)}",
                 f"{says}; who is not heard cannot say yes, object, or stop a recording",
                 "pjsip.conf: dtmf_mode = rfc4733 (or auto) where the other side can; ask the carrier for RFC 4733",
             )
@@ -158,7 +157,7 @@ def _redirects(facts: Facts) -> Iterator[Problem]:
     names = [one.name for one in known(known(facts.ami).endpoints) if one.redirect_method == "uri_core"]
     if names:
         yield warning(
-            f"redirect_method = uri_core: {_shortened(names)}",
+            f"redirect_method = uri_core: {shortened(names)}",
             "when such a phone forwards a call, the next one does not see X-Callguard-Consent",
             'pjsip.conf: redirect_method = uri_pjsip (or user), then asterisk -rx "pjsip reload"',
         )
@@ -170,12 +169,6 @@ def _map(facts: Facts) -> tuple[tuple[str, str], ...]:
 
 def _queues(facts: Facts) -> ConfigFile:
     return known(known(facts.ami).files["queues.conf"])
-
-
-def _bridgings(facts: Facts) -> tuple[Bridging, ...]:
-    ami = known(facts.ami)
-    values = {name: text for name, text in ami.globals.items() if isinstance(text, str)}
-    return dialplan.bridgings(dialplan.foreign(known(ami.steps)), values)
 
 
 def _our_keys(facts: Facts) -> frozenset[str]:
@@ -191,20 +184,11 @@ def _hidden(keys: frozenset[str], code: str) -> str:
     return " and ".join(sorted(key for key in keys if key.startswith(code)))
 
 
-def _places(found: list[Bridging]) -> str:
-    return _shortened([one.step.place for one in found])
-
-
-def _shortened(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return "; ".join(names[:NAMED]) + more
-
-
 CHECKS = (
     Check("features.callguard", "The person's keys are features of Asterisk", Severity.RISK, _features),
     Check("features.prefix", "No other feature's code takes the person's keys away", Severity.RISK, _prefixes),
     Check("dial.hangup", "No * hangs up where *9 stops the recording", Severity.RISK, _hang_up),
-    Check("recordings.others", "Nothing in the dialplan records without the gate", Severity.WARNING, _other_recordings),
+    Check("recordings.others", "Nothing in the dialplan records without the gate", Severity.RISK, _other_recordings),
     Check("recordings.queues", "No queue records by itself", Severity.RISK, _queue_recordings),
     Check("recordings.keys", "No key or button records without the gate", Severity.WARNING, _key_recordings),
     Check("queues.exit", "*9 does not leave a queue", Severity.RISK, _queue_exits),

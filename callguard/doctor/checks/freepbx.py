@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from callguard.doctor import dialplan
+from callguard.doctor.checks.common import shortened, unasked
 from callguard.doctor.facts import Facts, Step, known
 from callguard.doctor.findings import Check, Problem, Severity, warning
 
 RECORDS = frozenset({"force", "yes", "always"})
 NEVER = "never"
-NAMED = 5
 # FreePBX's own context that decides what is recorded.
 DECIDES = "sub-record-check"
 
@@ -30,16 +30,16 @@ def _recording(facts: Facts) -> Iterator[Problem]:
     policies |= _handed(known(ami.steps))
     records = [name for name, policy in policies.items() if policy in RECORDS]
     if records:
-        yield warning(
-            f"FreePBX records by itself: {_shortened(records)}",
-            "it records whoever refused, too; callguard stops it and sets its files aside, and with callguard away "
-            "nothing does",
+        yield unasked(
+            facts,
+            f"FreePBX records by itself: {shortened(records)}",
+            "it records whoever refused, too",
             "FreePBX: Call Recording of these extensions, routes, queues and groups = Never, then Apply Config",
         )
     others = [name for name, policy in policies.items() if policy not in RECORDS and policy != NEVER]
     if others:
         yield warning(
-            f"FreePBX may record where the other end asks for it: {_shortened(others)}",
+            f"FreePBX may record where the other end asks for it: {shortened(others)}",
             "only Never keeps a call unrecorded whatever the other end is set to; the gate records what it may",
             "FreePBX: Call Recording of these extensions, routes, queues and groups = Never, then Apply Config",
         )
@@ -54,7 +54,7 @@ def _on_demand(facts: Facts) -> Iterator[Problem]:
     ]
     if names:
         yield warning(
-            f"FreePBX lets agents record by key: {_shortened(names)}",
+            f"FreePBX lets agents record by key: {shortened(names)}",
             "the agent may end a recording and never begin one; callguard stops it, and the agent does not know why",
             "FreePBX: On Demand Recording of these extensions = Disable, then Apply Config",
         )
@@ -73,12 +73,7 @@ def _handed(steps: Iterable[Step]) -> Mapping[str, str]:
     return found
 
 
-def _shortened(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return "; ".join(names[:NAMED]) + more
-
-
 CHECKS = (
-    Check("freepbx.recording", "FreePBX, if this is one, never records by itself", Severity.WARNING, _recording),
+    Check("freepbx.recording", "FreePBX, if this is one, never records by itself", Severity.RISK, _recording),
     Check("freepbx.ondemand", "FreePBX, if this is one, lets nobody record by key", Severity.WARNING, _on_demand),
 )

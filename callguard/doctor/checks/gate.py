@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from callguard.doctor import dialplan
+from callguard.doctor.checks.common import bridgings, loaded
 from callguard.doctor.checks.modules import FOR_AGI, NEEDED
-from callguard.doctor.facts import Facts, NotKnown, Step, known
+from callguard.doctor.facts import Facts, NotKnown, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
 from callguard.setup.emergency import EVERYWHERE, of_region
 from callguard.shipped_dialplan import VERSION_CONTEXT
 
 RELOAD = 'then asterisk -rx "dialplan reload"'
-# How many places a finding names.
-NAMED = 5
 
 
 def _modules(facts: Facts) -> Iterator[Problem]:
@@ -60,10 +59,10 @@ def _included(facts: Facts) -> Iterator[Problem]:
 
 
 def _current(facts: Facts) -> Iterator[Problem]:
-    loaded = {step.extension for step in _loaded(facts) if step.context == VERSION_CONTEXT}
-    if facts.marker not in loaded:
+    versions = {step.extension for step in loaded(facts) if step.context == VERSION_CONTEXT}
+    if facts.marker not in versions:
         yield risk(
-            f"the dialplan that is loaded ({', '.join(sorted(loaded)) or 'from before it had a version'}) is not "
+            f"the dialplan that is loaded ({', '.join(sorted(versions)) or 'from before it had a version'}) is not "
             f"this callguard's ({facts.marker})",
             "the two do not fit: answers may not be understood, and such calls go on unrecorded",
             "callguard init --apply copies the new one; " + RELOAD,
@@ -71,8 +70,8 @@ def _current(facts: Facts) -> Iterator[Problem]:
 
 
 def _used(facts: Facts) -> Iterator[Problem]:
-    uses = dialplan.uses(dialplan.foreign(_loaded(facts)))
-    if not uses and not any("/inbound," in step.data for step in dialplan.foreign(_loaded(facts)) if step.app == "AGI"):
+    uses = dialplan.uses(dialplan.foreign(loaded(facts)))
+    if not uses:
         yield warning(
             "no call goes through the gate",
             "nothing in the dialplan says Gosub(callguard-inbound,s,1(PROFILE)) or U(callguard-callee^PROFILE)",
@@ -88,7 +87,7 @@ def _used(facts: Facts) -> Iterator[Problem]:
 
 
 def _second_u(facts: Facts) -> Iterator[Problem]:
-    for one in dialplan.bridgings(dialplan.foreign(_loaded(facts)), _globals(facts)):
+    for one in bridgings(facts) if loaded(facts) else ():
         subs = [inside for letter, inside in one.options if letter == "U"]
         if len(subs) > 1 and any(inside.startswith("callguard-callee") for inside in subs):
             yield risk(
@@ -172,17 +171,6 @@ def _country(facts: Facts) -> Iterator[Problem]:
         )
     elif not regions:
         raise NotKnown("no profile has a region")
-
-
-def _loaded(facts: Facts) -> tuple[Step, ...]:
-    steps = known(known(facts.ami).steps)
-    if not any(step.context == "callguard-inbound" for step in steps):
-        raise NotKnown("callguard's dialplan is not loaded")
-    return steps
-
-
-def _globals(facts: Facts) -> dict[str, str]:
-    return {name: text for name, text in known(facts.ami).globals.items() if isinstance(text, str)}
 
 
 CHECKS = (
