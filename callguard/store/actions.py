@@ -7,8 +7,8 @@ import sqlite3
 from callguard.core.evidence import Kind, Value
 from callguard.core.model import Basis, GrantState, Heard, Outcome, Purpose
 from callguard.errors import StoreError
+from callguard.store.from_rows import opened
 from callguard.store.queries import Transaction
-from callguard.store.reader import opened
 from callguard.store.records import Kept, OpenRecording
 from callguard.store.rows import evidence_row, grant_row, heard_value
 from callguard.store.times import to_ms

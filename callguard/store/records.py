@@ -236,13 +236,14 @@ class StoredIncident:
 
 @dataclass(frozen=True, slots=True)
 class LegDetail:
-    """All that is known of a leg, oldest first."""
+    """All that is known of a leg, oldest first. `segments`: none where its recording was never interrupted."""
 
     leg: SavedLeg
     grants: tuple[Grant, ...]
     evidence: tuple[Evidence, ...]
     recording: StoredRecording | None
     incidents: tuple[StoredIncident, ...] = ()
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

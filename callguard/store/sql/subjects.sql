@@ -66,6 +66,10 @@ SELECT decision_id FROM decisions WHERE call_id = :call_id;
 INSERT INTO decisions (decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts)
 VALUES (:decision_id, :call_id, :controller, :subject_id, :profile, :at, :allow, :rules, :facts);
 
+-- name: decision_of_call(call_id)
+SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
+FROM decisions WHERE call_id = :call_id;
+
 -- name: latest_decisions(limit)
 SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
 FROM decisions ORDER BY at DESC, decision_id DESC LIMIT :limit;

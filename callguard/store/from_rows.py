@@ -1,0 +1,173 @@
+"""From the store's rows to what they say."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+
+from callguard.core.agents import AgentGrant
+from callguard.core.decide import Scope
+from callguard.core.evidence import Kind
+from callguard.core.model import Basis, GrantState, Outcome, Purpose
+from callguard.store.records import (
+    Evidence,
+    Grant,
+    OpenRecording,
+    RecordedFile,
+    SavedLeg,
+    Segment,
+    StoredDecision,
+    StoredIncident,
+    StoredOptOut,
+    StoredRecording,
+)
+from callguard.store.times import from_ms, from_ms_or_none
+
+
+def opened(rows: Iterable[sqlite3.Row]) -> tuple[OpenRecording, ...]:
+    """Recordings from rows of one purpose each."""
+    return tuple(_open(tuple(purposes)) for _, purposes in groupby(rows, itemgetter("leg_id")))
+
+
+def _open(rows: tuple[sqlite3.Row, ...]) -> OpenRecording:
+    first = rows[0]
+    return OpenRecording(
+        leg_id=first["leg_id"],
+        call_id=first["call_id"],
+        channel=first["channel"],
+        controller=first["controller"],
+        file=first["file"],
+        files=first["files"],
+        started_at=from_ms(first["started_at"]),
+        purposes=tuple(Purpose(row["purpose"], Basis(row["basis"])) for row in rows),
+        withdrawn_at=from_ms_or_none(first["withdrawn_at"]),
+        ended_at=from_ms_or_none(first["recording_ended_at"]),
+        interrupted=bool(first["interrupted"]),
+    )
+
+
+def leg(row: sqlite3.Row) -> SavedLeg:
+    """A leg."""
+    return SavedLeg(
+        leg_id=row["leg_id"],
+        call_id=row["call_id"],
+        channel=row["channel"],
+        linkedid=row["linkedid"],
+        controller=row["controller"],
+        subject_id=row["subject_id"],
+        profile=row["profile"],
+        language=row["language"],
+        direction=row["direction"],
+        started_at=from_ms(row["started_at"]),
+        saved_at=from_ms(row["saved_at"]),
+        outcome=Outcome(row["outcome"]),
+        granted=tuple(row["granted"].split(",")) if row["granted"] else (),
+        recording=bool(row["recording"]),
+        file=row["file"],
+        files=row["files"],
+        withdrawn_at=from_ms_or_none(row["withdrawn_at"]),
+        recording_ended_at=from_ms_or_none(row["recording_ended_at"]),
+    )
+
+
+def grant(row: sqlite3.Row) -> Grant:
+    """A line of a purpose's history."""
+    return Grant(
+        purpose=row["purpose"],
+        basis=Basis(row["basis"]),
+        state=GrantState(row["state"]),
+        valid_from=from_ms(row["valid_from"]),
+        valid_until=from_ms_or_none(row["valid_until"]),
+        reason=row["reason"],
+        notice_version=row["notice_version"],
+    )
+
+
+def opt_out(row: sqlite3.Row) -> StoredOptOut:
+    """An opt-out, with its subject's number."""
+    return StoredOptOut(
+        controller=row["controller"],
+        number=row["number"],
+        scope=Scope(row["scope"]),
+        purpose=row["purpose"],
+        campaign=row["campaign"],
+        source=row["source"],
+        reason=row["reason"],
+        since=from_ms(row["since"]),
+        until=from_ms_or_none(row["until"]),
+    )
+
+
+def decision(row: sqlite3.Row) -> StoredDecision:
+    """A dial decision."""
+    return StoredDecision(
+        decision_id=row["decision_id"],
+        call_id=row["call_id"],
+        controller=row["controller"],
+        subject_id=row["subject_id"],
+        profile=row["profile"],
+        at=from_ms(row["at"]),
+        allow=bool(row["allow"]),
+        rules=tuple(row["rules"].split(",")) if row["rules"] else (),
+        facts=json.loads(row["facts"]),
+    )
+
+
+def incident(row: sqlite3.Row) -> StoredIncident:
+    """An incident."""
+    return StoredIncident(
+        incident_id=row["incident_id"],
+        controller=row["controller"],
+        leg_id=row["leg_id"],
+        call_id=row["call_id"],
+        kind=row["kind"],
+        at=from_ms(row["at"]),
+        detail=json.loads(row["detail"]),
+    )
+
+
+def evidence(row: sqlite3.Row) -> Evidence:
+    """An entry of evidence."""
+    return Evidence(kind=Kind(row["kind"]), at=from_ms(row["at"]), body=row["body"].encode())
+
+
+def recordings(rows: Iterable[sqlite3.Row]) -> tuple[StoredRecording, ...]:
+    """Recordings from rows of one file each; of a recording without one, a single row whose file is NULL."""
+    return tuple(_recording(tuple(files)) for _, files in groupby(rows, itemgetter("leg_id")))
+
+
+def _recording(rows: tuple[sqlite3.Row, ...]) -> StoredRecording:
+    first = rows[0]
+    return StoredRecording(
+        leg_id=first["leg_id"],
+        call_id=first["call_id"],
+        controller=first["controller"],
+        state=first["state"],
+        ended_at=from_ms(first["ended_at"]),
+        duration_ms=first["duration_ms"],
+        destroy_at=from_ms_or_none(first["destroy_at"]),
+        destroyed_at=from_ms_or_none(first["destroyed_at"]),
+        reason=first["reason"],
+        quarantined_at=from_ms_or_none(first["quarantined_at"]),
+        files=tuple(RecordedFile(row["name"], row["size"], row["sha256"]) for row in rows if row["name"] is not None),
+    )
+
+
+def segment(row: sqlite3.Row) -> Segment:
+    """A part of a recording."""
+    return Segment(
+        number=row["number"],
+        began_at=from_ms_or_none(row["began_at"]),
+        began_why=row["began_why"],
+        ended_at=from_ms_or_none(row["ended_at"]),
+        ended_why=row["ended_why"],
+        cut_ms=row["cut_ms"],
+    )
+
+
+def agent_grant(row: sqlite3.Row) -> AgentGrant:
+    """An agent's own grant."""
+    return AgentGrant(row["name"], row["agreement"], from_ms(row["since"]), from_ms_or_none(row["until"]))
