@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from callguard import config
+from callguard.cli import tables
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from callguard.cli.stores import read, write
 from callguard.core.agents import AgentGrant
 from callguard.errors import InputError
 from callguard.sections import Agents
-
-if TYPE_CHECKING:
-    from callguard.store.store import Store
 
 app = typer.Typer(help="Which agents let their side of calls be recorded.", no_args_is_help=True)
 
@@ -37,7 +32,7 @@ def grant(name: NameArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
         there_are = ", ".join(sorted(settings.agents)) or "none"
         raise InputError(f"is not in the configuration; there are: {there_are}", field="NAME")
     agreement = settings.agents[name].agreement
-    new = _write(settings, lambda store: store.agent_grants_it(name, agreement, datetime.now(UTC)))
+    new = write(settings, lambda store: store.agent_grants_it(name, agreement, datetime.now(UTC)))
     typer.echo(f"{'Kept' if new else 'Kept already'}: {name} grants being recorded ({agreement})")
     if not settings.agents[name].grant:
         typer.echo("The configuration asks for no grant of this one: the agreement alone is enough.", err=True)
@@ -47,22 +42,15 @@ def grant(name: NameArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
 def revoke(name: NameArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Keep that an agent takes it back; also of one that is no longer in the configuration."""
     settings = config.load(path)
-    ended = _write(settings, lambda store: store.agent_revokes_it(name, datetime.now(UTC)))
+    ended = write(settings, lambda store: store.agent_revokes_it(name, datetime.now(UTC)))
     typer.echo(f"Ended: the grant of {name}" if ended else "Nothing to end: no grant is in force")
 
 
 @app.command("list")
 def list_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Show the agents of the configuration and of the store, and what each has granted."""
-    from callguard.store.reader import Reader
-
     settings = config.load(path)
-
-    async def read() -> tuple[AgentGrant, ...]:
-        async with Reader.reading(settings.store.path) as reader:
-            return await reader.agent_grants()
-
-    grants = {one.name: one for one in asyncio.run(read())}
+    grants = {one.name: one for one in read(settings, lambda reader: reader.agent_grants())}
     names = sorted({*settings.agents, *grants})
     if print_json:
         rows = [_row(name, settings.agents.get(name), grants.get(name)) for name in names]
@@ -74,9 +62,7 @@ def list_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
 
 
 def _show(names: list[str], agents: Mapping[str, Agents], grants: Mapping[str, AgentGrant]) -> None:
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for heading in ("Agent", "Phones", "Agreement", "Grant"):
-        table.add_column(heading, overflow="fold")
+    table = tables.table("Agent", "Phones", "Agreement", "Grant")
     for name in names:
         agent, granted = agents.get(name), grants.get(name)
         if granted is None:
@@ -87,9 +73,8 @@ def _show(names: list[str], agents: Mapping[str, Agents], grants: Mapping[str, A
             says = f"given {granted.since.astimezone():%Y-%m-%d %H:%M}"
             says += "" if agent is None or agent.agreement == granted.agreement else ", to another agreement"
         phones = "" if agent is None else ", ".join(agent.endpoints)
-        # Text, for brackets are markup in a plain string, and patterns have them.
-        table.add_row(name, Text(phones), Text("not in the configuration" if agent is None else agent.agreement), says)
-    Console().print(table)
+        tables.add(table, name, phones, "not in the configuration" if agent is None else agent.agreement, says)
+    tables.show(table)
 
 
 def _row(name: str, agent: Agents | None, granted: AgentGrant | None) -> dict[str, object]:
@@ -102,15 +87,3 @@ def _row(name: str, agent: Agents | None, granted: AgentGrant | None) -> dict[st
         "granted_agreement": granted and granted.agreement,
         "revoked": granted and granted.until and granted.until.isoformat(timespec="seconds"),
     }
-
-
-def _write(settings: config.Config, change: Callable[[Store], Awaitable[bool]]) -> bool:
-    from callguard.store.store import Store
-
-    async def write() -> bool:
-        controllers = {name: controller.name for name, controller in settings.controllers.items()}
-        # No gate: the service goes on writing beside this command.
-        async with Store.open(settings.store.path, gate=None, controllers=controllers) as store:
-            return await change(store)
-
-    return asyncio.run(write())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,9 +23,11 @@ from callguard.cli.options import (
     one_of,
     purpose_id,
 )
+from callguard.cli.stores import read
 from callguard.core.decide import Facts, decide
 
 if TYPE_CHECKING:
+    from callguard.store.reader import Reader
     from callguard.store.records import StoredOptOut
 
 
@@ -51,8 +52,6 @@ def check(
 
     Emergency numbers are the dialplan's, which never asks about them; here they are numbers like others.
     """
-    from callguard.store.reader import Reader
-
     settings = config.load(path)
     campaign, purpose = campaign_name(campaign), purpose_id(purpose)
     name = _profile(settings, profile, purpose, campaign)
@@ -60,12 +59,11 @@ def check(
     when = moment(at, "--at")
     number = number_from(words, calling.region)
 
-    async def read() -> tuple[StoredOptOut, ...]:
-        async with Reader.reading(settings.store.path) as reader:
-            # Without a number the reader would name everybody's.
-            return () if number is None else await reader.opt_outs(calling.controller, number, when)
+    async def standing(reader: Reader) -> tuple[StoredOptOut, ...]:
+        # Without a number the reader would name everybody's.
+        return () if number is None else await reader.opt_outs(calling.controller, number, when)
 
-    opt_outs = asyncio.run(read())
+    opt_outs = read(settings, standing)
     facts = Facts(number, calling.calls, purpose, campaign or calling.campaign, when, opt_outs)
     decision = decide(facts)
     if print_json:

@@ -51,6 +51,7 @@ RegionOption = Annotated[
         "they have one.",
     ),
 ]
+LimitOption = Annotated[int, typer.Option(min=1, max=100_000, help="So many at most.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from callguard import config
+from callguard.cli import tables
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     CampaignOption,
@@ -30,16 +26,14 @@ from callguard.cli.options import (
     purpose_id,
     region_for,
 )
+from callguard.cli.stores import read, write
 from callguard.core.decide import Scope
 from callguard.errors import InputError
 
 if TYPE_CHECKING:
     from callguard.store.records import StoredOptOut
-    from callguard.store.store import Store
 
 LONGEST_REASON = 200
-# The plus sign and 15 digits (ITU-T E.164).
-E164_LENGTH = 16
 
 app = typer.Typer(help="Who does not want to be called.", no_args_is_help=True)
 
@@ -74,13 +68,12 @@ def add(
     now = datetime.now(UTC)
     end = _end_of(until, now)
     number = a_number(words, region_for(settings, region))
-
-    async def write(store: Store) -> bool:
-        return await store.opt_out(
+    added = write(
+        settings,
+        lambda store: store.opt_out(
             for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign, reason=reason, until=end
-        )
-
-    added = _write(settings, write)
+        ),
+    )
     typer.echo(f"{'Kept' if added else 'Kept already'}: opted out of {_words(scope, purpose, campaign)} for {for_whom}")
     profiles = [one for one in settings.profiles.values() if one.controller == for_whom]
     if campaign is not None and campaign not in {one.campaign for one in profiles}:
@@ -102,13 +95,12 @@ def remove(
     for_whom = one_of(settings.controllers, controller, "--controller")
     _fits(scope, purpose, campaign)
     number = a_number(words, region_for(settings, region))
-
-    async def write(store: Store) -> bool:
-        return await store.opt_in(
-            for_whom, number, scope, datetime.now(UTC), "command", purpose=purpose, campaign=campaign
-        )
-
-    said = "Ended: opt-out of" if _write(settings, write) else "Nothing to end: not opted out of exactly"
+    now = datetime.now(UTC)
+    ended = write(
+        settings,
+        lambda store: store.opt_in(for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign),
+    )
+    said = "Ended: opt-out of" if ended else "Nothing to end: not opted out of exactly"
     typer.echo(f"{said} {_words(scope, purpose, campaign)} for {for_whom}")
 
 
@@ -126,18 +118,11 @@ def list_(
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Show the opt-outs in force, newest first."""
-    from callguard.store.reader import Reader
-
     settings = config.load(path)
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     national = region_for(settings, region)
     number = a_number(words, national) if words else None
-
-    async def read() -> tuple[StoredOptOut, ...]:
-        async with Reader.reading(settings.store.path) as reader:
-            return await reader.opt_outs(for_whom, number, datetime.now(UTC))
-
-    found = asyncio.run(read())
+    found = read(settings, lambda reader: reader.opt_outs(for_whom, number, datetime.now(UTC)))
     if print_json:
         typer.echo(json.dumps([as_json(one) for one in found], indent=2, ensure_ascii=False))
     else:
@@ -149,22 +134,19 @@ def show(opt_outs: tuple[StoredOptOut, ...]) -> None:
     if not opt_outs:
         typer.echo("No opt-outs")
         return
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    for heading in ("Controller", "Number", "Opted out of", "Since", "Last day", "How and why"):
-        # A terminal too narrow for the words is not too narrow for a number: half of one would be another's.
-        table.add_column(heading, min_width=E164_LENGTH if heading == "Number" else None, overflow="fold")
+    table = tables.table("Controller", "Number", "Opted out of", "Since", "Last day", "How and why", numbers="Number")
     for one in opt_outs:
-        table.add_row(
+        tables.add(
+            table,
             one.controller,
             one.number,
             _words(one.scope, one.purpose, one.campaign),
             _day(one.since),
             # Its end is no longer part of it.
-            _day(one.until - timedelta(milliseconds=1)) if one.until else "",
-            # Text, for brackets are markup in a plain string.
-            Text(f"{one.source}: {one.reason}" if one.reason else one.source),
+            _day(one.until - timedelta(milliseconds=1)) if one.until else None,
+            f"{one.source}: {one.reason}" if one.reason else one.source,
         )
-    Console().print(table)
+    tables.show(table)
 
 
 def as_json(one: StoredOptOut) -> dict[str, str | None]:
@@ -180,18 +162,6 @@ def as_json(one: StoredOptOut) -> dict[str, str | None]:
         "since": one.since.isoformat(),
         "until": one.until.isoformat() if one.until else None,
     }
-
-
-def _write(settings: config.Config, change: Callable[[Store], Awaitable[bool]]) -> bool:
-    from callguard.store.store import Store
-
-    async def write() -> bool:
-        controllers = {name: controller.name for name, controller in settings.controllers.items()}
-        # No gate: the service goes on writing beside this command.
-        async with Store.open(settings.store.path, gate=None, controllers=controllers) as store:
-            return await change(store)
-
-    return asyncio.run(write())
 
 
 def _fits(scope: Scope, purpose: str | None, campaign: str | None) -> None:

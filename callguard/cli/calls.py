@@ -1,0 +1,247 @@
+"""``callguard calls``: what happened in calls. Who called stands in the store under a random id, and no number here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from callguard import config
+from callguard.cli import incidents, tables
+from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, LimitOption
+from callguard.cli.stores import read
+from callguard.errors import InputError
+
+if TYPE_CHECKING:
+    from callguard.store.reader import Reader
+    from callguard.store.records import (
+        Evidence,
+        LegDetail,
+        SavedLeg,
+        Segment,
+        StoredDecision,
+        StoredRecording,
+    )
+
+# What each entry of evidence has, and what is told of its leg already.
+COMMON = frozenset({"at", "format", "kind", "salt", "controller", "leg", "call"})
+
+app = typer.Typer(help="What happened in calls, and what proves it.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(limit: LimitOption = 50, print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Show the latest calls that went through the gate, newest first."""
+    found = read(config.load(path), lambda reader: reader.calls(limit))
+    if print_json:
+        typer.echo(json.dumps([_leg(one) for one in found], indent=2))
+    elif not found:
+        typer.echo("No calls")
+    else:
+        table = tables.table("When", "Call", "Profile", "Direction", "Outcome", "Recording", ids="Call")
+        for one in found:
+            began = tables.moment(one.started_at)
+            tables.add(table, began, one.call_id, one.profile, one.direction, one.outcome, _recorded(one))
+        tables.show(table)
+
+
+@app.command("show")
+def show(
+    call: Annotated[
+        str,
+        typer.Argument(
+            metavar="CALL",
+            help="The call's id, as logs, CDR(callguard) and `calls list` have it.",
+            show_default=False,
+        ),
+    ],
+    print_json: JsonOption = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show all that is known of a call: what was heard and answered, what was recorded when, and what is kept."""
+    settings = config.load(path)
+    try:
+        call_id = str(UUID(call))
+    except ValueError as error:
+        raise InputError("is no id of a call: 32 hexadecimal digits in five groups", field="CALL") from error
+
+    async def ask(reader: Reader) -> tuple[StoredDecision | None, tuple[LegDetail, ...]]:
+        return await reader.decision(call_id), await reader.call(call_id)
+
+    decision, legs = read(settings, ask)
+    if decision is None and not legs:
+        raise InputError("the store has no such call", field="CALL")
+    if print_json:
+        found = {"call": call_id, "decision": decision and _decision(decision), "legs": [_detail(one) for one in legs]}
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    if decision is not None:
+        _show_decision(decision)
+    for one in legs:
+        _show_leg(one)
+
+
+def _show_decision(one: StoredDecision) -> None:
+    said = "allowed" if one.allow else f"denied by {', '.join(one.rules)}"
+    typer.echo(f"Dial {said}, {tables.moment(one.at)}, profile {one.profile} of {one.controller}")
+
+
+def _show_leg(one: LegDetail) -> None:
+    leg = one.leg
+    about = tables.table("Leg", leg.leg_id, ids=leg.leg_id)
+    for name, cell in (
+        ("Subject", leg.subject_id),
+        ("Profile", f"{leg.profile} of {leg.controller}, {leg.direction}, in {leg.language}"),
+        ("Channel", f"{leg.channel}, linkedid {leg.linkedid}"),
+        ("Began", tables.moment(leg.started_at)),
+        ("Decided", tables.moment(leg.saved_at)),
+        ("Outcome", leg.outcome),
+        ("Granted", ", ".join(leg.granted) or "nothing"),
+        ("Withdrawn", tables.moment(leg.withdrawn_at) or "no"),
+        ("Recording", _recorded(leg) if one.recording is None else _kept(one.recording)),
+    ):
+        tables.add(about, name, cell)
+    tables.show(about)
+    _section(
+        ("Answered", "Purpose", "Basis", "State", "How", "Notice"),
+        [(tables.moment(it.valid_from), it.purpose, it.basis, it.state, it.reason, it.notice_version)
+         for it in one.grants],
+    )  # fmt: skip
+    _section(
+        ("Segment", "Began", "Because", "Ended", "Because", "Cut off"),
+        [(it.number, tables.moment(it.began_at), it.began_why, tables.moment(it.ended_at), it.ended_why,
+          f"{it.cut_ms} ms" if it.cut_ms else None) for it in one.segments],
+    )  # fmt: skip
+    if one.recording is not None:
+        _section(("File", "Bytes", "SHA-256"), [(it.name, it.size, it.sha256) for it in one.recording.files])
+    _section(("Evidence", "Of"), [(tables.moment(it.at), it.kind) for it in one.evidence])
+    if one.incidents:
+        typer.echo()
+        incidents.show(one.incidents)
+
+
+def _section(headings: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> None:
+    """A part of what is shown, where there is anything."""
+    if rows:
+        typer.echo()
+        table = tables.table(*headings)
+        for row in rows:
+            tables.add(table, *row)
+        tables.show(table)
+
+
+def _recorded(leg: SavedLeg) -> str:
+    if not leg.recording:
+        return "no"
+    if leg.withdrawn_at is not None:
+        return "withdrawn"
+    return "not ended" if leg.recording_ended_at is None else "ended"
+
+
+def _kept(one: StoredRecording) -> str:
+    length = "" if one.duration_ms is None else f", {one.duration_ms / 1000:.1f} s"
+    why = f" ({one.reason})" if one.reason else ""
+    until = f", to be destroyed {tables.moment(one.destroy_at)}" if one.state == "kept" and one.destroy_at else ""
+    return f"{one.state}{why}{length}, ended {tables.moment(one.ended_at)}{until}"
+
+
+def _leg(one: SavedLeg) -> dict[str, object]:
+    return {
+        "call": one.call_id,
+        "leg": one.leg_id,
+        "channel": one.channel,
+        "linkedid": one.linkedid,
+        "controller": one.controller,
+        "subject": one.subject_id,
+        "profile": one.profile,
+        "language": one.language,
+        "direction": one.direction,
+        "started_at": one.started_at.isoformat(),
+        "decided_at": one.saved_at.isoformat(),
+        "outcome": one.outcome,
+        "granted": one.granted,
+        "recorded": one.recording,
+        "withdrawn_at": _iso(one.withdrawn_at),
+        "recording_ended_at": _iso(one.recording_ended_at),
+    }
+
+
+def _detail(one: LegDetail) -> dict[str, object]:
+    return {
+        **_leg(one.leg),
+        "answers": [
+            {
+                "at": it.valid_from.isoformat(),
+                "purpose": it.purpose,
+                "basis": it.basis,
+                "state": it.state,
+                "reason": it.reason,
+                "notice_version": it.notice_version,
+                "valid_until": _iso(it.valid_until),
+            }
+            for it in one.grants
+        ],
+        "segments": [
+            {
+                "segment": it.number,
+                "began_at": _iso(it.began_at),
+                "began_why": it.began_why,
+                "ended_at": _iso(it.ended_at),
+                "ended_why": it.ended_why,
+                "cut_ms": it.cut_ms,
+            }
+            for it in one.segments
+        ],
+        "pauses": _pauses(one.segments),
+        "recording": one.recording and _recording(one.recording),
+        "evidence": [_evidence(it) for it in one.evidence],
+        "incidents": [incidents.as_json(it) for it in one.incidents],
+    }
+
+
+def _pauses(segments: Sequence[Segment]) -> list[dict[str, object]]:
+    """From when until when nothing was recorded, and why; the last one may have no end but the call's."""
+    return [
+        {"from": _iso(one.ended_at), "until": after and _iso(after.began_at), "why": one.ended_why}
+        for one, after in zip_longest(segments, segments[1:])
+        if one.ended_at is not None
+    ]
+
+
+def _recording(one: StoredRecording) -> dict[str, object]:
+    return {
+        "state": one.state,
+        "reason": one.reason,
+        "ended_at": one.ended_at.isoformat(),
+        "duration_ms": one.duration_ms,
+        "destroy_at": _iso(one.destroy_at),
+        "destroyed_at": _iso(one.destroyed_at),
+        "quarantined_at": _iso(one.quarantined_at),
+        "files": [{"name": it.name, "size": it.size, "sha256": it.sha256} for it in one.files],
+    }
+
+
+def _decision(one: StoredDecision) -> dict[str, object]:
+    return {
+        "at": one.at.isoformat(),
+        "controller": one.controller,
+        "subject": one.subject_id,
+        "profile": one.profile,
+        "allow": one.allow,
+        "rules": one.rules,
+        "facts": one.facts,
+    }
+
+
+def _evidence(one: Evidence) -> dict[str, object]:
+    said = {name: value for name, value in json.loads(one.body).items() if name not in COMMON}
+    return {"kind": one.kind, "at": one.at.isoformat(), "said": said}
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

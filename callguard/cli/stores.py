@@ -1,0 +1,44 @@
+"""The store as commands use it: read beside the service, or written to beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from callguard.config import Config
+    from callguard.store.reader import Reader
+    from callguard.store.store import Store
+
+T = TypeVar("T")
+
+
+def read(settings: Config, question: Callable[[Reader], Awaitable[T]]) -> T:
+    """What the store answers.
+
+    Raises: InputError, StoreError.
+    """
+    from callguard.store.reader import Reader
+
+    async def ask() -> T:
+        async with Reader.reading(settings.store.path) as reader:
+            return await question(reader)
+
+    return asyncio.run(ask())
+
+
+def write(settings: Config, change: Callable[[Store], Awaitable[T]]) -> T:
+    """What a change of the store came to.
+
+    Raises: InputError, StoreError.
+    """
+    from callguard.store.store import Store
+
+    async def make() -> T:
+        controllers = {name: controller.name for name, controller in settings.controllers.items()}
+        # No gate: the service goes on writing beside this command.
+        async with Store.open(settings.store.path, gate=None, controllers=controllers) as store:
+            return await change(store)
+
+    return asyncio.run(make())
