@@ -52,6 +52,10 @@ class Section:
         """The last line of a key, as Asterisk takes it; empty where there is none."""
         return next((text for name, text in reversed(self.lines) if name.lower() == key), "")
 
+    def on(self, key: str) -> bool:
+        """Whether a key is what Asterisk takes for true (utils.c, ast_true)."""
+        return self.get(key).lower() in {"yes", "true", "y", "t", "1", "on"}
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigFile:

@@ -129,6 +129,12 @@ async def test_all_that_came_before_the_end_is_handed_over_then_the_end_is_told(
             socket.send(b"too late")
 
 
+async def deaf(connection: ServerConnection) -> None:
+    """Is there, and reads nothing."""
+    connection.transport.pause_reading()
+    await stay(connection)
+
+
 async def test_who_waits_is_told_that_the_connection_broke() -> None:
     async def handle(connection: ServerConnection) -> None:
         connection.transport.abort()
@@ -140,12 +146,7 @@ async def test_who_waits_is_told_that_the_connection_broke() -> None:
 
 async def test_a_peer_that_answers_no_ping_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ari_socket, "PING_EVERY_S", 0.1)
-
-    async def handle(connection: ServerConnection) -> None:
-        connection.transport.pause_reading()
-        await stay(connection)
-
-    async with connected(handle) as socket:
+    async with connected(deaf) as socket:
         with pytest.raises(Disconnected, match="ping"):
             await socket.receive()
 
@@ -172,12 +173,7 @@ async def test_a_peer_that_answers_its_pings_is_kept(monkeypatch: pytest.MonkeyP
 
 async def test_a_peer_that_stops_reading_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ari_socket, "MOST_UNSENT", 100_000)
-
-    async def handle(connection: ServerConnection) -> None:
-        connection.transport.pause_reading()
-        await stay(connection)
-
-    async with connected(handle) as socket:
+    async with connected(deaf) as socket:
         with pytest.raises(Disconnected, match="stopped reading"):
             while True:
                 socket.send(b"x" * 10_000)

@@ -227,7 +227,7 @@ def _listening(facts: Facts) -> Iterator[Problem]:
         ("http.conf", http, "bindaddr", urlsplit(settings.ari_url).hostname or "", ""),
         ("manager.conf", manager, "bindaddr", settings.ami_host, str(IPv4Address(0))),
     ):
-        if not _yes(section.get("enabled")):
+        if not section.on("enabled"):
             continue
         address = section.get(setting) or default
         if address and not _loopback(address) and _loopback(host):
@@ -265,10 +265,6 @@ def _account(facts: Facts) -> Section:
 
 def _classes(text: str) -> frozenset[str]:
     return frozenset(part.strip() for part in text.split(",") if part.strip())
-
-
-def _yes(text: str) -> bool:
-    return text.lower() in {"yes", "true", "y", "t", "1", "on"}
 
 
 def _loopback(host: str) -> bool:

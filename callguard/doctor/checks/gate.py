@@ -100,8 +100,7 @@ def _second_u(facts: Facts) -> Iterator[Problem]:
 
 
 def _globals_kept(facts: Facts) -> Iterator[Problem]:
-    general = known(known(facts.ami).files["extensions.conf"]).section("general")
-    if general.get("clearglobalvars").lower() in {"yes", "true", "1", "on", "y", "t"}:
+    if known(known(facts.ami).files["extensions.conf"]).section("general").on("clearglobalvars"):
         yield warning(
             "clearglobalvars is on",
             "each reload of the dialplan clears what callguard has told it: for up to 15 s nothing is recorded, and a "
