@@ -139,7 +139,7 @@ async def test_a_notice_that_becomes_longer_is_told_before_it_is_played() -> Non
         with pytest.raises(asyncio.CancelledError):
             await pumping
     told = [query for _, _, query in fake.orders]
-    assert told == [{"variable": "CALLGUARD_LEASE_service", "value": "23.0"}]
+    assert told == [{"variable": "CALLGUARD_LEASE_service", "value": "25.0"}]
 
 
 def test_a_mark_means_one_thing_while_somebody_may_have_it(monkeypatch: pytest.MonkeyPatch) -> None:

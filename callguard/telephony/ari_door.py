@@ -170,14 +170,18 @@ class AriDoor:
             return listening.answered(Cause.FAILED)
 
     async def _told_soon(self, listening: _Listening) -> Answered | Lost | None:
-        """What ends the Ask after a playback failed or an order was refused: a hang-up does both before it is told."""
+        """What ends the Ask after a playback failed or an order was refused: a hang-up does both before it is told.
+
+        No key does: nothing was said that it could be the answer to.
+        """
         try:
             async with asyncio.timeout(HANGUP_TOLD_MS / 1000):
                 while True:
                     event = await self._inbox.get()
-                    ended = None if isinstance(event, Refused) else await self._ends(event, listening)
-                    if ended is not None:
-                        return ended
+                    if isinstance(event, wire.HangupRequested | wire.StasisEnd | PeerGone):
+                        ended = await self._ends(event, listening)
+                        if ended is not None:
+                            return ended
         except TimeoutError:
             return None
 
