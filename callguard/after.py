@@ -151,7 +151,7 @@ class After:
                     await self._talks.over(notice.leg_id)
                     await self._recordings.ended(notice.leg_id)
                 case Told.WITHDRAWN:
-                    self._talks.withdrawn(notice.leg_id)
+                    self._talks.withdrawn(notice.leg_id, at)
                     await self._talks.settled(notice.leg_id)
                     await self._recordings.withdrawn(notice.leg_id, at, before=notice.before, source=notice.source)
                 case Told.OBJECTED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -182,7 +183,9 @@ class Service:
                 self._presence.cancel()
             while True:
                 await asyncio.sleep(TELL_EVERY_S)
+                asked = time.time()
                 await self._dialplan.tell(client)
+                self._talks.heard_until(asked)
                 if (session := self._ari.session) is not None:
                     with suppress(TelephonyError):  # that session's own task is told of it as well
                         await self._finish_recordings(session)
@@ -192,10 +195,10 @@ class Service:
         try:
             live = {one.channel for one in await session.live()}
             self._withdrawals.keep_only(live)
-            await self._talks.keep_only(live)
+            unsaved = await self._talks.keep_only(live)
             self._watchdog.keep_only(live)
             await self._watchdog.save()
-            await self._recordings.reconcile(live)
+            await self._recordings.reconcile(live, unsaved)
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", problem=str(error))
 

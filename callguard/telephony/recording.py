@@ -88,10 +88,17 @@ class Recordings:
             if expected is not None:
                 await self._end(expected)
 
-    async def reconcile(self, live_channels: Collection[str]) -> None:
-        """End what ended while nobody listened, and name the files that no consent is known for."""
+    async def reconcile(self, live_channels: Collection[str], unsaved: Collection[str] = ()) -> None:
+        """End what ended while nobody listened, and name the files that no consent is known for.
+
+        Args:
+            unsaved: the legs of which it is not saved yet what has to be cut off; they wait.
+        """
         expected = await self._store.expected_recordings()
-        over = [one for one in expected if one.channel not in live_channels or one.withdrawn_at is not None]
+        over = [
+            one for one in expected
+            if (one.channel not in live_channels or one.withdrawn_at is not None) and one.leg_id not in unsaved
+        ]  # fmt: skip
         # All at once: one after another, each would wait for the commit of the one before.
         undone = await asyncio.gather(*map(self._overdue, over))
         running = {one.file for one in expected if one not in over}
