@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -95,15 +95,26 @@ class Talk:
 class Talks:
     """All of them.
 
+    Args:
+        alone: whether ours is the only gate on this PBX.
+
     Attributes:
         session: the manager session, while there is one; without it nothing can be stopped or begun.
     """
 
-    def __init__(self, current: Current, store: Store, watchdog: Watchdog, agents: Agents) -> None:
+    def __init__(
+        self,
+        current: Current,
+        store: Store,
+        watchdog: Watchdog,
+        agents: Agents,
+        alone: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._current = current
         self._store = store
         self._watchdog = watchdog
         self._agents = agents
+        self._alone = alone
         self._bridges = Bridges()
         # What is told while something was missed, in its order; None while nothing is.
         self._heard: deque[BridgeMembers] | None = deque(maxlen=KEPT)
@@ -151,6 +162,8 @@ class Talks:
             if expected.channel in self._by_channel or expected.withdrawn_at is not None:
                 continue
             try:
+                if not await self._is_ours(session, expected.channel):
+                    continue
                 talk = await self._taken_up(session, expected)
             except Refused:  # the call is over
                 continue
@@ -165,6 +178,35 @@ class Talks:
         self.session = session
         for talk in self._by_channel.values():
             self._go_on(talk)
+
+    async def _is_ours(self, session: ami.Session, channel: str) -> bool:
+        """Whether it is not another gate that answered for a channel. Raises: Disconnected; Refused, where it is gone.
+
+        Two that follow the same leg would both begin its next segment, in one file.
+        """
+        app = await session.variable(channel, ami.APP)
+        # A reload marks an application's name: callguard--1.
+        return app.partition("--")[0] in ("", self._current.config.asterisk.app)
+
+    async def follows(self, session: ami.Session, leg_id: str, channel: str) -> bool:
+        """Whether what becomes of a leg is for us to say, and not for another gate on the same PBX.
+
+        Args:
+            channel: by which AMI knows it; empty where that is not known.
+
+        Raises:
+            Disconnected: the session is over.
+            StoreError: the channel cannot be looked up.
+        """
+        if leg_id in self._by_leg:
+            return True
+        if not channel:
+            expected = await self._store.expected_recording(leg_id)
+            channel = expected.channel if expected is not None else ""
+        try:
+            return not channel or await self._is_ours(session, channel)
+        except Refused:  # it is gone, and nobody can say whose it was; what nobody ends is ended when all is looked at
+            return self._alone()
 
     async def _taken_up(self, session: ami.Session, expected: OpenRecording) -> Talk:
         """One that an earlier process followed. Raises: Disconnected, StoreError; Refused, where the call is over."""

@@ -56,6 +56,9 @@ class Keeping:
     async def expected_recordings(self) -> list[OpenRecording]:
         return self.expected
 
+    async def expected_recording(self, leg_id: str) -> OpenRecording | None:
+        return next((one for one in self.expected if one.leg_id == leg_id), None)
+
     async def subject_of_leg(self, leg_id: str) -> None:
         return None
 
@@ -125,12 +128,13 @@ class Call:
     """One recorded leg, and who comes and goes."""
 
     def __init__(self) -> None:
+        self.alone = True
         self.store, self.telephony, self.watchdog = Keeping(), Telephony(), Counting()
         recording = SimpleNamespace(folder=SimpleNamespace(in_asterisk="/r"), pause_on_hold=False)
-        config = SimpleNamespace(recording=recording, asterisk=SimpleNamespace(inside=()))
+        config = SimpleNamespace(recording=recording, asterisk=SimpleNamespace(inside=(), app="callguard"))
         self.talks = Talks(
             cast(Current, SimpleNamespace(config=config)), cast(Store, self.store), cast(Watchdog, self.watchdog),
-            cast(Agents, NoneAsked()),
+            cast(Agents, NoneAsked()), lambda: self.alone,
         )  # fmt: skip
         self.session = cast(Session, self.telephony)
         self.members: tuple[str, ...] = ()
@@ -414,3 +418,27 @@ async def test_one_call_that_cannot_be_saved_keeps_no_other_from_being_finished(
     call.come(STRANGER)
     assert await call.talks.keep_only([]) == {LEG}
     assert not call.talks.agreed(OTHER_LEG, [])  # it is forgotten
+
+
+@pytest.mark.parametrize("app", ["callguard", "callguard--2", "callguard-b"])
+async def test_each_gate_follows_the_legs_that_it_answered_for(call: Call, app: str) -> None:
+    call.was_recorded()
+    call.telephony.of_ana = {"CG_APP": app}
+    call.telephony.channels = call.listed("b", ANA, AGENT)
+    call.members = (ANA, AGENT)
+    ours = app != "callguard-b"
+    assert await call.talks.follows(call.session, LEG, "") == ours
+    assert await call.talks.follows(call.session, OTHER_LEG, ANA) == ours
+    call.lost()
+    await call.catch_up()
+    call.come(STRANGER)
+    await call.talks.settled(LEG)
+    assert bool(call.telephony.done) == ours
+
+
+async def test_whose_a_leg_was_that_is_gone_is_in_doubt_only_beside_another_gate(call: Call) -> None:
+    assert await call.talks.follows(call.session, LEG, "gone")
+    call.alone = False
+    assert not await call.talks.follows(call.session, LEG, "gone")
+    call.follow()
+    assert await call.talks.follows(call.session, LEG, "gone")

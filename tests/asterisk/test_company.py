@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from callguard.demo.agent import TALKS, AgentCall
+from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.sipp import CallResult, EndedBy
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES
 from callguard.store.records import LegDetail
-from tests.asterisk.conftest import PATIENCE_S, World, says_yes, stop_keys
+from tests.asterisk.conftest import PATIENCE_S, WAIT_S, World, says_yes, stop_keys
 from tests.asterisk.test_talks import COLLEAGUE, STRANGER, heard, parts, picks_up, says
 
 CONFIGURATION = {
@@ -181,3 +182,31 @@ async def test_the_key_stops_a_recording_in_a_conference_too(house: World) -> No
     assert {result.ended_by for result in await asyncio.gather(*calls)} == {EndedBy.CALLER}
     leg = await house.destroyed((await house.latest()).leg.call_id)
     assert not [name for name in house.files() if name.startswith(leg.leg.leg_id)]
+
+
+async def test_of_two_callguards_each_follows_only_the_calls_that_it_answered(house: World) -> None:
+    """One that comes while a call of the other's is up: two recorders in one file would not both be stopped."""
+    before = len(house.agent.calls)
+    house.agent.timeline = says(AGENT)
+    calling = asyncio.create_task(house.call(*says_yes(house.times, 5_000)))
+    first = await house.agent_call(before)
+    await first.up()
+    shared = {
+        "CALLGUARD_STORE__PATH": str(house.gate.store),
+        "CALLGUARD_RECORDING__FOLDER__PATH_HERE": str(house.gate.recordings.path_here),
+        "CALLGUARD_RECORDING__FOLDER__PATH_IN_ASTERISK": str(house.gate.recordings.in_asterisk),
+    }
+    texts = house.gate.config.prompts.texts
+    async with Gate(house.pbx, texts=texts, answer_wait_s=WAIT_S, app="callguard-b", environment=shared) as other:
+        house.agent.timeline = says(COLLEAGUE)
+        first.transfer("3201")
+        second = await picks_up(house, before + 1, says(COLLEAGUE))
+        await house.recorded_for(second, 1)
+        (channel,) = re.findall(r"PJSIP/outside-\w+", await house.pbx.cli("core show channels concise"))[:1]
+        recorders = (await house.pbx.cli(f"mixmonitor list {channel}")).count(house.told(first).call)
+        assert (await calling).ended_by is EndedBy.CALLER
+        leg = await house.settled(house.told(first).call)
+        assert recorders == 1
+        assert {int(CALLER_AFTER_YES), int(AGENT), int(COLLEAGUE)} == heard(house, leg).keys()
+        assert "recording goes on" not in other.log()
+        assert "recording kept" not in other.log()
