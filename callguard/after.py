@@ -36,6 +36,8 @@ STOP_TRIES, STOP_AGAIN_S = 3, 0.05
 # A consent given in the call starts a recording now or not at all: who was stopped and goes on does not act on it.
 # Asterisk's time comes in whole seconds, from a clock that may be another host's.
 FRESH = timedelta(seconds=3)
+# What only the gate that answered for the leg acts upon, of several on one PBX; any of them keeps a withdrawal.
+THE_GATES = frozenset({Told.ENDED, Told.AGREED, Told.REPLIED})
 
 
 class After:
@@ -132,6 +134,9 @@ class After:
     async def _heed(self, session: Session, notice: Notice) -> None:
         at = notice.at or datetime.now(UTC)
         try:
+            ours = await self._talks.follows(session, notice.leg_id, notice.channel)
+            if not ours and notice.told in THE_GATES:
+                return
             match notice.told:
                 case Told.PAUSED:
                     self._talks.paused(notice.leg_id)
@@ -141,9 +146,11 @@ class After:
                     await self._talks.over(notice.leg_id)
                     await self._recordings.ended(notice.leg_id)
                 case Told.WITHDRAWN:
-                    self._talks.withdrawn(notice.leg_id)
+                    self._talks.withdrawn(notice.leg_id, at)
                     await self._talks.settled(notice.leg_id)
-                    await self._recordings.withdrawn(notice.leg_id, at, before=notice.before, source=notice.source)
+                    await self._recordings.withdrawn(
+                        notice.leg_id, at, before=notice.before, source=notice.source, finish=ours
+                    )
                 case Told.OBJECTED:
                     await self._store.object_to(notice.leg_id, at, notice.source)
                 case Told.AGREED:

@@ -73,6 +73,7 @@ class AriCalls:
         """The connection is gone: who was asked on it is left to their lease, or to the next connection."""
         self.client = None
         self._doors.clear()
+        self._talks.lost()
 
     async def pump(self, client: ari.Client, group: asyncio.TaskGroup) -> None:
         """Heed what Asterisk tells until the connection ends. Raises: Disconnected, Replaced."""

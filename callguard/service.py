@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -40,6 +41,8 @@ log = structlog.get_logger()
 
 AMI_RETRY_S = 1.0
 TELL_EVERY_S = 15.0
+# Another gate on the same PBX has so long to finish what is its own before we look at it a second time.
+OTHERS_END_WITHIN_S = 3.0
 # How long calls may go on asking when the service is told to stop.
 STOP_WITHIN_S = 30.0
 # The service manager waits so long for Asterisk; then the service counts as started, and says what it waits for.
@@ -71,12 +74,13 @@ class Service:
         self._withdrawals = Withdrawals()
         holds = Holds()
         self._watchdog = Watchdog(self._current, store, self._metrics)
-        self._talks = Talks(self._current, store, self._watchdog, Agents(self._current, store))
+        self._dialplan = Dialplan(self._current)
+        agents = Agents(self._current, store)
+        self._talks = Talks(self._current, store, self._watchdog, agents, lambda: self._dialplan.alone)
         self._after = After(
             self._current, store, self._recordings, self._withdrawals, holds, self._watchdog, self._talks
         )
         dial = Dial(self._current, store, self._metrics)
-        self._dialplan = Dialplan(self._current)
         self._ari = AriCalls(
             self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals, self._watchdog,
             self._talks,
@@ -182,7 +186,9 @@ class Service:
                 self._presence.cancel()
             while True:
                 await asyncio.sleep(TELL_EVERY_S)
+                asked = time.time()
                 await self._dialplan.tell(client)
+                self._talks.heard_until(asked)
                 if (session := self._ari.session) is not None:
                     with suppress(TelephonyError):  # that session's own task is told of it as well
                         await self._finish_recordings(session)
@@ -192,16 +198,19 @@ class Service:
         try:
             live = {one.channel for one in await session.live()}
             self._withdrawals.keep_only(live)
-            await self._talks.keep_only(live)
+            unsaved = await self._talks.keep_only(live)
             self._watchdog.keep_only(live)
             await self._watchdog.save()
-            await self._recordings.reconcile(live)
+            await self._recordings.reconcile(live, unsaved, alone=self._dialplan.alone)
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", problem=str(error))
 
     async def _finish_what_was_left(self, session: ami.Session) -> None:
         with suppress(TelephonyError):  # who serves this connection is told of it as well
             await self._finish_recordings(session)
+            if not self._dialplan.alone:
+                await asyncio.sleep(OTHERS_END_WITHIN_S)
+                await self._finish_recordings(session)
 
     async def _keep_present(self, client: ari.Client) -> None:
         """Hold a manager session for as long as calls can be taken: it is how the dialplan knows."""

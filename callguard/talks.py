@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,10 +39,12 @@ from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.leg import Subject
 from callguard.store import Store
+from callguard.store.records import OpenRecording
 from callguard.telephony import ami
 from callguard.telephony.ari_wire import BridgeMembers
 from callguard.telephony.audio_files import segment_name
 from callguard.telephony.bridges import Bridges
+from callguard.telephony.withdrawal import withdraws
 from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -55,7 +57,10 @@ MARGIN_MS = 100
 COMPARED = 64
 # Nobody knows since when.
 EVER = 0
-LOOKS = 5
+# Of what is told before it can be caught up with, so much is kept; who came before that came at an unknown time.
+KEPT = 10_000
+# An answer on the connection of the events may overtake one of them, by less than this.
+OVERTAKEN_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +95,29 @@ class Talk:
 class Talks:
     """All of them.
 
+    Args:
+        alone: whether ours is the only gate on this PBX.
+
     Attributes:
         session: the manager session, while there is one; without it nothing can be stopped or begun.
     """
 
-    def __init__(self, current: Current, store: Store, watchdog: Watchdog, agents: Agents) -> None:
+    def __init__(
+        self,
+        current: Current,
+        store: Store,
+        watchdog: Watchdog,
+        agents: Agents,
+        alone: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._current = current
         self._store = store
         self._watchdog = watchdog
         self._agents = agents
+        self._alone = alone
         self._bridges = Bridges()
-        self._changes = 0
+        # What is told while something was missed, in its order; None while nothing is.
+        self._heard: deque[BridgeMembers] | None = deque(maxlen=KEPT)
         self._heard_at = EVER
         self._behind: deque[int] = deque(maxlen=COMPARED)
         self._by_channel: dict[str, Talk] = {}
@@ -121,55 +138,111 @@ class Talks:
         two = subject.files == "two"
         self._add(Talk(subject.leg_id, subject.channel, subject.profile, frozenset(granted), two, state))
 
+    def lost(self) -> None:
+        """Nobody tells any more who comes and goes; what was missed is found by `catch_up`."""
+        self._heard = deque(maxlen=KEPT)
+
+    def heard_until(self, at: float) -> None:
+        """What happened before is told: the connection has answered what was asked then (seconds since the epoch)."""
+        if self._heard is None:
+            asked = round(at * 1000) - min(self._behind, default=0)
+            self._heard_at = max(self._heard_at, asked - OVERTAKEN_MS)
+
     async def catch_up(self, session: ami.Session) -> None:
         """Take up what went on while nobody listened. Raises: Disconnected, StoreError."""
-        since = self._heard_at
-        for _ in range(LOOKS):
-            changes = self._changes
-            live = await session.live()
-            if changes == self._changes:  # or what was told meanwhile would be forgotten
-                break
-        self._bridges.begin(live)
-        self._heard_at = self._now()
-        for talk in self._by_channel.values():
-            self._meet(talk, since)
+        if self._heard is not None:
+            self._heard = deque(self._heard)
+            live, holding = await session.live(), await session.holding()
+            self._bridges.begin(live, holding, tuple(self._heard))
+            for talk in self._by_channel.values():
+                self._meet(talk, self._heard_at)
         for talk in tuple(self._by_channel.values()):
             await self._look_for_a_pause(session, talk)
         for expected in await self._store.expected_recordings():
             if expected.channel in self._by_channel or expected.withdrawn_at is not None:
                 continue
-            segments = await self._store.segments(expected.leg_id) if expected.interrupted else ()
-            state = conversation.recorded(segments[-1].number + 1 if segments else 1)
-            if segments and segments[-1].ended_at is not None:
-                state = conversation.interrupted(segments[-1].number + 1, Why(segments[-1].ended_why or Why.AGENT))
-            subject = await self._store.subject_of_leg(expected.leg_id)
-            granted = frozenset(purpose.id for purpose in expected.purposes)
-            profile = subject.profile if subject is not None else ""
-            talk = Talk(expected.leg_id, expected.channel, profile, granted, expected.files == "two", state)
-            if not await self._look_for_a_pause(session, talk):
+            try:
+                if not await self._is_ours(session, expected.channel):
+                    continue
+                talk = await self._taken_up(session, expected)
+            except Refused:  # the call is over
                 continue
+            await self._look_for_a_pause(session, talk)
             self._add(talk)
             self._meet(talk, EVER)
+        # Nothing is waited for from here on, so nothing is told in between.
+        heard, self._heard = self._heard, None
+        for change in heard or ():
+            self._heed(change)
+        self._heard_at = self._now()
         self.session = session
         for talk in self._by_channel.values():
             self._go_on(talk)
 
-    async def _look_for_a_pause(self, session: ami.Session, talk: Talk) -> bool:
-        """The agent may have pressed while nobody listened. Returns: whether the call is up. Raises: Disconnected."""
+    async def _is_ours(self, session: ami.Session, channel: str) -> bool:
+        """Whether it is not another gate that answered for a channel. Raises: Disconnected; Refused, where it is gone.
+
+        Two that follow the same leg would both begin its next segment, in one file.
+        """
+        app = await session.variable(channel, ami.APP)
+        # A reload marks an application's name: callguard--1.
+        return app.partition("--")[0] in ("", self._current.config.asterisk.app)
+
+    async def follows(self, session: ami.Session, leg_id: str, channel: str) -> bool:
+        """Whether what becomes of a leg is for us to say, and not for another gate on the same PBX.
+
+        Args:
+            channel: by which AMI knows it; empty where that is not known.
+
+        Raises:
+            Disconnected: the session is over.
+            StoreError: the channel cannot be looked up.
+        """
+        if leg_id in self._by_leg:
+            return True
+        if not channel:
+            expected = await self._store.expected_recording(leg_id)
+            channel = expected.channel if expected is not None else ""
+        try:
+            return not channel or await self._is_ours(session, channel)
+        except Refused:  # it is gone, and nobody can say whose it was; what nobody ends is ended when all is looked at
+            return self._alone()
+
+    async def _taken_up(self, session: ami.Session, expected: OpenRecording) -> Talk:
+        """One that an earlier process followed. Raises: Disconnected, StoreError; Refused, where the call is over."""
+        segments = await self._store.segments(expected.leg_id) if expected.interrupted else ()
+        state = conversation.recorded(segments[-1].number + 1 if segments else 1)
+        if segments and segments[-1].ended_at is not None:
+            state = conversation.interrupted(segments[-1].number + 1, Why(segments[-1].ended_why or Why.AGENT))
+        held = await session.variable(expected.channel, ami.RECORDING) == ami.HELD
+        if held and not segments and not await session.variable(expected.channel, ami.MIXMONITOR):
+            # Not begun yet, and not to be begun where the keys to stop it were pressed meanwhile.
+            state = Conversation(wanted=not withdraws(await session.variable(expected.channel, ami.PRESSED)))
+        subject = await self._store.subject_of_leg(expected.leg_id)
+        granted = frozenset(purpose.id for purpose in expected.purposes)
+        profile = subject.profile if subject is not None else ""
+        return Talk(expected.leg_id, expected.channel, profile, granted, expected.files == "two", state)
+
+    async def _look_for_a_pause(self, session: ami.Session, talk: Talk) -> None:
+        """The agent may have pressed while nobody listened. Raises: Disconnected."""
         try:
             paused = bool(await session.variable(talk.channel, ami.PAUSED))
-        except Refused:
-            return False
+        except Refused:  # the call is over
+            return
         if paused != (Why.AGENT in talk.state.paused):
             at = self._now()
             talk.waiting.append(Paused(Why.AGENT, at) if paused else Resumed(Why.AGENT, at))
-        return True
 
     def heed(self, change: BridgeMembers) -> None:
         """Somebody has come into a bridge, or left one."""
-        self._changes += 1
-        self._heard_at = change.at
         self._behind.append(round(time.time() * 1000) - change.at)
+        if self._heard is not None:
+            self._heard.append(change)
+        else:
+            self._heed(change)
+
+    def _heed(self, change: BridgeMembers) -> None:
+        self._heard_at = change.at
         for channel in self._bridges.heed(change):
             talk = self._by_channel.get(channel)
             if talk is not None:
@@ -187,12 +260,13 @@ class Talks:
         self._happened(talk, Agreed(self._now()))
         return True
 
-    def withdrawn(self, leg_id: str) -> None:
+    def withdrawn(self, leg_id: str, at: datetime) -> None:
+        """Nobody may record the leg from `at` on, whenever that is heard of."""
         talk = self._by_leg.get(leg_id)
         if talk is None:
             return
         talk.granted = frozenset()
-        self._happened(talk, Withdrawn(self._now()))
+        self._happened(talk, Withdrawn(min(round(at.timestamp() * 1000), self._now())))
         # Nor may they be heard in the recording of somebody else.
         for channel in self._bridges.company(talk.channel):
             if other := self._by_channel.get(channel):
@@ -239,13 +313,22 @@ class Talks:
         if talk is not None:
             self._by_channel.pop(talk.channel, None)
 
-    async def keep_only(self, live_channels: Collection[str]) -> None:
-        """Forget the legs whose channels are gone, and try again what could not be saved. Raises: as `over`."""
+    async def keep_only(self, live_channels: Collection[str]) -> frozenset[str]:
+        """Forget the legs whose channels are gone, and try again what could not be saved.
+
+        Returns:
+            The legs of those gone of which not all is saved yet: their recordings cannot be finished.
+        """
         for talk in self._by_channel.values():
             self._go_on(talk)
         gone = [talk for channel, talk in self._by_channel.items() if channel not in set(live_channels)]
+        unsaved = set()
         for talk in gone:  # which may end by its own notice meanwhile
-            await self.over(talk.leg_id)
+            try:
+                await self.over(talk.leg_id)
+            except StoreError:
+                unsaved.add(talk.leg_id)
+        return frozenset(unsaved)
 
     def _add(self, talk: Talk) -> None:
         self._by_channel[talk.channel] = self._by_leg[talk.leg_id] = talk
@@ -319,7 +402,7 @@ class Talks:
     async def _carry_out(self, session: ami.Session, talk: Talk, order: Order) -> None:
         match order:
             case End(number, why, cut):
-                await self._stop(session, talk)
+                ran = await self._stop(session, talk)
                 now = self._now()
                 if cut is None:  # who has come since is not known yet
                     cut = min((one.at for one in list(talk.waiting)[1:] if isinstance(one, Company)), default=None)
@@ -328,7 +411,7 @@ class Talks:
                     await self._store.incident(
                         Incident.RECORDING_UNWATCHED, _time(now), {"segment": number}, talk.leg_id
                     )
-                if why is not Why.WITHDRAWN:  # which ends it for good
+                if ran or why is not Why.WITHDRAWN:  # mostly the key itself has ended it, for good
                     await self._store.segment_ended(talk.leg_id, number, talk.began_at, _time(now), why, cut_ms)
                 log.info("recording interrupted", leg=talk.leg_id, why=why)
             case Begin(number, why):
@@ -339,17 +422,33 @@ class Talks:
                 # One that was begun and not heard of, as the session ended, is not left beside it.
                 await self._stop(session, talk)
                 self._watchdog.expect(talk.channel, talk.leg_id)
+                file = f"{folder}/{segment_name(talk.leg_id, number)}"
                 try:
-                    file = f"{folder}/{segment_name(talk.leg_id, number)}"
                     await session.start_recording(talk.channel, file, two=talk.two)
+                except ami.Overtaken as overtaken:
+                    # What it has of these milliseconds was said after the key.
+                    now = self._now()
+                    cut_ms = now - round(began_at.timestamp() * 1000) + MARGIN_MS
+                    why = Why.AGENT if overtaken.by == ami.PAUSED else Why.WITHDRAWN
+                    await self._store.segment_ended(talk.leg_id, number, began_at, _time(now), why, cut_ms)
+                    log.info("recording begun and ended again", leg=talk.leg_id, why=why)
+                except Refused as error:
+                    self._watchdog.expect_no_more(talk.channel)
+                    log.warning("to be recorded, and not recorded", leg=talk.leg_id, problem=str(error))
+                except Disconnected:  # and begun anew, if it was begun
+                    self._watchdog.expect_no_more(talk.channel)
+                    raise
+                else:
                     talk.began_at = began_at
                     log.info("recording goes on" if number else "recording begins", leg=talk.leg_id, why=why)
-                except Refused as error:
-                    log.warning("to be recorded, and not recorded", leg=talk.leg_id, problem=str(error))
 
-    async def _stop(self, session: ami.Session, talk: Talk) -> None:
-        with suppress(Refused):  # the dialplan has stopped it already, or the call is over
+    async def _stop(self, session: ami.Session, talk: Talk) -> bool:
+        """Returns: whether it ran until now."""
+        try:
             await session.stop_recording(talk.channel)
+        except Refused:  # the dialplan has stopped it already, or the call is over
+            return False
+        return True
 
     def _now(self) -> int:
         """Asterisk's clock, milliseconds since the epoch, by the events that took least time to come."""

@@ -76,6 +76,12 @@ class Watchdog:
         """
         self._legs.setdefault(channel, _Leg(leg_id)).expected += 1
 
+    def expect_no_more(self, channel: str) -> None:
+        """One of ours that was expected will not begin: what begins there next is not taken for it."""
+        leg = self._legs.get(channel)
+        if leg is not None and leg.expected > leg.begun:
+            leg.expected -= 1
+
     def keep_only(self, live_channels: Collection[str]) -> None:
         """Forget the legs whose channels are gone."""
         for channel in self._legs.keys() - set(live_channels):

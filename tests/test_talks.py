@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,16 +15,20 @@ import pytest
 from callguard.agents import Agents
 from callguard.core.agents import NOT_ASKED, AgentVerdict
 from callguard.core.conversation import Why
+from callguard.core.incidents import Incident
+from callguard.core.model import Basis, Purpose
 from callguard.current import Current
-from callguard.errors import Refused, StoreError
+from callguard.errors import Disconnected, Refused, StoreError
 from callguard.leg import Subject
 from callguard.store import Store
+from callguard.store.records import OpenRecording
 from callguard.talks import Talks
-from callguard.telephony.ami import Session
+from callguard.telephony.ami import PAUSED, WITHDRAWN, LiveChannel, Overtaken, Session
 from callguard.telephony.ari_wire import BridgeMembers
 from callguard.watchdog import Watchdog
 
 LEG, ANA, AGENT, STRANGER = "01a20262-bf4b-7521-b7cf-f0be338aba68", "pbx-1", "pbx-2", "pbx-3"
+OTHER_LEG, OTHER = "01a20262-bf4b-7521-b7cf-f0be338aba69", "pbx-9"
 
 
 class Keeping:
@@ -32,7 +37,10 @@ class Keeping:
     def __init__(self) -> None:
         self.broken = False
         self.ended: list[tuple[int, Why, bool]] = []
+        self.cut_ms: list[int] = []
         self.begun: list[int] = []
+        self.expected: list[OpenRecording] = []
+        self.incidents: list[str] = []
 
     async def segment_ended(
         self, leg_id: str, number: int, began_at: datetime | None, at: datetime, why: Why, cut_ms: int
@@ -40,9 +48,22 @@ class Keeping:
         if self.broken:
             raise StoreError("locked")
         self.ended.append((number, why, cut_ms > 0))
+        self.cut_ms.append(cut_ms)
 
     async def segment_begun(self, leg_id: str, number: int, at: datetime, why: Why) -> None:
         self.begun.append(number)
+
+    async def expected_recordings(self) -> list[OpenRecording]:
+        return self.expected
+
+    async def expected_recording(self, leg_id: str) -> OpenRecording | None:
+        return next((one for one in self.expected if one.leg_id == leg_id), None)
+
+    async def subject_of_leg(self, leg_id: str) -> None:
+        return None
+
+    async def incident(self, kind: str, at: datetime, detail: dict[str, object], leg_id: str) -> None:
+        self.incidents.append(kind)
 
 
 class Telephony:
@@ -50,20 +71,39 @@ class Telephony:
 
     def __init__(self) -> None:
         self.stands = {AGENT: "inside", STRANGER: ""}
+        self.of_ana: dict[str, str] = {}
         self.done: list[str] = []
         self.asked = asyncio.Event()
+        self.channels: list[LiveChannel] = []
+        self.waiting: frozenset[str] = frozenset()
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.fails: list[Exception] = []
+        self.runs = True
+
+    async def live(self) -> list[LiveChannel]:
+        self.meanwhile()
+        return self.channels
+
+    async def holding(self) -> frozenset[str]:
+        return self.waiting
 
     async def variable(self, channel: str, name: str) -> str:
         self.asked.set()
+        if channel == ANA:
+            return self.of_ana.get(name, "")
         if channel not in self.stands:
             raise Refused(404, "gone")
         return self.stands[channel]
 
     async def start_recording(self, channel: str, file: str, *, two: bool) -> None:
         self.done.append(f"start {file.rpartition('/')[2]}")
+        if self.fails:
+            raise self.fails.pop()
 
     async def stop_recording(self, channel: str) -> None:
         self.done.append("stop")
+        if not self.runs:
+            raise Refused(404, "nothing of ours is recorded there")
 
 
 class NoneAsked:
@@ -71,25 +111,51 @@ class NoneAsked:
         return NOT_ASKED
 
 
-class Nothing:
+class Counting:
+    """How many recorders of ours are expected."""
+
+    def __init__(self) -> None:
+        self.expected = 0
+
     def expect(self, channel: str, leg_id: str) -> None:
-        """Nobody watches."""
+        self.expected += 1
+
+    def expect_no_more(self, channel: str) -> None:
+        self.expected -= 1
 
 
 class Call:
     """One recorded leg, and who comes and goes."""
 
     def __init__(self) -> None:
-        self.store, self.telephony = Keeping(), Telephony()
+        self.alone = True
+        self.store, self.telephony, self.watchdog = Keeping(), Telephony(), Counting()
         recording = SimpleNamespace(folder=SimpleNamespace(in_asterisk="/r"), pause_on_hold=False)
-        config = SimpleNamespace(recording=recording, asterisk=SimpleNamespace(inside=()))
+        config = SimpleNamespace(recording=recording, asterisk=SimpleNamespace(inside=(), app="callguard"))
         self.talks = Talks(
-            cast(Current, SimpleNamespace(config=config)), cast(Store, self.store), cast(Watchdog, Nothing()),
-            cast(Agents, NoneAsked()),
+            cast(Current, SimpleNamespace(config=config)), cast(Store, self.store), cast(Watchdog, self.watchdog),
+            cast(Agents, NoneAsked()), lambda: self.alone,
         )  # fmt: skip
-        self.talks.session = cast(Session, self.telephony)
+        self.session = cast(Session, self.telephony)
         self.members: tuple[str, ...] = ()
-        self.at = 1_000
+        self.at = round(time.time() * 1000) - 60_000
+
+    async def catch_up(self) -> None:
+        """As when a connection has just been made."""
+        await self.talks.catch_up(self.session)
+
+    def lost(self) -> None:
+        self.talks.session = None
+        self.talks.lost()
+
+    def listed(self, bridge: str, *channels: str) -> list[LiveChannel]:
+        return [LiveChannel(one, f"PJSIP/{one}-1", "x", bridge) for one in channels]
+
+    def was_recorded(self) -> None:
+        """By an earlier process; its call goes on."""
+        purpose = Purpose("recording.quality", Basis.CONSENT)
+        now = datetime.now(UTC)
+        self.store.expected.append(OpenRecording(LEG, LEG, ANA, "acme", LEG, "mixed", now, (purpose,), None, None))
 
     def follow(self, *, recorded: bool = True) -> None:
         subject = Subject(LEG, LEG, ANA, ANA, "acme", "service", "inbound", None, None, 0, "mixed")
@@ -114,6 +180,7 @@ async def call() -> AsyncIterator[Call]:
     one = Call()
     working = asyncio.create_task(one.talks.keep_working())
     await asyncio.sleep(0)
+    await one.catch_up()
     async with asyncio.timeout(5):
         yield one
     working.cancel()
@@ -149,20 +216,21 @@ async def test_what_could_not_be_saved_keeps_the_recording_from_being_finished(c
     with pytest.raises(StoreError, match="not saved"):
         await call.talks.over(LEG)
     with pytest.raises(StoreError, match="not saved"):
-        await call.talks.keep_only([])
+        await call.talks.settled(LEG)
+    assert await call.talks.keep_only([]) == {LEG}
     call.store.broken = False
-    await call.talks.keep_only([])
+    assert not await call.talks.keep_only([])
     assert call.store.ended == [(0, Why.STRANGER, True)]
     await call.talks.over(LEG)  # it is forgotten
 
 
 async def test_without_a_manager_session_what_happens_waits_for_the_next(call: Call) -> None:
     call.follow()
-    session, call.talks.session = call.talks.session, None
+    call.talks.session = None
     call.come(AGENT, ANA)
     call.come(STRANGER)
     assert call.telephony.done == []
-    call.talks.session = session
+    call.talks.session = call.session
     await call.talks.keep_only([ANA])
     await call.talks.over(LEG)
     assert call.telephony.done == ["stop"]
@@ -178,3 +246,199 @@ async def test_a_yes_in_the_call_looks_at_who_is_there_when_it_is_acted_upon(cal
     await call.talks.over(LEG)
     assert [one for one in call.telephony.done if one != "stop"] == [f"start {LEG}", f"start {LEG}.1"]
     assert call.store.ended == [(0, Why.STRANGER, True)]
+
+
+async def test_in_a_busy_pbx_who_comes_while_the_channels_are_listed_has_come_then(call: Call) -> None:
+    """However much happens meanwhile: nothing is cut off that was captured before."""
+    call.follow()
+    call.come(AGENT, ANA)
+    call.lost()
+
+    def meanwhile() -> None:
+        for _ in range(20):
+            call.come("pbx-7")
+            call.go("pbx-7")
+        call.at = round(time.time() * 1000) - 500
+        call.come(STRANGER)
+        call.telephony.channels = call.listed("b", AGENT, ANA, STRANGER)
+
+    call.telephony.meanwhile = meanwhile
+    call.telephony.stands["pbx-7"] = "inside"
+    await call.catch_up()
+    await call.talks.over(LEG)
+    ended = dict(zip([why for _, why, _ in call.store.ended], call.store.cut_ms, strict=True))
+    assert ended.keys() == {Why.TRANSFER, Why.STRANGER}
+    assert ended[Why.STRANGER] < 1_500
+    assert not call.store.incidents
+
+
+async def test_who_was_listed_and_went_meanwhile_is_not_there_any_more(call: Call) -> None:
+    call.was_recorded()
+    call.telephony.channels = call.listed("b", AGENT, ANA)
+    call.members = (AGENT, ANA)
+
+    def meanwhile() -> None:
+        call.go(AGENT)
+        call.come(STRANGER)
+        call.go(STRANGER)
+        call.come(AGENT)
+
+    call.telephony.meanwhile = meanwhile
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert [(number, why) for number, why, _ in call.store.ended] == [(0, Why.STRANGER)]
+    assert [one for one in call.telephony.done if one != "stop"] == [f"start {LEG}.1"]
+
+
+async def test_what_is_told_after_a_gap_does_not_make_the_gap_shorter(call: Call) -> None:
+    """Somebody came while nobody listened; that another call is told of just after does not say when."""
+    call.follow()
+    call.come(AGENT, ANA)
+    began = call.at
+    call.lost()
+    at = round(time.time() * 1000)
+    call.talks.heed(BridgeMembers("c", at, "mixing", ("pbx-8",), "pbx-8", "PJSIP/pbx-8-1", True))
+    call.telephony.channels = call.listed("b", AGENT, ANA, STRANGER)
+    await call.catch_up()
+    await call.talks.over(LEG)
+    assert call.store.ended == [(0, Why.STRANGER, True)]
+    assert call.store.cut_ms[0] >= at - began
+    assert call.store.cut_ms[0] < 120_000  # and not all of it
+
+
+async def test_a_gap_is_no_longer_than_since_the_connection_has_last_answered(call: Call) -> None:
+    call.follow()
+    at = round(time.time() * 1000)
+    call.talks.heed(BridgeMembers("c", at, "mixing", ("pbx-8",), "pbx-8", "PJSIP/pbx-8-1", True))
+    call.come(AGENT, ANA)  # a minute ago
+    call.talks.heard_until(time.time())
+    call.lost()
+    call.talks.heard_until(time.time() + 60)  # nothing is heard now
+    call.telephony.channels = call.listed("b", AGENT, ANA, STRANGER)
+    await call.catch_up()
+    await call.talks.over(LEG)
+    assert call.store.ended == [(0, Why.STRANGER, True)]
+    assert 2_000 <= call.store.cut_ms[0] < 20_000
+
+
+async def test_calls_that_are_parked_are_in_nobodys_company_when_callguard_comes_back(call: Call) -> None:
+    call.was_recorded()
+    call.telephony.channels = call.listed("lot", ANA, STRANGER)
+    call.telephony.waiting = frozenset({"lot"})
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert call.store.ended == []
+    assert not call.store.incidents
+
+
+async def test_with_a_stranger_in_the_call_when_callguard_comes_back_nobody_knows_since_when(call: Call) -> None:
+    call.was_recorded()
+    call.telephony.channels = call.listed("b", ANA, STRANGER)
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert call.store.ended == [(0, Why.STRANGER, True)]
+    assert call.store.incidents == [Incident.RECORDING_UNWATCHED]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_recording_that_waited_for_the_agent_is_taken_up_where_it_had_not_begun(
+    call: Call, begun: bool
+) -> None:
+    call.was_recorded()
+    call.telephony.of_ana = {"CG_RECORDING": "held", "CG_MIXMONITOR": "0x1" if begun else ""}
+    call.telephony.channels = call.listed("", ANA)
+    call.lost()
+    await call.catch_up()
+    call.come(ANA, AGENT)
+    await call.talks.settled(LEG)
+    assert [one for one in call.telephony.done if one != "stop"] == ([] if begun else [f"start {LEG}"])
+
+
+async def test_a_recording_that_waited_for_the_agent_is_not_begun_after_the_key_that_stops_it(call: Call) -> None:
+    call.was_recorded()
+    call.telephony.of_ana = {"CG_RECORDING": "held", "CG_PRESSED": "1*9"}
+    call.telephony.channels = call.listed("b", ANA, AGENT)
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert call.telephony.done == []
+
+
+@pytest.mark.parametrize(("by", "why"), [(WITHDRAWN, Why.WITHDRAWN), (PAUSED, Why.AGENT)])
+async def test_nothing_stays_of_what_was_begun_after_the_key(call: Call, by: str, why: Why) -> None:
+    """The key goes down between the order and its answer: what was begun has ended again, and is cut off as a whole."""
+    call.follow(recorded=False)
+    call.come(AGENT, ANA)
+    call.telephony.fails = [Overtaken(by)]
+    assert call.talks.agreed(LEG, ["recording.quality"])
+    await call.talks.settled(LEG)
+    assert call.store.ended == [(0, why, True)]
+    assert call.watchdog.expected == 1  # it has begun
+
+
+@pytest.mark.parametrize("runs", [True, False])
+async def test_what_runs_when_a_withdrawal_is_heard_of_is_cut_off_from_the_withdrawal_on(
+    call: Call, runs: bool
+) -> None:
+    """It was begun just before; what the key itself has ended keeps what it had until then."""
+    call.follow()
+    call.come(AGENT, ANA)
+    call.telephony.runs = runs
+    call.talks.withdrawn(LEG, datetime.fromtimestamp((call.at + 1_000) / 1000, UTC))
+    await call.talks.settled(LEG)
+    assert call.telephony.done == ["stop"]
+    assert call.store.ended == ([(0, Why.WITHDRAWN, True)] if runs else [])
+
+
+@pytest.mark.parametrize("error", [Refused(0, "no such channel"), Disconnected("over")])
+async def test_a_recorder_that_has_not_begun_is_expected_no_more(call: Call, error: Exception) -> None:
+    """Or somebody else's next one would pass for it."""
+    call.follow(recorded=False)
+    call.come(AGENT, ANA)
+    call.telephony.fails = [error]
+    assert call.talks.agreed(LEG, ["recording.quality"])
+    while call.telephony.fails:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert call.watchdog.expected == 0
+    assert not await call.talks.keep_only([ANA])
+    await call.talks.settled(LEG)
+    assert call.watchdog.expected == (1 if isinstance(error, Disconnected) else 0)
+
+
+async def test_one_call_that_cannot_be_saved_keeps_no_other_from_being_finished(call: Call) -> None:
+    call.follow()
+    subject = Subject(OTHER_LEG, OTHER_LEG, OTHER, OTHER, "acme", "service", "inbound", None, None, 0, "mixed")
+    call.talks.follow(subject, ("recording.quality",), recorded=True)
+    call.come(AGENT, ANA)
+    call.store.broken = True
+    call.come(STRANGER)
+    assert await call.talks.keep_only([]) == {LEG}
+    assert not call.talks.agreed(OTHER_LEG, [])  # it is forgotten
+
+
+@pytest.mark.parametrize("app", ["callguard", "callguard--2", "callguard-b"])
+async def test_each_gate_follows_the_legs_that_it_answered_for(call: Call, app: str) -> None:
+    call.was_recorded()
+    call.telephony.of_ana = {"CG_APP": app}
+    call.telephony.channels = call.listed("b", ANA, AGENT)
+    call.members = (ANA, AGENT)
+    ours = app != "callguard-b"
+    assert await call.talks.follows(call.session, LEG, "") == ours
+    assert await call.talks.follows(call.session, OTHER_LEG, ANA) == ours
+    call.lost()
+    await call.catch_up()
+    call.come(STRANGER)
+    await call.talks.settled(LEG)
+    assert bool(call.telephony.done) == ours
+
+
+async def test_whose_a_leg_was_that_is_gone_is_in_doubt_only_beside_another_gate(call: Call) -> None:
+    assert await call.talks.follows(call.session, LEG, "gone")
+    call.alone = False
+    assert not await call.talks.follows(call.session, LEG, "gone")
+    call.follow()
+    assert await call.talks.follows(call.session, LEG, "gone")

@@ -173,6 +173,21 @@ async def test_ours_alone_is_left_and_asked_for_twice(bench: Bench) -> None:
     assert (channel.running, bench.store.details[0]["ours_stopped"]) == ([], True)
 
 
+async def test_another_is_not_taken_for_one_of_ours_that_was_expected_and_has_not_begun(bench: Bench) -> None:
+    bench.dog.expect(CHANNEL, LEG)
+    channel = Channel([(0, OURS)])
+    await bench.watch(channel)
+    bench.dog.expect(CHANNEL, LEG)
+    bench.dog.expect_no_more(CHANNEL)
+    bench.dog.expect_no_more(CHANNEL)  # what has begun stays expected
+    bench.dog.expect_no_more("none of ours")
+    # Somebody starts one into a leg's own file, and says that it is ours.
+    channel.begin(f"/srv/recordings/{LEG}.1.wav")
+    await bench.watch(channel)
+    assert f"/srv/recordings/{LEG}.1.wav" not in channel.running
+    assert len(bench.store.details) == 1
+
+
 async def test_a_channel_that_is_none_of_ours_is_cleared(bench: Bench) -> None:
     channel = Channel([(0, "/elsewhere/1.wav"), (0, ""), (0, "/elsewhere/2.wav")], app="")
     await bench.watch(channel)

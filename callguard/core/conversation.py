@@ -186,7 +186,7 @@ def step(now: Conversation, happened: Happened) -> tuple[Conversation, tuple[Ord
     orders: list[Order] = []
     newcomers = now.company - now.met
     if now.running is not None and (why := _against(now, newcomers)) is not None:
-        orders.append(End(now.running, why, happened.at if why is Why.STRANGER else None))
+        orders.append(End(now.running, why, happened.at if why in (Why.STRANGER, Why.WITHDRAWN) else None))
         now = replace(now, running=None, last=why)
     if now.running is None and _may(now):
         orders.append(Begin(now.begun, now.last))

@@ -27,6 +27,8 @@ ANSWER_TIMEOUT_S = 3.0
 MIXMONITOR, PRESSED, WITHDRAWN = "CG_MIXMONITOR", "CG_PRESSED", "CG_WITHDRAWN"
 # What the keys do there (`core.conversation.Keys`), that an objection was heard, and that it waits for a start no more.
 KEYS, OBJECTED, LATE = "CG_KEYS", "CG_OBJECTED", "CG_LATE"
+# Where it keeps the gate's word on the recording, and that it waits until the agent is known.
+RECORDING, HELD = "CG_RECORDING", "held"
 # Asterisk's own: with whom the channel talks.
 BRIDGED = "BRIDGEPEER"
 # Where it keeps a leg's id, and which gate answered for it; whether the call is one to an emergency number.
@@ -35,6 +37,8 @@ LEG, APP, EMERGENCY = "CG_LEG", "CG_APP", "CG_EMERGENCY"
 PAUSED, STANDS = "CG_PAUSED", "CG_STANDS"
 # Where it keeps the administrator's limit on the call, in seconds. (AMI takes no 0 for none: a week is as good.)
 LIMIT, NO_LIMIT_S = "CG_LIMIT", 7 * 86_400
+# Asterisk's technology of a bridge in which everybody waits (bridge_holding.c).
+HOLDING_BRIDGE = "holding_bridge"
 
 
 _NAMES_CHANNEL = re.compile(r"[\w.-]{1,150}", re.ASCII)
@@ -49,6 +53,14 @@ class LiveChannel:
     name: str
     context: str
     bridge: str
+
+
+class Overtaken(Refused):
+    """A recording was begun, and ended again: `by` is the variable of what was said meanwhile."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__(409, "withdrawn, paused or given up meanwhile")
+        self.by = by
 
 
 class Session:
@@ -85,7 +97,8 @@ class Session:
         """Record a channel from now on, as the dialplan would have: for a consent given in the call.
 
         Raises:
-            Refused: there is no such channel, or it has been withdrawn or paused there; then nothing is recorded.
+            Overtaken: it has been withdrawn or paused there meanwhile, and what was begun has ended again.
+            Refused: there is no such channel; nothing is recorded.
         """
         options = f"bi({MIXMONITOR})" + (f"r({file}-in.wav)t({file}-out.wav)" if two else "")
         await self._send(
@@ -94,8 +107,9 @@ class Session:
         # A withdrawal just before it found nothing to stop; and who was told that it is not possible is not recorded.
         for reason in (WITHDRAWN, LATE, PAUSED):
             if await self.variable(channel, reason):
-                await self.stop_recording(channel)
-                raise Refused(409, "withdrawn, paused or given up meanwhile")
+                with suppress(Refused):  # the key has
+                    await self.stop_recording(channel)
+                raise Overtaken(reason)
 
     async def stop_recording(self, channel: str) -> None:
         """Stop the recording that was started on a channel.
@@ -127,6 +141,14 @@ class Session:
             for one in answers
             if str(one.event) == "CoreShowChannel"
         ]
+
+    async def holding(self) -> frozenset[str]:
+        """The bridges whose members wait without hearing each other: parked calls, BridgeWait()."""
+        try:
+            answers = await self._send({"Action": "BridgeList"})
+        except Refused as error:
+            raise Disconnected(f"AMI does not list the bridges: {error}") from error
+        return frozenset(str(one.bridgeuniqueid) for one in answers if str(one.bridgetechnology) == HOLDING_BRIDGE)
 
     async def is_emergency(self, channel: str) -> bool:
         """Whether a call is one to an emergency number: as the gate marked it, or by what was dialled.

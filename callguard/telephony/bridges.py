@@ -5,7 +5,7 @@ A Local channel is no person: whoever is bridged to its other half is behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from callguard.telephony.ami import LiveChannel
 from callguard.telephony.ari_wire import BridgeMembers
@@ -23,16 +23,37 @@ class Bridges:
         self._names: dict[str, str] = {}
         self._halves: dict[str, str] = {}
 
-    def begin(self, channels: Iterable[LiveChannel]) -> None:
-        """Start from what there is."""
+    def begin(
+        self, channels: Iterable[LiveChannel], holding: Collection[str] = (), heard: Sequence[BridgeMembers] = ()
+    ) -> None:
+        """Start from what there is, as it was before the changes that were heard while it was listed.
+
+        A change may be in the list already, or not yet. So the bridges that one was heard of are taken from the changes
+        alone; whoever heeds these next knows of each when it was.
+
+        Args:
+            holding: the bridges whose members wait.
+        """
         members: dict[str, set[str]] = {}
-        self._where, self._names, self._halves = {}, {}, {}
+        self._members, self._where, self._names, self._halves = {}, {}, {}, {}
+        first: dict[str, BridgeMembers] = {}
+        for change in heard:
+            first.setdefault(change.bridge, change)
+            self._name(change.channel, change.name)
         for one in channels:
             if one.bridge:
-                members.setdefault(one.bridge, set()).add(one.channel)
-                self._where[one.channel] = one.bridge
                 self._name(one.channel, one.name)
-        self._members = {bridge: frozenset(found) for bridge, found in members.items()}
+                if one.bridge not in holding and one.bridge not in first:
+                    members.setdefault(one.bridge, set()).add(one.channel)
+        for bridge, change in first.items():
+            if change.kind != HOLDING:
+                came_or_went = {change.channel}
+                members[bridge] = set(change.members) - came_or_went if change.entered else {
+                    *change.members, *came_or_went
+                }  # fmt: skip
+        for bridge, found in members.items():
+            self._members[bridge] = frozenset(found)
+            self._where.update(dict.fromkeys(found, bridge))
 
     def heed(self, change: BridgeMembers) -> frozenset[str]:
         """One channel has come or gone. Returns the channels whose company that may have changed, itself included."""

@@ -46,6 +46,7 @@ class Recordings:
         self._store = store
         self._sweeping = asyncio.Lock()
         self._working: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._over_before: frozenset[str] = frozenset()
         self.expected = self.overdue = 0
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
@@ -56,20 +57,24 @@ class Recordings:
         """Whether it is a leg of this store. (Another callguard on the PBX may have one of its own.)"""
         return bool(await self._store.call(leg_id))
 
-    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool = False, source: str = "key") -> None:
+    async def withdrawn(
+        self, leg_id: str, at: datetime, *, before: bool = False, source: str = "key", finish: bool = True
+    ) -> None:
         """The subject has stopped the recording; Asterisk has closed the file.
 
         Args:
             before: it was said before anything was recorded and heard only now, so nothing of the file may stay,
                 whatever its purposes rest on.
             source: who pressed the key: ``key`` for the subject, ``agent``.
+            finish: it is our leg, so nobody else is about to end its segments.
         """
         async with self._alone(leg_id):
             # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
             before = before and not any(leg.leg.withdrawn_at for leg in await self._store.call(leg_id))
             recording = await self._store.withdraw(leg_id, at, source)
             if recording is not None and recording.ended_at is None:
-                await self._end(recording, keep=not before)
+                if finish or before:
+                    await self._end(recording, keep=not before)
             elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
                 await self._store.destroy_by(leg_id, at + self._destroy_after)
         await self.sweep()
@@ -88,10 +93,24 @@ class Recordings:
             if expected is not None:
                 await self._end(expected)
 
-    async def reconcile(self, live_channels: Collection[str]) -> None:
-        """End what ended while nobody listened, and name the files that no consent is known for."""
+    async def reconcile(
+        self, live_channels: Collection[str], unsaved: Collection[str] = (), *, alone: bool = True
+    ) -> None:
+        """End what ended while nobody listened, and name the files that no consent is known for.
+
+        Args:
+            unsaved: the legs of which it is not saved yet what has to be cut off; they wait.
+            alone: ours is the only gate on this PBX. Another is given time until the next look to end what is its own.
+        """
         expected = await self._store.expected_recordings()
-        over = [one for one in expected if one.channel not in live_channels or one.withdrawn_at is not None]
+        over = [
+            one for one in expected
+            if (one.channel not in live_channels or one.withdrawn_at is not None) and one.leg_id not in unsaved
+        ]  # fmt: skip
+        if not alone:
+            over, self._over_before = (
+                [one for one in over if one.leg_id in self._over_before], frozenset(one.leg_id for one in over),
+            )  # fmt: skip
         # All at once: one after another, each would wait for the commit of the one before.
         undone = await asyncio.gather(*map(self._overdue, over))
         running = {one.file for one in expected if one not in over}

@@ -86,3 +86,33 @@ def test_what_there_is_when_a_session_begins() -> None:
     assert bridges.company("1") == {"2"}
     assert bridges.name("2") == "PJSIP/b-1"
     assert bridges.company("3") == frozenset()
+
+
+def test_those_who_wait_when_a_session_begins_are_in_nobodys_company() -> None:
+    """Two parked calls, and two who talk."""
+    bridges = Bridges()
+    listed = [LiveChannel(str(one), f"PJSIP/{one}-1", "x", "lot" if one < 3 else "b") for one in (1, 2, 3, 4)]
+    bridges.begin(listed, {"lot"})
+    assert bridges.company("1") == bridges.company("2") == frozenset()
+    assert bridges.company("3") == {"4"}
+
+
+def test_what_is_told_while_there_is_listed_is_heeded_from_where_it_was() -> None:
+    """The list may have the change already, or not yet: it comes to the same."""
+    for listed in (("ana", "agent"), ("ana", "agent", "eve"), ("ana", "eve"), ("eve",)):
+        pbx, heard = Pbx(), []
+        for one in ("ana", "agent"):
+            pbx.enter("b", one)
+        for entered, one in ((True, "eve"), (False, "agent"), (False, "ana")):
+            here = pbx.members["b"]
+            pbx.members["b"] = (*here, one) if entered else tuple(two for two in here if two != one)
+            heard.append(BridgeMembers("b", 0, "mixing", pbx.members["b"], one, one, entered))
+        bridges = Bridges()
+        bridges.begin([LiveChannel(one, one, "x", "b") for one in listed], (), heard)
+        assert bridges.company("ana") == {"agent"}
+        bridges.heed(heard[0])
+        assert bridges.company("ana") == {"agent", "eve"}
+        for change in heard[1:]:
+            bridges.heed(change)
+        assert bridges.company("eve") == frozenset()
+        assert bridges.name("ana") == ""

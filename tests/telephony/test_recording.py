@@ -91,6 +91,33 @@ async def test_one_bad_file_does_not_keep_the_others_from_being_finished(
     assert "is no recording of Asterisk's" in capsys.readouterr().out
 
 
+async def test_what_has_to_be_cut_off_and_is_not_saved_yet_keeps_no_other_from_being_finished(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        for leg in (FIRST, SECOND):
+            await store.save(given(leg))
+            audio(tmp_path / f"{leg}.wav")
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        await recordings.reconcile([], {FIRST})
+        assert [one.leg_id for one in await store.expected_recordings()] == [FIRST]
+        assert recordings.expected == 1
+        await recordings.reconcile([])
+        assert await store.expected_recordings() == ()
+
+
+async def test_beside_another_gate_what_has_ended_is_finished_at_the_second_look(tmp_path: Path) -> None:
+    """It may be the other's, which is about to say what has to be cut off."""
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        audio(tmp_path / f"{FIRST}.wav")
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        await recordings.withdrawn(FIRST, NOW, finish=False)
+        await recordings.reconcile([], alone=False)
+        (expected,) = await store.expected_recordings()
+        assert expected.withdrawn_at == NOW
+        await recordings.reconcile([], alone=False)
+        assert await store.expected_recordings() == ()
+
+
 @pytest.mark.parametrize("left", [b"", b"no sound" * 100])
 async def test_halves_that_are_no_recording_do_not_end_the_service(tmp_path: Path, left: bytes) -> None:
     async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:

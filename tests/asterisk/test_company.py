@@ -1,0 +1,212 @@
+"""What PBXs do with calls beside SIP's transfers: codes, parking, conferences. Tones say who was recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+
+from callguard.demo.agent import TALKS, AgentCall
+from callguard.demo.gate import Gate
+from callguard.demo.rtp import Key, Segment, Silence, Tone
+from callguard.demo.sipp import CallResult, EndedBy
+from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES
+from callguard.store.records import LegDetail
+from tests.asterisk.conftest import PATIENCE_S, WAIT_S, World, says_yes, stop_keys
+from tests.asterisk.test_talks import COLLEAGUE, STRANGER, heard, parts, picks_up, says
+
+CONFIGURATION = {
+    "confbridge.conf": "[general]\n[default_user]\ntype = user\nquiet = yes\n[default_bridge]\ntype = bridge\n",
+    "res_parking.conf": "[general]\n[default]\nparkext => 3270\nparkpos => 3271-3272\ncontext = parked\n",
+}
+# A recording that has come so far is one of some tenths of a second, in bytes.
+RECORDED = 10_000
+MODULES = ("app_confbridge", "res_parking", "format_gsm", "codec_gsm")
+SITE = """
+[from-outside](+)
+; an agent with codes for transfers
+exten => 3200,1,Gosub(callguard-inbound,s,1(service))
+ same => n,Dial(PJSIP/agent,30,tb(codes^s^1))
+; a colleague, and somebody whom nobody has told
+exten => 3201,1,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+exten => 3202,1,Dial(PJSIP/agent,30)
+; a conference: who is asked, who is of the house, who is neither
+exten => 3210,1,Gosub(callguard-inbound,s,1(service))
+ same => n,ConfBridge(table)
+exten => 3211,1,Gosub(callguard-inside,s,1)
+ same => n,ConfBridge(table)
+exten => 3212,1,Answer()
+ same => n,ConfBridge(table)
+; who takes a parked call: of the house, or not
+exten => _321[34],1,ExecIf($[${EXTEN} = 3213]?Gosub(callguard-inside,s,1))
+ same => n,ParkedCall(default,3271)
+include => parked
+[codes]
+exten => s,1,Set(FEATUREMAP(blindxfer)=#1)
+ same => n,Set(FEATUREMAP(atxfer)=*2)
+ same => n,Gosub(callguard-agent,s,1)
+ same => n,Return()
+"""
+
+
+@pytest.fixture
+async def house(world: World) -> AsyncIterator[World]:
+    site = world.pbx.path / "etc" / "site.conf"
+    if "3200" not in (text := site.read_text(encoding="utf-8")):
+        for name, content in CONFIGURATION.items():
+            file = site.with_name(name)
+            file.write_text(content, encoding="utf-8")
+            file.chmod(0o644)
+        for module in MODULES:
+            await world.pbx.cli(f"module load {module}.so")
+        site.write_text(text + SITE, encoding="utf-8")
+        await world.pbx.cli("dialplan reload")
+    yield world
+    world.agent.timeline = TALKS
+
+
+def dials(code: str) -> tuple[Segment, ...]:
+    return tuple(one for digit in code for one in (Key(digit), Silence(60)))
+
+
+async def latest(house: World) -> LegDetail:
+    return await house.settled((await house.latest()).leg.call_id)
+
+
+async def members(house: World, technology: str, count: int) -> None:
+    """Wait until so many are in a bridge of this technology."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not re.search(rf" {count} +\w+ +{technology} ", await house.pbx.cli("bridge show all")):
+            await asyncio.sleep(0.05)
+
+
+async def parked(house: World, *numbers: str) -> tuple[list[asyncio.Task[CallResult]], list[AgentCall]]:
+    """Recorded callers whom the agent has parked by code, each as soon as they were put through."""
+    before = len(house.agent.calls)
+    house.agent.timeline = (Tone(AGENT, 800), *dials("#1"), Silence(300), *dials("3270"), *says(AGENT))
+    said = says_yes(house.times, 7_000)
+    calling = [asyncio.create_task(house.call(*said, extension="3200", from_number=one)) for one in numbers]
+    reached = [await house.agent_call(before + n) for n in range(len(numbers))]
+    async with asyncio.timeout(PATIENCE_S):
+        while (await house.pbx.cli("parking show default")).count("Space   ") < len(numbers):
+            await asyncio.sleep(0.05)
+    return calling, reached
+
+
+async def test_the_agent_transfers_by_code_to_somebody_whom_nobody_has_told(house: World) -> None:
+    before = len(house.agent.calls)
+    house.agent.timeline = (Tone(AGENT, 1_000), *dials("#1"), Silence(300), *dials("3202"), *says(AGENT))
+    calling = asyncio.create_task(house.call(*says_yes(house.times, 5_000), extension="3200"))
+    first = await house.agent_call(before)
+    await first.up()
+    await picks_up(house, before + 1, says(STRANGER))
+    assert (await calling).ended_by is EndedBy.CALLER
+    leg = await house.settled(house.told(first).call)
+    assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(house, leg).keys()
+    assert [one.ended_why for one in await parts(house, leg)] == ["stranger"]
+
+
+async def test_three_are_joined_by_code_and_the_recording_goes_on_when_the_third_has_gone(house: World) -> None:
+    """An attended transfer: the agent asks the third, joins all three, and the third leaves."""
+    before = len(house.agent.calls)
+    house.agent.timeline = (
+        Tone(AGENT, 1_000), *dials("*2"), Silence(300), *dials("3202"), Tone(AGENT, 1_500), *dials("*3"), *says(AGENT),
+    )  # fmt: skip
+    calling = asyncio.create_task(house.call(*says_yes(house.times, 9_000), extension="3200"))
+    first = await house.agent_call(before)
+    await first.up()
+    third = await picks_up(house, before + 1, says(STRANGER))
+    await members(house, "softmix", 3)
+    await house.recorded_for(third, 2.5)  # what is said meanwhile is heard by all three
+    third.hang_up()
+    assert (await calling).ended_by is EndedBy.CALLER
+    leg = await house.settled(house.told(first).call)
+    found = heard(house, leg)
+    assert {int(CALLER_AFTER_YES), int(AGENT)} == found.keys()
+    # A bridge of three takes Local channels out of it: for a moment the third has gone, and comes again.
+    zero, *_, last = await parts(house, leg)
+    assert (zero.ended_why, last.began_why, last.ended_why) == ("stranger", "stranger", None)
+    assert zero.began_at is not None and last.began_at is not None
+    since = (last.began_at - zero.began_at).total_seconds() * 10
+    assert all(found[int(tone)][-1] == pytest.approx(since, abs=3) for tone in (CALLER_AFTER_YES, AGENT))
+
+
+async def test_a_conference_is_recorded_while_everybody_in_it_may_be(house: World) -> None:
+    before = house.files()
+    ana = asyncio.create_task(house.call(*says_yes(house.times, 6_500), extension="3210"))
+    agent = asyncio.create_task(house.call(Tone(AGENT, 9_000), extension="3211"))
+    await members(house, "softmix", 3)  # the third is who announces, and is nobody
+    async with asyncio.timeout(PATIENCE_S):
+        while not any((house.folder / name).stat().st_size > RECORDED for name in house.files() - before):
+            await asyncio.sleep(0.05)
+    guest = await house.call(Tone(STRANGER, 1_500), extension="3212")
+    assert {guest.ended_by, (await ana).ended_by, (await agent).ended_by} == {EndedBy.CALLER}
+    leg = await latest(house)
+    found = heard(house, leg)
+    assert {int(CALLER_AFTER_YES), int(AGENT)} == found.keys()
+    zero, one = await parts(house, leg)
+    assert (zero.ended_why, one.began_why) == ("stranger", "stranger")
+    assert all(len(found[int(tone)]) >= 2 for tone in (CALLER_AFTER_YES, AGENT))
+
+
+@pytest.mark.parametrize("taker", ["3213", "3214"])
+async def test_who_picks_up_a_parked_call_is_recorded_only_if_they_may_be(house: World, taker: str) -> None:
+    (calling,), (first,) = await parked(house, "+34600000001")
+    who = COLLEAGUE if taker == "3213" else STRANGER
+    assert (await house.call(Tone(who, 1_500), extension=taker)).ended_by is EndedBy.CALLER
+    await calling
+    leg = await house.settled(house.told(first).call)
+    mine = {int(COLLEAGUE)} if taker == "3213" else set()
+    assert {int(CALLER_AFTER_YES), int(AGENT)} | mine == heard(house, leg).keys()
+    assert (await parts(house, leg))[0].ended_why == ("transfer" if taker == "3213" else "stranger")
+
+
+async def test_two_calls_that_are_parked_when_callguard_comes_back_keep_their_recordings(house: World) -> None:
+    calling, reached = await parked(house, "+34600000001", "+34600000002")
+    await house.gate.kill()
+    await house.gate.start()
+    assert {result.ended_by for result in await asyncio.gather(*calling)} == {EndedBy.CALLER}
+    for one in reached:
+        leg = await house.settled(house.told(one).call)
+        assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(house, leg).keys()
+        assert await parts(house, leg) == ()
+        assert not leg.incidents
+
+
+async def test_the_key_stops_a_recording_in_a_conference_too(house: World) -> None:
+    """Which knows no codes of features; callguard hears the key."""
+    said = (*says_yes(house.times, 1_500), *stop_keys(), Tone(CALLER_AFTER_STOP, 1_500))
+    calls = [house.call(*said, extension="3210"), house.call(Tone(AGENT, 6_000), extension="3211")]
+    assert {result.ended_by for result in await asyncio.gather(*calls)} == {EndedBy.CALLER}
+    leg = await house.destroyed((await house.latest()).leg.call_id)
+    assert not [name for name in house.files() if name.startswith(leg.leg.leg_id)]
+
+
+async def test_of_two_callguards_each_follows_only_the_calls_that_it_answered(house: World) -> None:
+    """One that comes while a call of the other's is up: two recorders in one file would not both be stopped."""
+    before = len(house.agent.calls)
+    house.agent.timeline = says(AGENT)
+    calling = asyncio.create_task(house.call(*says_yes(house.times, 5_000)))
+    first = await house.agent_call(before)
+    await first.up()
+    shared = {
+        "CALLGUARD_STORE__PATH": str(house.gate.store),
+        "CALLGUARD_RECORDING__FOLDER__PATH_HERE": str(house.gate.recordings.path_here),
+        "CALLGUARD_RECORDING__FOLDER__PATH_IN_ASTERISK": str(house.gate.recordings.in_asterisk),
+    }
+    texts = house.gate.config.prompts.texts
+    async with Gate(house.pbx, texts=texts, answer_wait_s=WAIT_S, app="callguard-b", environment=shared) as other:
+        house.agent.timeline = says(COLLEAGUE)
+        first.transfer("3201")
+        second = await picks_up(house, before + 1, says(COLLEAGUE))
+        await house.recorded_for(second, 1)
+        (channel,) = re.findall(r"PJSIP/outside-\w+", await house.pbx.cli("core show channels concise"))[:1]
+        recorders = (await house.pbx.cli(f"mixmonitor list {channel}")).count(house.told(first).call)
+        assert (await calling).ended_by is EndedBy.CALLER
+        leg = await house.settled(house.told(first).call)
+        assert recorders == 1
+        assert {int(CALLER_AFTER_YES), int(AGENT), int(COLLEAGUE)} == heard(house, leg).keys()
+        assert "recording goes on" not in other.log()
+        assert "recording kept" not in other.log()
