@@ -136,6 +136,14 @@ class Reader:
         rows = await self._fetch(query, controller=controller, number=number, at=to_ms(at))
         return tuple(map(from_rows.opt_out, rows))
 
+    async def opt_outs_now(self, controller: str, number: str, now: datetime) -> tuple[StoredOptOut, ...]:
+        """The opt-outs of a number that have not ended, newest first.
+
+        Nobody opts out from a later day on: one that begins after `now` was made before a clock was set back.
+        """
+        rows = await self._fetch("opt_outs_not_ended", controller=controller, number=number, at=to_ms(now))
+        return tuple(map(_opt_out, rows))
+
     async def remembered(self, controller: str, number: str | None, since: datetime) -> Remembered:
         """What a subject's earlier calls mean for the next one.
 
