@@ -82,8 +82,8 @@ class Reader:
         """The kept recordings whose time to be destroyed has come, the longest due first."""
         rows = await self._fetch("due_recordings", now=to_ms(now))
         return tuple(
-            DueRecording(leg_id, tuple(row["name"] for row in files))
-            for leg_id, files in groupby(rows, itemgetter("leg_id"))
+            DueRecording(leg_id, tuple(row["name"] for row in files), folder)
+            for (leg_id, folder), files in groupby(rows, itemgetter("leg_id", "folder"))
         )
 
     async def calls(self, limit: int) -> tuple[SavedLeg, ...]:

@@ -42,10 +42,12 @@ class Recordings:
 
     def __init__(self, settings: sections.Recording, store: Store) -> None:
         self._folder = settings.folder.path_here
+        self._name = str(settings.folder.in_asterisk)
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store
         self._sweeping = asyncio.Lock()
         self._working: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._elsewhere: set[str] = set()
         self.expected = self.overdue = 0
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
@@ -53,8 +55,12 @@ class Recordings:
         self._destroy_after = timedelta(seconds=seconds)
 
     async def knows(self, leg_id: str) -> bool:
-        """Whether it is a leg of this store. (Another callguard on the PBX may have one of its own.)"""
-        return bool(await self._store.call(leg_id))
+        """Whether it is a leg of this store, and not one whose files another callguard of this store has to see to.
+
+        (Another callguard on the PBX may have a store of its own.)
+        """
+        expected = await self._store.expected_recording(leg_id)
+        return (expected is None or self._here(expected)) and bool(await self._store.call(leg_id))
 
     async def withdrawn(self, leg_id: str, at: datetime, *, before: bool = False, source: str = "key") -> None:
         """The subject has stopped the recording; Asterisk has closed the file.
@@ -66,12 +72,18 @@ class Recordings:
         """
         async with self._alone(leg_id):
             # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
+            if before:
+                expected = await self._store.expected_recording(leg_id)
+                if expected is not None and not self._here(expected):
+                    return  # who has its files hears of it, or finds the mark
             before = before and not any(leg.leg.withdrawn_at for leg in await self._store.call(leg_id))
             recording = await self._store.withdraw(leg_id, at, source)
             if recording is not None and recording.ended_at is None:
-                await self._end(recording, keep=not before)
+                if self._here(recording):
+                    await self._end(recording, keep=not before)
             elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
-                await self._store.destroy_by(leg_id, at + self._destroy_after)
+                # By whichever clock is behind: Asterisk's, or ours that was set back.
+                await self._store.destroy_by(leg_id, min(at, datetime.now(UTC)) + self._destroy_after)
         await self.sweep()
 
     async def make_way(self, leg_id: str) -> None:
@@ -85,12 +97,14 @@ class Recordings:
         """The recording of a leg has ended, by hang-up or withdrawal. A leg that has none is no error."""
         async with self._alone(leg_id):
             expected = await self._store.expected_recording(leg_id)
-            if expected is not None:
+            if expected is not None and self._here(expected):
                 await self._end(expected)
 
     async def reconcile(self, live_channels: Collection[str]) -> None:
         """End what ended while nobody listened, and name the files that no consent is known for."""
-        expected = await self._store.expected_recordings()
+        known = await self._store.expected_recordings()
+        expected = [one for one in known if self._here(one)]
+        self._tell_of({one.folder for one in known if one.folder} - {one.folder for one in expected})
         over = [one for one in expected if one.channel not in live_channels or one.withdrawn_at is not None]
         # All at once: one after another, each would wait for the commit of the one before.
         undone = await asyncio.gather(*map(self._overdue, over))
@@ -104,6 +118,11 @@ class Recordings:
         """Destroy what is due."""
         async with self._sweeping:
             for due in await self._store.due(datetime.now(UTC)):
+                if due.folder not in (None, self._name) and not any(
+                    (self._folder / name).exists() for name in due.files
+                ):
+                    self._tell_of({due.folder})
+                    continue
                 await asyncio.to_thread(_remove, self._folder, due)
                 await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
                 log.info("withdrawn recording destroyed", leg=due.leg_id)
@@ -116,6 +135,24 @@ class Recordings:
             except (StoreError, OSError) as error:
                 log.error("withdrawn recordings not destroyed yet, trying again", problem=str(error))
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    def _here(self, recording: OpenRecording) -> bool:
+        """Whether its files are made in this folder, or have been moved here.
+
+        What is not here would look like a recording without audio, and be given up for that.
+        """
+        return recording.folder in (None, self._name) or bool(parts_of(self._folder, recording))
+
+    def _tell_of(self, folders: Collection[str | None]) -> None:
+        """Say once of each other folder that there are recordings in it."""
+        for folder in {one for one in folders if one} - self._elsewhere:
+            self._elsewhere.add(folder)
+            log.error(
+                "recordings of this store lie in another folder, and are left to the callguard that has it",
+                folder=folder, own=self._name,
+                do="give both callguards one [recording] folder, or each a store of its own; if it changed, move its "
+                "files to the new one",
+            )  # fmt: skip
 
     async def _overdue(self, expected: OpenRecording) -> bool:
         """End it; whether that could not be done yet."""
@@ -152,7 +189,7 @@ class Recordings:
                 )
             return
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
-        destroy_at = None if stays else (recording.withdrawn_at or now) + self._destroy_after
+        destroy_at = None if stays else min(recording.withdrawn_at or now, now) + self._destroy_after
         if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
             await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
