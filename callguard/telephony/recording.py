@@ -82,8 +82,7 @@ class Recordings:
                 if self._here(recording):
                     await self._end(recording, keep=not before)
             elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
-                # By whichever clock is behind: Asterisk's, or ours that was set back.
-                await self._store.destroy_by(leg_id, min(at, datetime.now(UTC)) + self._destroy_after)
+                await self._store.destroy_by(leg_id, self._due(at))
         await self.sweep()
 
     async def make_way(self, leg_id: str) -> None:
@@ -135,6 +134,10 @@ class Recordings:
             except (StoreError, OSError) as error:
                 log.error("withdrawn recordings not destroyed yet, trying again", problem=str(error))
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    def _due(self, withdrawn_at: datetime) -> datetime:
+        """When to destroy what was withdrawn then, by Asterisk's clock; at once also where our own is behind it."""
+        return withdrawn_at + self._destroy_after if self._destroy_after else datetime.now(UTC)
 
     def _here(self, recording: OpenRecording) -> bool:
         """Whether its files are made in this folder, or have been moved here.
@@ -189,7 +192,7 @@ class Recordings:
                 )
             return
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
-        destroy_at = None if stays else min(recording.withdrawn_at or now, now) + self._destroy_after
+        destroy_at = None if stays else self._due(recording.withdrawn_at or now)
         if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
             await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)

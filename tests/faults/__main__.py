@@ -32,7 +32,14 @@ async def run(fault: Fault, times: int) -> Tried:
     """Try one on a PBX of its own."""
     async with (
         Pbx(find()) as pbx,
-        bed(pbx, supervised=fault.supervised, small_disks=fault.small_disks, environment=fault.environment) as place,
+        bed(
+            pbx,
+            supervised=fault.supervised,
+            small_disks=fault.small_disks,
+            own_clock=fault.own_clock,
+            small_socket=fault.small_socket,
+            environment=fault.environment,
+        ) as place,
     ):
         return await tried(
             place,

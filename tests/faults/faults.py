@@ -10,6 +10,7 @@ from typing import Final
 
 from callguard.speech.catalogue import Catalogue
 from tests.faults.bed import Bed, full
+from tests.faults.store_faults import store_damaged, store_read_only
 from tests.faults.trial import CHANCE, Fault
 
 # Longer than the longest lease in the gate, so that everybody has been let go by it.
@@ -152,6 +153,15 @@ async def prompt_removed(bed: Bed) -> float:
     return began
 
 
+async def clock_set_back(bed: Bed) -> float:
+    """callguard's clock is set back an hour, and put right again."""
+    began = time.time()
+    bed.clock.set_back(3_600)
+    await asyncio.sleep(CHANCE.uniform(3.0, LEASES_END_S))
+    bed.clock.set_back(0)
+    return began
+
+
 async def flooded(bed: Bed) -> float:
     """Nothing but the load itself, which is more than there is room for."""
     began = time.time()
@@ -172,9 +182,12 @@ FAULTS: Final = (
     Fault("Asterisk killed", asterisk_killed, pbx_died=True),
     Fault("store locked", store_locked, recovers=False),
     Fault("store's disk full", store_full, small_disks=True, recovers=False),
+    Fault("store read-only", store_read_only, recovers=False),
+    Fault("store damaged", store_damaged, supervised=False, recovers=False),
     Fault("recordings' disk full", recordings_full, small_disks=True, no_room=True, recovers=False),
     Fault("recordings' folder closed", recordings_closed, no_room=True, recovers=False),
     Fault("prompts removed", prompt_removed, recovers=False),
+    Fault("clock set back an hour", clock_set_back, own_clock=True, recovers=False),
     Fault(
         "more calls than there is room for", flooded,
         environment={"CALLGUARD_LIMITS__CALLS_IN_GATE": "20"}, rate=40, stays_ms=5_000, recovers=False,

@@ -34,7 +34,7 @@ class Fault:
         name: as the table and the documentation call it.
         happens: makes it happen, once.
         supervised: whether somebody plays systemd meanwhile.
-        small_disks: see `bed`.
+        small_disks: see `bed`; `own_clock` and `small_socket` likewise.
         environment: settings over those of the file.
         rate: calls a second.
         stays_ms: when callers hang up; a small Asterisk has ports for 250 calls.
@@ -46,6 +46,8 @@ class Fault:
     happens: Happens
     supervised: bool = True
     small_disks: bool = False
+    own_clock: bool = False
+    small_socket: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     rate: int = 20
     stays_ms: int = 11_000

@@ -333,3 +333,12 @@ async def test_a_damaged_file_is_written_to_no_more(path: Path, store: Store, da
     async with Store.open(path, gate="callguard", controllers=CONTROLLERS) as again:
         await again.save(make_leg(given()))
     assert len(saved(database)) == 2
+
+
+async def test_whether_it_can_be_written_is_found_by_writing(store: Store, database: Connection) -> None:
+    before = list(database.iterdump())
+    ((version,),) = database.execute("PRAGMA data_version")
+    await store.writable()
+    ((after,),) = database.execute("PRAGMA data_version")
+    assert after != version
+    assert list(database.iterdump()) == before
