@@ -10,30 +10,12 @@ from typing import Final
 
 from callguard.speech.catalogue import Catalogue
 from tests.faults.bed import Bed, full
+from tests.faults.steps import LEASES_END_S, killed, killed_for_good
 from tests.faults.store_faults import store_damaged, store_read_only
 from tests.faults.trial import CHANCE, Fault
 
-# Longer than the longest lease in the gate, so that everybody has been let go by it.
-LEASES_END_S: Final = 9.5
 # Ours finds a half-open connection when the second ping is due.
 HALF_OPEN_S: Final = 11.0
-
-
-async def killed(bed: Bed) -> float:
-    """Killed, and started again by who plays systemd."""
-    began = time.time()
-    bed.signal(signal.SIGKILL)
-    await bed.serves_after(began)
-    return began
-
-
-async def killed_for_good(bed: Bed) -> float:
-    """Killed, and started again when every lease has ended."""
-    began = time.time()
-    await bed.gate.kill()
-    await asyncio.sleep(LEASES_END_S)
-    await bed.gate.start()
-    return began
 
 
 async def stopped(bed: Bed) -> float:
