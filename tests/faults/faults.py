@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sqlite3
 import time
+from base64 import b64encode
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Final
 
 from callguard.speech.catalogue import Catalogue
-from tests.faults.bed import Bed, full
+from tests.faults.bed import PATIENCE_S, Bed, full
 from tests.faults.steps import LEASES_END_S, killed, killed_for_good
 from tests.faults.store_faults import store_damaged, store_read_only
 from tests.faults.trial import CHANCE, Fault
 
+# What waits in the kernel is megabytes at most.
+MUCH_WITHIN_S: Final = 60.0
 # Ours finds a half-open connection when the second ping is due.
 HALF_OPEN_S: Final = 11.0
 
@@ -144,6 +150,42 @@ async def clock_set_back(bed: Bed) -> float:
     return began
 
 
+async def not_read(bed: Bed) -> float:
+    """callguard is stopped, and reads nothing; Asterisk, which can write no more, ends the connection."""
+    began = time.time()
+    bed.ari.stop_reading()
+    bed.signal(signal.SIGSTOP)
+    await asyncio.to_thread(_send_much, bed)
+    await asyncio.sleep(CHANCE.uniform(0.0, 3.0))
+    bed.ari.read_on()
+    bed.signal(signal.SIGCONT)
+    await bed.serves_after(began)
+    return began
+
+
+def _send_much(bed: Bed) -> None:
+    """Have Asterisk send callguard more than calls make it send, until it can no more.
+
+    It is told to leave out what it sends else; callguard tells it otherwise when it connects again.
+    """
+    settings = bed.gate.config.asterisk
+    login = b64encode(f"{settings.ari_user}:{bed.pbx.secrets.ari}".encode()).decode()
+    headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+    with closing(HTTPConnection("127.0.0.1", bed.pbx.ports.http, timeout=PATIENCE_S)) as asterisk:
+
+        def ask(method: str, path: str, body: object) -> None:
+            asterisk.request(method, f"/ari/{path}", json.dumps(body), headers)
+            asterisk.getresponse().read()
+
+        ask("PUT", f"applications/{settings.app}/eventFilter", {"allowed": [{"type": "ChannelUserevent"}]})
+        end = time.monotonic() + MUCH_WITHIN_S
+        while not bed.ari.ended_there():
+            if time.monotonic() > end:
+                raise TimeoutError("Asterisk has not ended a connection that nobody reads")
+            for _ in range(10):
+                ask("POST", f"events/user/much?application={settings.app}", {"variables": {"much": "x" * 3_000}})
+
+
 async def flooded(bed: Bed) -> float:
     """Nothing but the load itself, which is more than there is room for."""
     began = time.time()
@@ -160,6 +202,7 @@ FAULTS: Final = (
     Fault("ARI cut", ari_cut),
     Fault("ARI delayed", ari_delayed, recovers=False),
     Fault("ARI half open", ari_half_open),
+    Fault("ARI not read", not_read, supervised=False, small_socket=True, stays_ms=9_000, recovers=False),
     Fault("AMI cut", ami_cut),
     Fault("Asterisk killed", asterisk_killed, pbx_died=True),
     Fault("store locked", store_locked, recovers=False),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 BLOCK: Final = 1 << 16
 SMALL, SMALL_SEGMENT = 1 << 12, 536
+ESTABLISHED: Final = "01"
 
 
 class Proxy:
@@ -73,6 +75,15 @@ class Proxy:
 
     def read_on(self) -> None:
         self._reading.set()
+
+    def ended_there(self) -> bool:
+        """Whether the target has ended every connection, also while what it sent before is not read (proc(5))."""
+        ours = {back.get_extra_info("sockname")[1] for _, back in self._pairs if not back.transport.is_closing()}
+        lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        states = {
+            tuple(int(end.rpartition(":")[2], 16) for end in line.split()[1:3]): line.split()[3] for line in lines
+        }
+        return all(states.get((self._target, port)) != ESTABLISHED for port in ours)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
