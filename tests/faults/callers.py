@@ -32,19 +32,22 @@ KEY_AFTER_MS: Final = 1_600
 EARLY_AFTER_MS: Final = 300
 # After the key that withdraws, nothing is recorded any more.
 STOPS_WITHIN_MS: Final = 160
+AFTER_MEASURED_MS: Final = 700
 # How many numbers a load has at most.
 MOST_CALLS: Final = 20_000
 END_WITHIN_S: Final = 60.0
 
 
 class Kind(StrEnum):
-    """What a caller does. Only YES and STOPS give anything."""
+    """What a caller does. Only YES, STOPS and the last two give anything; the judge knows nothing of these."""
 
     YES = "yes"
     NO = "no"
     SILENT = "silent"
     EARLY = "early"
     STOPS = "stops"
+    MEASURED = "measured"
+    CONTROL = "control"
 
 
 # Of ten callers: most say something, so that what follows a key is often in progress.
@@ -64,6 +67,14 @@ TIMELINES: Final[dict[Kind, tuple[Segment, ...]]] = {
         Tone(CALLER_BEFORE, KEY_AFTER_MS), Key("1"), Tone(CALLER_AFTER_YES, 1_000),
         Key("*"), Silence(100), Key("9"), Silence(STOPS_WITHIN_MS), Tone(CALLER_AFTER_STOP, 700),
     ),
+    # As STOPS, with the tone from the very end of the key on; and the same with a key that means nothing.
+    **{
+        kind: (
+            Tone(CALLER_BEFORE, KEY_AFTER_MS), Key("1"), Tone(CALLER_AFTER_YES, 1_000),
+            Key("*"), Silence(100), Key(digit), Tone(CALLER_AFTER_STOP, AFTER_MEASURED_MS),
+        )
+        for kind, digit in ((Kind.MEASURED, "9"), (Kind.CONTROL, "7"))
+    },
 }  # fmt: skip
 AGENT_SAYS: Final = (Tone(AGENT, 400),)
 

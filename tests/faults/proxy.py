@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -11,6 +13,7 @@ from typing import Final, Self
 BLOCK: Final = 1 << 16
 SMALL, SMALL_SEGMENT = 1 << 12, 536
 ESTABLISHED: Final = "01"
+PROMPT_BEGINS: Final = re.compile(rb'"PlaybackStarted"[^}]*"target_uri":"channel:([^"]+)"')
 
 
 class Proxy:
@@ -21,6 +24,7 @@ class Proxy:
 
     Attributes:
         delay_s: what comes is held up so long, in its order.
+        prompts: when which channel's prompt began, seconds since the epoch, as ARI told.
     """
 
     def __init__(self, target: int, *, small: bool = False) -> None:
@@ -28,6 +32,7 @@ class Proxy:
         self._small = small
         self._reading = asyncio.Event()
         self._reading.set()
+        self.prompts: list[tuple[float, str]] = []
         self._signs: list[tuple[bytes, asyncio.Future[None]]] = []
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,6 +135,8 @@ class Proxy:
             to.close()
 
     def _look_for_signs(self, data: bytes) -> None:
+        now = time.time()
+        self.prompts += [(now, channel.decode()) for channel in PROMPT_BEGINS.findall(data)]
         waiting = []
         for sign, seen in self._signs:
             if sign not in data:
