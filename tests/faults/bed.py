@@ -73,8 +73,7 @@ class Bed:
 
     def served(self) -> list[float]:
         """When callguard began to serve, each time; in seconds since the epoch."""
-        found = re.findall(r"(?m)^timestamp=(\S+) level=info event=serving ", self.gate.log())
-        return [datetime.fromisoformat(one).timestamp() for one in found]
+        return served(self.gate)
 
     async def serves_after(self, moment: float) -> None:
         """Wait until callguard has begun to serve since a moment."""
@@ -115,6 +114,12 @@ class Bed:
         else:
             self.manager.signal(signal.SIGTERM)
             await self.serves_after(began)
+
+
+def served(gate: Gate) -> list[float]:
+    """When a callguard began to serve, each time; in seconds since the epoch."""
+    found = re.findall(r"(?m)^timestamp=(\S+) level=info event=serving ", gate.log())
+    return [datetime.fromisoformat(one).timestamp() for one in found]
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ before is a call dropped. Agents write down who reached them, when, and what the
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -131,7 +132,8 @@ class Load:
         """All calls made so far."""
         reached: dict[str, list[Reached]] = {}
         for line in self._lines("agents.log"):
-            if len(line) >= 3:
+            # SIPp writes a line in parts, and sometimes another one between them.
+            if len(line) >= 3 and all(re.fullmatch(r"[0-9.]+", one) for one in line[1:3]):
                 number, seconds, micro, *told = line
                 state, leg = (*told, "", "")[:2]
                 reached.setdefault(number, []).append(Reached(_moment(seconds, micro), state, leg))
