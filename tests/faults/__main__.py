@@ -74,8 +74,7 @@ async def run_pair(times: int, *, own_folder: bool) -> Tried:
         second(place, own_folder=own_folder) as other,
     ):
         turns = [TURNS[turn % len(TURNS)] for turn in range(times)]
-        opt_outs = 0 if own_folder else times // 2 + 1
-        verdict, waits = await either_dies(place, other, turns, rate=PAIR_RATE, opt_outs=opt_outs)
+        verdict, waits = await either_dies(place, other, turns, rate=PAIR_RATE)
     return Tried(times, verdict, waits, dict.fromkeys(STEPS, 0))
 
 

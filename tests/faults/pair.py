@@ -8,14 +8,15 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from typing import Final, Literal
 
 from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Tone
 from callguard.demo.sipp import call
 from callguard.demo.tones import AGENT, CALLER_BEFORE
-from tests.faults.bed import ANSWER_WAIT_S, DESTROY_AFTER_S, PATIENCE_S, Bed, served
+from callguard.errors import TelephonyError
+from tests.faults.bed import ANSWER_WAIT_S, DESTROY_AFTER_S, Bed, served
 from tests.faults.callers import KEY_AFTER_MS, NUMBERS, Called, load
 from tests.faults.judge import Verdict, files_of, judge, rows_of
 from tests.faults.trial import left_after
@@ -23,7 +24,6 @@ from tests.faults.trial import left_after
 # A new call waits for its answer so long at most, whatever has become of either.
 ANSWERED_WITHIN_S: Final = 1.0
 ILL_S: Final = 3.0
-AWAKE_S: Final = 1.0
 
 Turn = tuple[Literal["first", "second"], signal.Signals]
 TURNS: Final[tuple[Turn, ...]] = (
@@ -51,24 +51,24 @@ async def second(bed: Bed, *, own_folder: bool = False) -> AsyncIterator[Gate]:
         yield gate
 
 
-async def either_dies(
-    bed: Bed, other: Gate, turns: Sequence[Turn], *, rate: int, opt_outs: int = 0
-) -> tuple[Verdict, tuple[float, ...]]:
+async def either_dies(bed: Bed, other: Gate, turns: Sequence[Turn], *, rate: int) -> tuple[Verdict, tuple[float, ...]]:
     """Kill and stop them in turn under load; the verdict, and how long new calls waited for their answer meanwhile.
 
-    Whoever has two legs was taken by both, which counts as stuck; an opt-out that the other does not know of is lost.
-
-    Args:
-        opt_outs: how many are made through either, under the same load.
+    Whoever has two legs was taken by both, which counts as stuck. While one is ill somebody opts out through the other;
+    whom that other, ill itself, leaves to be called all the same counts as a record lost.
     """
     ill: list[tuple[float, float]] = []
-    unknown: list[str] = []
+    opted_out: dict[str, list[str]] = {"first": [], "second": []}
     async with load(bed.pbx, bed.work, rate=rate, stays_ms=11_000) as running:
         for which, how in turns:
             gate = bed.gate if which == "first" else other
             await asyncio.sleep(ILL_S)
             began = time.time()
             gate.signal(how)
+            beside = asyncio.gather(
+                _opts_out(bed, opted_out["second" if which == "first" else "first"]),
+                *(_is_dialled(bed, number) for number in opted_out[which]),
+            )
             await asyncio.sleep(ILL_S)
             ill.append((began, time.time()))
             if how is signal.SIGKILL:
@@ -76,11 +76,8 @@ async def either_dies(
                 await gate.start()
             else:
                 gate.signal(signal.SIGCONT)
-        for gate in (bed.gate, other):
-            await _awake(gate)
-        for _ in range(opt_outs):
-            for makes, knows in ((bed.gate, other), (other, bed.gate)):
-                unknown += await _opted_out(bed, makes, knows)
+            await beside
+            opted_out[which].clear()
         await asyncio.sleep(ILL_S)
     calls = running.calls()
     left = await left_after(bed)
@@ -89,46 +86,32 @@ async def either_dies(
     left += [f"taken by both: {number}" for number, legs in asked.items() if legs > 1]
     folders = {bed.recordings, other.config.recording.folder.path_here}
     files = {leg: heard for folder in folders for leg, heard in (await asyncio.to_thread(files_of, folder)).items()}
-    verdict = judge(calls, rows, files, restarts=[*bed.served(), *served(other)], left=left) + Verdict(
-        lost=tuple(unknown)
-    )
-    return verdict, tuple(sorted(_waits(calls, ill)))
+    verdict = judge(calls, rows, files, restarts=[*bed.served(), *served(other)], left=left)
+    return verdict + Verdict(lost=tuple(_called_all_the_same(bed))), tuple(sorted(_waits(calls, ill)))
 
 
-async def _awake(gate: Gate) -> None:
-    """Wait until one that was stopped serves: it may find its connection lost, and what it was offered to be over."""
-    await asyncio.sleep(AWAKE_S)
-    async with asyncio.timeout(PATIENCE_S):
-        while gate.log().rfind(" event=serving ") < gate.log().rfind("ARI lost"):
-            await asyncio.sleep(0.1)
-
-
-async def _opted_out(bed: Bed, makes: Gate, knows: Gate) -> list[str]:
-    """Somebody opts out by key through one; whom the other lets be called all the same the next moment."""
+async def _opts_out(bed: Bed, into: list[str]) -> None:
+    """Somebody calls and opts out by key; dialled when it is the other's turn."""
     number = f"+346{next(NUMBERS):08d}"
-    knows.signal(signal.SIGSTOP)
-    try:
-        await call(bed.pbx, "1000", (Tone(CALLER_BEFORE, KEY_AFTER_MS), Key("9"), Tone(CALLER_BEFORE, 1_500)),
-                   from_number=number)  # fmt: skip
-    finally:
-        makes.signal(signal.SIGSTOP)
-        knows.signal(signal.SIGCONT)
-    try:
-        await _awake(knows)
+    timeline = (Tone(CALLER_BEFORE, KEY_AFTER_MS), Key("9"), Tone(CALLER_BEFORE, 1_000))
+    await call(bed.pbx, "1000", timeline, from_number=number)
+    into.append(number)
+
+
+async def _is_dialled(bed: Bed, number: str) -> None:
+    """For marketing. The agent hears that it is denied, or gives up."""
+    with suppress(TelephonyError):
         await call(bed.pbx, f"8{number.removeprefix('+34')}", (Tone(AGENT, 400),))
-    finally:
-        makes.signal(signal.SIGCONT)
-    await _awake(makes)
+
+
+def _called_all_the_same(bed: Bed) -> list[str]:
+    """The dials that were allowed to numbers that had opted out."""
     with closing(sqlite3.connect(f"{bed.store.as_uri()}?mode=ro", uri=True, timeout=5)) as store:
         found = store.execute(
-            "SELECT d.allow, d.rules FROM decisions AS d JOIN subjects AS s ON s.subject_id = d.subject_id"
-            " WHERE s.number = ?", (number,)
-        ).fetchall()  # fmt: skip
-        ((opted_out,),) = store.execute(
-            "SELECT COUNT(*) FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id WHERE s.number = ?",
-            (number,),
-        )
-    return [] if found == [(0, "optout.marketing")] else [f"an opt-out of {number}, {opted_out} kept: dialled {found}"]
+            "SELECT s.number, d.allow, d.rules FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id"
+            " JOIN decisions AS d ON d.subject_id = o.subject_id WHERE d.allow = 1 OR d.rules <> 'optout.marketing'"
+        ).fetchall()
+    return [f"opted out, and dialled: {one}" for one in found]
 
 
 def _waits(calls: Sequence[Called], ill: Sequence[tuple[float, float]]) -> list[float]:
