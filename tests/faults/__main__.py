@@ -61,6 +61,8 @@ async def run(fault: Fault, times: int) -> Tried:
             [fault.happens] * times,
             rate=fault.rate,
             stays_ms=fault.stays_ms,
+            kinds=fault.kinds,
+            extension=fault.extension,
             pbx_died=fault.pbx_died,
             no_room=fault.no_room,
         )

@@ -40,13 +40,17 @@ END_WITHIN_S: Final = 60.0
 
 
 class Kind(StrEnum):
-    """What a caller does. Only YES, STOPS and the last two give anything; the judge knows nothing of these."""
+    """What a caller does. Only YES, STOPS, DIALS and the last two give anything; the judge knows nothing of these.
+
+    DIALS is an agent, who has a person called who says yes.
+    """
 
     YES = "yes"
     NO = "no"
     SILENT = "silent"
     EARLY = "early"
     STOPS = "stops"
+    DIALS = "dials"
     MEASURED = "measured"
     CONTROL = "control"
 
@@ -55,7 +59,7 @@ class Kind(StrEnum):
 MIX: Final = (
     Kind.YES, Kind.NO, Kind.STOPS, Kind.YES, Kind.SILENT, Kind.YES, Kind.STOPS, Kind.EARLY, Kind.YES, Kind.NO,
 )  # fmt: skip
-GIVES: Final = frozenset({Kind.YES, Kind.STOPS})
+GIVES: Final = frozenset({Kind.YES, Kind.STOPS, Kind.DIALS})
 # What may be heard in a recording of theirs.
 RIGHTFUL: Final = frozenset({CALLER_AFTER_YES, AGENT})
 
@@ -68,6 +72,7 @@ TIMELINES: Final[dict[Kind, tuple[Segment, ...]]] = {
         Tone(CALLER_BEFORE, KEY_AFTER_MS), Key("1"), Tone(CALLER_AFTER_YES, 1_000),
         Key("*"), Silence(100), Key("9"), Silence(STOPS_WITHIN_MS), Tone(CALLER_AFTER_STOP, 700),
     ),
+    Kind.DIALS: (Tone(AGENT, 2_000),),
     # As STOPS, with the tone from the very end of the key on; and the same with a key that means nothing.
     **{
         kind: (
@@ -78,6 +83,8 @@ TIMELINES: Final[dict[Kind, tuple[Segment, ...]]] = {
     },
 }  # fmt: skip
 AGENT_SAYS: Final = (Tone(AGENT, 400),)
+# Where callers dial out, at the same phone.
+PERSON_SAYS: Final = TIMELINES[Kind.YES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +188,8 @@ async def load(
     callers = {f"+346{next(NUMBERS):08d}": kind for kind, _ in zip(cycle(kinds), range(MOST_CALLS), strict=False)}
     numbers = "".join(f"{number};{kind};\n" for number, kind in callers.items())
     (folder / "numbers.csv").write_text(f"SEQUENTIAL\n{numbers}", encoding="ascii")
-    said = {str(kind): timeline for kind, timeline in TIMELINES.items()} | {"agent": AGENT_SAYS}
+    answers = PERSON_SAYS if Kind.DIALS in kinds else AGENT_SAYS
+    said = {str(kind): timeline for kind, timeline in TIMELINES.items()} | {"agent": answers}
     for name, timeline in said.items():
         (folder / f"{name}.pcap").write_bytes(rtp.capture(list(rtp.packets(timeline, ssrc=1))))
     values = {"EXTENSION": extension, "STAYS_MS": str(stays_ms), "SOUNDS": _sounds(folder)}

@@ -14,6 +14,7 @@ from typing import Final
 
 from callguard.speech.catalogue import Catalogue
 from tests.faults.bed import PATIENCE_S, Bed, full
+from tests.faults.callers import Kind
 from tests.faults.steps import LEASES_END_S, killed, killed_for_good
 from tests.faults.store_faults import store_damaged, store_read_only
 from tests.faults.trial import CHANCE, Fault
@@ -29,6 +30,15 @@ async def stopped(bed: Bed) -> float:
     began = time.time()
     bed.signal(signal.SIGSTOP)
     await asyncio.sleep(CHANCE.uniform(0.2, LEASES_END_S))
+    bed.signal(signal.SIGCONT)
+    return began
+
+
+async def stopped_for_less(bed: Bed) -> float:
+    """Stopped and continued: no lease frees who is called in Dial's U(), so they wait as long."""
+    began = time.time()
+    bed.signal(signal.SIGSTOP)
+    await asyncio.sleep(CHANCE.uniform(0.2, 4.0))
     bed.signal(signal.SIGCONT)
     return began
 
@@ -197,6 +207,10 @@ FAULTS: Final = (
     Fault("callguard killed, started again", killed),
     Fault("callguard killed for good", killed_for_good, supervised=False),
     Fault("callguard stopped and continued", stopped, supervised=False, recovers=False),
+    Fault(
+        "callguard stopped and continued, persons called", stopped_for_less, supervised=False, recovers=False,
+        kinds=(Kind.DIALS,), extension="5[field0]", rate=10,
+    ),
     Fault("callguard hung, watched", hung),
     Fault("callguard hung, by FastAGI", hung_by_agi, recovers=False),
     Fault("ARI cut", ari_cut),

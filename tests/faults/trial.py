@@ -40,6 +40,7 @@ class Fault:
         environment: settings over those of the file.
         rate: calls a second.
         stays_ms: when callers hang up; a small Asterisk has ports for 250 calls.
+        kinds: who calls; see `load`, as for `extension`.
         pbx_died: see `judge`; `no_room` likewise.
         recovers: whether the time until a new call is gated is a figure of callguard's.
     """
@@ -53,6 +54,8 @@ class Fault:
     environment: dict[str, str] = field(default_factory=dict)
     rate: int = 20
     stays_ms: int = 11_000
+    kinds: tuple[Kind, ...] = MIX
+    extension: str = "1000"
     pbx_died: bool = False
     no_room: bool = False
     recovers: bool = True
