@@ -87,7 +87,7 @@ async def either_dies(bed: Bed, other: Gate, turns: Sequence[Turn], *, rate: int
     folders = {bed.recordings, other.config.recording.folder.path_here}
     files = {leg: heard for folder in folders for leg, heard in (await asyncio.to_thread(files_of, folder)).items()}
     verdict = judge(calls, rows, files, restarts=[*bed.served(), *served(other)], left=left)
-    return verdict + Verdict(lost=tuple(_called_all_the_same(bed))), tuple(sorted(_waits(calls, ill)))
+    return verdict + Verdict(lost=tuple(_called_all_the_same(bed, tried=len(turns) > 1))), tuple(_waits(calls, ill))
 
 
 async def _opts_out(bed: Bed, into: list[str]) -> None:
@@ -104,19 +104,20 @@ async def _is_dialled(bed: Bed, number: str) -> None:
         await call(bed.pbx, f"8{number.removeprefix('+34')}", (Tone(AGENT, 400),))
 
 
-def _called_all_the_same(bed: Bed) -> list[str]:
-    """The dials that were allowed to numbers that had opted out."""
+def _called_all_the_same(bed: Bed, *, tried: bool) -> list[str]:
+    """The dials that were allowed to numbers that had opted out; and where it was `tried`, that there was none."""
     with closing(sqlite3.connect(f"{bed.store.as_uri()}?mode=ro", uri=True, timeout=5)) as store:
         found = store.execute(
             "SELECT s.number, d.allow, d.rules FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id"
-            " JOIN decisions AS d ON d.subject_id = o.subject_id WHERE d.allow = 1 OR d.rules <> 'optout.marketing'"
+            " JOIN decisions AS d ON d.subject_id = o.subject_id"
         ).fetchall()
-    return [f"opted out, and dialled: {one}" for one in found]
+    allowed = [f"opted out, and dialled: {one}" for one in found if one[1:] != (0, "optout.marketing")]
+    return allowed or ["nobody who had opted out was dialled"] * (tried and not found)
 
 
 def _waits(calls: Sequence[Called], ill: Sequence[tuple[float, float]]) -> list[float]:
-    return [
+    return sorted(
         (call.answered or float("inf")) - call.invited
         for call in calls
         if any(began < call.invited < ended for began, ended in ill)
-    ]
+    )
