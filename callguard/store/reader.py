@@ -142,7 +142,7 @@ class Reader:
         Nobody opts out from a later day on: one that begins after `now` was made before a clock was set back.
         """
         rows = await self._fetch("opt_outs_not_ended", controller=controller, number=number, at=to_ms(now))
-        return tuple(map(_opt_out, rows))
+        return tuple(map(from_rows.opt_out, rows))
 
     async def remembered(self, controller: str, number: str | None, since: datetime) -> Remembered:
         """What a subject's earlier calls mean for the next one.
