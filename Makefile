@@ -29,7 +29,7 @@ lint: .venv/.ready ## ruff and mypy
 bench: .venv/.ready .venv-bench/.ready ## what a call costs, beside other gates in the same run (10 min); ARGS="--json FILE"
 	@$(BIN)/python -m tests.bench --asyncari .venv-bench/bin/python $(ARGS)
 
-faults: .venv/.ready ## every fault under load, many times, and a table (1 h, as root); ARGS="--times 5 --only text"
+faults: .venv/.ready ## every fault under load, many times, and a table (2 h, as root); ARGS="--times 5 --only text"
 	@$(BIN)/python -m tests.faults.fuzz
 	@$(BIN)/python -m tests.faults $(ARGS)
 

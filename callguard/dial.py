@@ -66,8 +66,10 @@ class Dial:
     async def _facts(self, settings: Profile, written: str) -> Facts:
         now = datetime.now(UTC)
         number = to_e164(written, settings.region)
-        opt_outs = () if number is None else await self._store.opt_outs(settings.controller, number, now)
-        return Facts(number, settings.calls, None, settings.campaign, now, opt_outs)
+        opt_outs = () if number is None else await self._store.opt_outs_now(settings.controller, number, now)
+        # Of a clock that was set back, the latest that is known.
+        at = max([now, *(one.since for one in opt_outs)])
+        return Facts(number, settings.calls, None, settings.campaign, at, opt_outs)
 
 
 def named(profile: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.bench.__main__ import GATE, RATE, SLOW_RATE, WAITING, _verdict
+from tests.bench.watching import UNWATCHED, WATCHED
 
 
 def results(**waiting: Any) -> dict[str, Any]:
@@ -17,6 +18,7 @@ def results(**waiting: Any) -> dict[str, Any]:
         "cost": [{"gate": gate, "rate": rate, "gate_ms": ms} for (gate, rate), ms in rates.items()],
         "held": [{"failed": 0, "lost": 0}],
         "highest_rate": 200,
+        "watching": [{"gate": WATCHED, "gate_ms": 5.2}, {"gate": UNWATCHED, "gate_ms": 5.0}],
         "waiting": good | waiting,
     }
 

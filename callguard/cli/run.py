@@ -40,7 +40,10 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
 
     async def serve(settings: Config, flows: dict[str, Flow]) -> None:
         controllers = {name: controller.name for name, controller in settings.controllers.items()}
-        async with Store.open(settings.store.path, gate=settings.asterisk.app, controllers=controllers) as store:
+        folder = str(settings.recording.folder.in_asterisk)
+        async with Store.open(
+            settings.store.path, gate=settings.asterisk.app, controllers=controllers, folder=folder
+        ) as store:
             service = Service(settings, flows, store, path, notify)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -45,6 +45,7 @@ def agree(
     purposes: tuple[Purpose, ...],
     key: str,
     file: str,
+    folder: str | None,
     heard: tuple[Heard, ...],
 ) -> bool:
     """A key in the call gives what the gate had not; see `Store.agree`."""
@@ -62,7 +63,7 @@ def agree(
                 transaction.fetch("forget_files", leg_id=leg_id)
                 transaction.fetch("forget_recording", leg_id=leg_id)
             transaction.fetch("forget_segments", leg_id=leg_id)
-            _agree_once(transaction, leg, at, purposes, key, file, heard)
+            _agree_once(transaction, leg, at, purposes, key, file, folder, heard)
             return True
     return False
 
@@ -130,6 +131,7 @@ def _agree_once(
     purposes: tuple[Purpose, ...],
     key: str,
     file: str,
+    folder: str | None,
     heard: tuple[Heard, ...],
 ) -> None:
     leg_id = leg["leg_id"]
@@ -147,7 +149,13 @@ def _agree_once(
     asked = {row["purpose"] for row in transaction.fetch("leg_purposes", leg_id=leg_id)}
     outcome = Outcome.GIVEN if asked == set(granted) else Outcome.PARTIAL
     transaction.fetch(
-        "start_recording", leg_id=leg_id, at=at, outcome=outcome.value, granted=",".join(granted), file=file
+        "start_recording",
+        leg_id=leg_id,
+        at=at,
+        outcome=outcome.value,
+        granted=",".join(granted),
+        file=file,
+        folder=folder,
     )
     proof: dict[str, Value] = {"given": tuple(new), "key": key, "outcome": outcome, "granted": granted}
     if heard:

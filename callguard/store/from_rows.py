@@ -46,6 +46,7 @@ def _open(rows: tuple[sqlite3.Row, ...]) -> OpenRecording:
         withdrawn_at=from_ms_or_none(first["withdrawn_at"]),
         ended_at=from_ms_or_none(first["recording_ended_at"]),
         interrupted=bool(first["interrupted"]),
+        folder=first["folder"],
     )
 
 

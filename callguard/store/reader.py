@@ -82,8 +82,8 @@ class Reader:
         """The kept recordings whose time to be destroyed has come, the longest due first."""
         rows = await self._fetch("due_recordings", now=to_ms(now))
         return tuple(
-            DueRecording(leg_id, tuple(row["name"] for row in files))
-            for leg_id, files in groupby(rows, itemgetter("leg_id"))
+            DueRecording(leg_id, tuple(row["name"] for row in files), folder)
+            for (leg_id, folder), files in groupby(rows, itemgetter("leg_id", "folder"))
         )
 
     async def calls(self, limit: int) -> tuple[SavedLeg, ...]:
@@ -134,6 +134,14 @@ class Reader:
         """
         query = "opt_outs_listed" if controller is None or number is None else "opt_outs_of_number"
         rows = await self._fetch(query, controller=controller, number=number, at=to_ms(at))
+        return tuple(map(from_rows.opt_out, rows))
+
+    async def opt_outs_now(self, controller: str, number: str, now: datetime) -> tuple[StoredOptOut, ...]:
+        """The opt-outs of a number that have not ended, newest first.
+
+        Nobody opts out from a later day on: one that begins after `now` was made before a clock was set back.
+        """
+        rows = await self._fetch("opt_outs_not_ended", controller=controller, number=number, at=to_ms(now))
         return tuple(map(from_rows.opt_out, rows))
 
     async def remembered(self, controller: str, number: str | None, since: datetime) -> Remembered:

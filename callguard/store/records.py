@@ -130,6 +130,7 @@ class OpenRecording:
         withdrawn_at: when the subject withdrew or objected.
         ended_at: None while its end is not known.
         interrupted: it has segments.
+        folder: where its files are, as Asterisk names it; None where nobody noted it.
     """
 
     leg_id: str
@@ -143,6 +144,7 @@ class OpenRecording:
     withdrawn_at: datetime | None
     ended_at: datetime | None
     interrupted: bool = False
+    folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,11 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class DueRecording:
-    """A recording whose time to be destroyed has come, and its files' names."""
+    """A recording whose time to be destroyed has come, its files' names and their folder, as `OpenRecording` has it."""
 
     leg_id: str
     files: tuple[str, ...]
+    folder: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

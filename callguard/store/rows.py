@@ -17,8 +17,11 @@ from callguard.store.writer import Rows
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}", re.ASCII)
 
 
-def leg_rows(record: LegRecord) -> Rows:
+def leg_rows(record: LegRecord, folder: str | None = None) -> Rows:
     """The rows of a leg.
+
+    Args:
+        folder: of its recording's files, as Asterisk names it.
 
     Raises:
         ValueError: the record contradicts itself, or its number is not E.164. The text names no number.
@@ -45,6 +48,7 @@ def leg_rows(record: LegRecord) -> Rows:
         "recording": int(record.recording),
         "file": record.file,
         "files": record.files,
+        "folder": folder,
         "language_chosen": int(record.language_chosen),
     }
     return {

@@ -37,13 +37,16 @@ class Store(Reader):
     (but `save`, which refuses a leg that is there). Times are aware; a naive one is a `ValueError`.
     """
 
-    def __init__(self, reading: aiosqlite.Connection, writer: Writer) -> None:
+    def __init__(self, reading: aiosqlite.Connection, writer: Writer, folder: str | None = None) -> None:
         super().__init__(reading)
         self._writer = writer
+        self._folder = folder
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, path: Path, *, gate: str | None, controllers: Mapping[str, str]) -> AsyncIterator[Self]:
+    async def open(
+        cls, path: Path, *, gate: str | None, controllers: Mapping[str, str], folder: str | None = None
+    ) -> AsyncIterator[Self]:
         """Create or open the store, bring its schema up to date and take the gate.
 
         From then on a process that took the same gate before writes nothing any more. On leaving, what waits to be
@@ -54,6 +57,7 @@ class Store(Reader):
             gate: name of the service's Stasis app, or of whatever else writes; each name is fenced for itself. None
                 for a command, which writes beside the service and other commands, and neither fences nor is fenced.
             controllers: name as spoken, by id.
+            folder: where this gate's recordings are made, as Asterisk names it.
 
         Raises:
             InputError: the file or its folder cannot be used, or its schema is newer than this program.
@@ -65,11 +69,11 @@ class Store(Reader):
                 await migrate(database, path, known())
                 epoch = await database.transact(partial(_take, gate=gate, controllers=controllers))
             async with open_to_read(path) as reading, Writer(database, gate, epoch) as writer:
-                yield cls(reading, writer)
+                yield cls(reading, writer, folder)
 
     async def writable(self) -> None:
         """Whether what is written now would be kept. Raises: StoreError, as writing would."""
-        await self._run(_nothing)
+        await self._run(_rewrite)
 
     async def know(self, controllers: Mapping[str, str]) -> None:
         """Name the controllers, by id, that were not given when the store was opened, or have another name now."""
@@ -83,7 +87,7 @@ class Store(Reader):
                 the call was saved before.
         """
         try:
-            rows = leg_rows(record)
+            rows = leg_rows(record, self._folder)
         except ValueError as error:
             raise StoreError(f"this leg cannot be saved: {error}") from error
         await self._writer.add(rows)
@@ -117,7 +121,14 @@ class Store(Reader):
             StoreError: also where no purpose, another basis or no file is given.
         """
         return await self._run(
-            actions.agree, leg_id=leg_id, at=to_ms(at), purposes=purposes, key=key, file=file, heard=heard
+            actions.agree,
+            leg_id=leg_id,
+            at=to_ms(at),
+            purposes=purposes,
+            key=key,
+            file=file,
+            folder=self._folder,
+            heard=heard,
         )
 
     async def object_to(self, leg_id: str, at: datetime, source: str) -> None:
@@ -318,8 +329,10 @@ class Store(Reader):
         return await self._writer.run(partial(action, **arguments))
 
 
-def _nothing(_: Transaction) -> None:
-    """A transaction of its own is enough: it needs the lock, the right to write, and the gate."""
+def _rewrite(transaction: Transaction) -> None:
+    """Write, and change nothing: who writes nothing does not find a disk that has turned read-only."""
+    transaction.fetch("move_epochs", by=1)
+    transaction.fetch("move_epochs", by=-1)
 
 
 def _name(transaction: Transaction, controllers: Mapping[str, str]) -> None:

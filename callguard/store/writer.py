@@ -38,6 +38,14 @@ class Removed(StoreError):
     """The database's file is gone, or another is in its place."""
 
 
+class Damaged(StoreError):
+    """The database's file is not what SQLite wrote. Nothing more is written to it: that could only harm it more."""
+
+
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_TO_MEND = "stop callguard, put a backup in its place or mend it with sqlite3's .recover, and start callguard again"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Unit:
     """What stands or falls together, for one caller. The rows of all units come before the actions."""
@@ -63,6 +71,7 @@ class Writer:
         self._epoch = epoch
         self._waiting: asyncio.Queue[_Unit | None] = asyncio.Queue()
         self._closed = False
+        self._damaged: Damaged | None = None
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="store writer")
@@ -85,6 +94,7 @@ class Writer:
 
         Raises:
             Fenced: another process has taken the gate.
+            Damaged: from the first time on that the file was found to be.
             StoreError: nothing of it is kept.
         """
         await self._submit(rows, None)
@@ -133,6 +143,10 @@ class Writer:
         """Write a group and answer its callers; where one unit spoils it, halve it until that one is alone."""
         if not units:
             return
+        if self._damaged is not None:
+            for unit in units:
+                _refuse(unit, self._damaged)
+            return
         try:
             results = await self._database.transact(partial(self._work, units))
         except (Fenced, Removed, sqlite3.OperationalError) as error:
@@ -140,7 +154,10 @@ class Writer:
             for unit in units:
                 _refuse(unit, error)
         except Exception as error:
-            if len(units) == 1:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+                self._damaged = Damaged(f"the database is damaged ({error}): {_TO_MEND}")
+                await self._write(units)
+            elif len(units) == 1:
                 _refuse(units[0], error)
             else:
                 half = len(units) // 2

@@ -42,11 +42,13 @@ class Recordings:
 
     def __init__(self, settings: sections.Recording, store: Store) -> None:
         self._folder = settings.folder.path_here
+        self._name = str(settings.folder.in_asterisk)
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store
         self._sweeping = asyncio.Lock()
         self._working: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._over_before: frozenset[str] = frozenset()
+        self._elsewhere: set[str] = set()
         self.expected = self.overdue = 0
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
@@ -54,8 +56,12 @@ class Recordings:
         self._destroy_after = timedelta(seconds=seconds)
 
     async def knows(self, leg_id: str) -> bool:
-        """Whether it is a leg of this store. (Another callguard on the PBX may have one of its own.)"""
-        return bool(await self._store.call(leg_id))
+        """Whether it is a leg of this store, and not one whose files another callguard of this store has to see to.
+
+        (Another callguard on the PBX may have a store of its own.)
+        """
+        expected = await self._store.expected_recording(leg_id)
+        return (expected is None or self._here(expected)) and bool(await self._store.call(leg_id))
 
     async def withdrawn(
         self, leg_id: str, at: datetime, *, before: bool = False, source: str = "key", finish: bool = True
@@ -70,13 +76,17 @@ class Recordings:
         """
         async with self._alone(leg_id):
             # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
+            if before:
+                expected = await self._store.expected_recording(leg_id)
+                if expected is not None and not self._here(expected):
+                    return  # who has its files hears of it, or finds the mark
             before = before and not any(leg.leg.withdrawn_at for leg in await self._store.call(leg_id))
             recording = await self._store.withdraw(leg_id, at, source)
             if recording is not None and recording.ended_at is None:
-                if finish or before:
+                if (finish or before) and self._here(recording):
                     await self._end(recording, keep=not before)
             elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
-                await self._store.destroy_by(leg_id, at + self._destroy_after)
+                await self._store.destroy_by(leg_id, self._due(at))
         await self.sweep()
 
     async def make_way(self, leg_id: str) -> None:
@@ -90,7 +100,7 @@ class Recordings:
         """The recording of a leg has ended, by hang-up or withdrawal. A leg that has none is no error."""
         async with self._alone(leg_id):
             expected = await self._store.expected_recording(leg_id)
-            if expected is not None:
+            if expected is not None and self._here(expected):
                 await self._end(expected)
 
     async def reconcile(
@@ -102,7 +112,9 @@ class Recordings:
             unsaved: the legs of which it is not saved yet what has to be cut off; they wait.
             alone: ours is the only gate on this PBX. Another is given time until the next look to end what is its own.
         """
-        expected = await self._store.expected_recordings()
+        known = await self._store.expected_recordings()
+        expected = [one for one in known if self._here(one)]
+        self._tell_of({one.folder for one in known if one.folder} - {one.folder for one in expected})
         over = [
             one for one in expected
             if (one.channel not in live_channels or one.withdrawn_at is not None) and one.leg_id not in unsaved
@@ -123,6 +135,11 @@ class Recordings:
         """Destroy what is due."""
         async with self._sweeping:
             for due in await self._store.due(datetime.now(UTC)):
+                if due.folder not in (None, self._name) and not any(
+                    (self._folder / name).exists() for name in due.files
+                ):
+                    self._tell_of({due.folder})
+                    continue
                 await asyncio.to_thread(_remove, self._folder, due)
                 await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
                 log.info("withdrawn recording destroyed", leg=due.leg_id)
@@ -135,6 +152,28 @@ class Recordings:
             except (StoreError, OSError) as error:
                 log.error("withdrawn recordings not destroyed yet, trying again", problem=str(error))
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    def _due(self, withdrawn_at: datetime) -> datetime:
+        """When to destroy what was withdrawn then, by Asterisk's clock; at once also where our own is behind it."""
+        return withdrawn_at + self._destroy_after if self._destroy_after else datetime.now(UTC)
+
+    def _here(self, recording: OpenRecording) -> bool:
+        """Whether its files are made in this folder, or have been moved here.
+
+        What is not here would look like a recording without audio, and be given up for that.
+        """
+        return recording.folder in (None, self._name) or bool(parts_of(self._folder, recording))
+
+    def _tell_of(self, folders: Collection[str | None]) -> None:
+        """Say once of each other folder that there are recordings in it."""
+        for folder in {one for one in folders if one} - self._elsewhere:
+            self._elsewhere.add(folder)
+            log.error(
+                "recordings of this store lie in another folder, and are left to the callguard that has it",
+                folder=folder, own=self._name,
+                do="give both callguards one [recording] folder, or each a store of its own; if it changed, move its "
+                "files to the new one",
+            )  # fmt: skip
 
     async def _overdue(self, expected: OpenRecording) -> bool:
         """End it; whether that could not be done yet."""
@@ -171,7 +210,7 @@ class Recordings:
                 )
             return
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
-        destroy_at = None if stays else (recording.withdrawn_at or now) + self._destroy_after
+        destroy_at = None if stays else self._due(recording.withdrawn_at or now)
         if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
             await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)

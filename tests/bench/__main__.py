@@ -27,7 +27,9 @@ from callguard.demo.tree import find
 from callguard.errors import TelephonyError
 from callguard.speech.render import LEAD_MS
 from tests.bench import bed
+from tests.bench import watching as watched
 from tests.bench.load import Caller, Load, load, percentile, spent
+from tests.bench.watching import watching
 
 # Presses while the question is asked, waits for the end.
 YES, NO = (Caller((Key(key, 100),), after_ms=1_500, hangs_up_ms=10_000, stays=True) for key in "12")
@@ -143,6 +145,11 @@ async def bench(python: str | None, report: Any) -> dict[str, Any]:
             report("Recorded and bridged: 2.5 s of talk, mixed to one file, hashed, with its sidecar", rows)
             results["bridged"] = [asdict(row) for row in rows]
 
+            async with bed.agents(pbx):
+                rows = await watching(pbx, folder, measure, TALKS)
+            report("What watching whole calls costs", rows)
+            results["watching"] = [asdict(row) for row in rows]
+
             results["waiting"] = await _waiting(pbx, folder)
     return results
 
@@ -247,6 +254,14 @@ def _verdict(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
         share = slow / theirs
         asked = f"of a bare asyncari gate's, at {SLOW_RATE} calls/s: a quarter at most"
         verdict.append((asked, f"{share:.2f}", share <= BUDGET_SHARE))
+    with_it, without, more = watched.cost(results["watching"])
+    verdict.append(
+        (
+            f"CPU of watching whole calls: {watched.BUDGET_MS} ms a call at most",
+            f"{more:+.2f} ms ({with_it:.2f} with it, {without:.2f} without)",
+            more <= watched.BUDGET_MS,
+        )
+    )
     kept = not held["failed"] and not held["lost"]
     highest = results["highest_rate"]
     return [

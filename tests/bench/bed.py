@@ -63,13 +63,15 @@ async def pbx(tree: Tree) -> AsyncIterator[Pbx]:
 
 
 @asynccontextmanager
-async def callguard(running: Pbx, folder: Path, answer_wait_s: float = 5.0) -> AsyncIterator[Gate]:
+async def callguard(
+    running: Pbx, folder: Path, answer_wait_s: float = 5.0, kind: type[Gate] = Gate
+) -> AsyncIterator[Gate]:
     """callguard as it ships, its store on a disk, with short prompts."""
     texts = folder / "texts"
     texts.mkdir(exist_ok=True)
     for file in shipped("prompts").glob("*.toml"):
         (texts / file.name).write_bytes(file.read_bytes())
-    gate = Gate(running, texts=texts, answer_wait_s=answer_wait_s)
+    gate = kind(running, texts=texts, answer_wait_s=answer_wait_s)
     for take in plan(gate.config):
         file = texts / f"{take.name}.wav"
         file.parent.mkdir(exist_ok=True)

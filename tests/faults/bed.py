@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 
@@ -23,16 +26,25 @@ from callguard.demo.pbx import Pbx
 from callguard.shipped import shipped
 from callguard.speech.plan import plan
 from tests.asterisk.supervisor import Supervisor
+from tests.faults.clock import Clock
 from tests.faults.proxy import Proxy
 
 PROMPT_HZ: Final = 1277
 ESSENTIAL_MS: Final = 800
 OTHERS_MS: Final = 600
 ANSWER_WAIT_S: Final = 2.0
-# What is withdrawn stays long enough for its tones to be looked at.
-DESTROY_AFTER_S: Final = 3_600
+# What is withdrawn stays long enough for its tones to be looked at, also where a clock jumps an hour.
+DESTROY_AFTER_S: Final = 7_200
 PATIENCE_S: Final = 20.0
 DISK_BYTES: Final = 48 << 20
+# 5 and a number: called as one whose dial was allowed while callguard was well.
+SITE: Final = """\
+[from-outside]
+exten => _5.,1,Set(__CG_NUMBER=${FILTER(0-9+,${EXTEN:1})})
+ same => n,Gosub(callguard-inside,s,1)
+ same => n,Dial(PJSIP/agent,30,U(callguard-callee^service))
+ same => n,Hangup()
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,7 @@ class Bed:
         ari: between callguard and Asterisk's HTTP; `ami` likewise.
         store: the database file.
         work: a folder for the load.
+        clock: callguard's own, where it has one.
     """
 
     pbx: Pbx
@@ -53,6 +66,7 @@ class Bed:
     ami: Proxy
     store: Path
     work: Path
+    clock: Clock
 
     @property
     def recordings(self) -> Path:
@@ -67,14 +81,37 @@ class Bed:
 
     def served(self) -> list[float]:
         """When callguard began to serve, each time; in seconds since the epoch."""
-        found = re.findall(r"(?m)^timestamp=(\S+) level=info event=serving ", self.gate.log())
-        return [datetime.fromisoformat(one).timestamp() for one in found]
+        return served(self.gate)
 
     async def serves_after(self, moment: float) -> None:
         """Wait until callguard has begun to serve since a moment."""
         async with asyncio.timeout(PATIENCE_S):
             while not any(at > moment for at in self.served()):
                 await asyncio.sleep(0.02)
+
+    async def health(self) -> str:
+        """What callguard says of itself that is wrong, and what to do; nothing where it serves."""
+
+        def ask() -> dict[str, str]:
+            try:
+                with urlopen(f"http://127.0.0.1:{self.pbx.ports.status}/health", timeout=5) as answer:
+                    found: dict[str, str] = json.load(answer)
+            except HTTPError as error:
+                found = json.load(error)
+            return found
+
+        found = await asyncio.to_thread(ask)
+        return " ".join(filter(None, (found["problem"], found["do"])))
+
+    async def says(self, health: str, log: str, since: int) -> None:
+        """Wait until the administrator is told, by /health and by the log.
+
+        Args:
+            since: how long the log was.
+        """
+        async with asyncio.timeout(PATIENCE_S):
+            while health not in await self.health() or log not in self.gate.log()[since:]:
+                await asyncio.sleep(0.2)
 
     async def restart(self) -> None:
         """End callguard in good order and have it started again."""
@@ -87,14 +124,28 @@ class Bed:
             await self.serves_after(began)
 
 
+def served(gate: Gate) -> list[float]:
+    """When a callguard began to serve, each time; in seconds since the epoch."""
+    found = re.findall(r"(?m)^timestamp=(\S+) level=info event=serving ", gate.log())
+    return [datetime.fromisoformat(one).timestamp() for one in found]
+
+
 @asynccontextmanager
 async def bed(
-    pbx: Pbx, *, supervised: bool = True, small_disks: bool = False, environment: Mapping[str, str] | None = None
+    pbx: Pbx,
+    *,
+    supervised: bool = True,
+    small_disks: bool = False,
+    own_clock: bool = False,
+    small_socket: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Bed]:
     """callguard with an empty store and an empty folder of recordings.
 
     Args:
         small_disks: store and recordings are on file systems of their own, `DISK_BYTES` each.
+        own_clock: callguard's clock can be set, and nobody else's.
+        small_socket: little of what Asterisk sends by ARI waits in the kernel for who does not read it.
     """
     async with AsyncExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="callguard-faults-")))
@@ -102,7 +153,11 @@ async def bed(
         texts.mkdir()
         for file in shipped("prompts").glob("*.toml"):
             (texts / file.name).write_bytes(file.read_bytes())
-        ari = await stack.enter_async_context(Proxy(pbx.ports.http))
+        site = pbx.path / "etc" / "site.conf"
+        site.write_text(SITE, encoding="utf-8")
+        site.chmod(0o644)
+        await pbx.cli("dialplan reload")
+        ari = await stack.enter_async_context(Proxy(pbx.ports.http, small=small_socket))
         ami = await stack.enter_async_context(Proxy(pbx.ports.ami))
         settings = {
             "CALLGUARD_LOG__FORMAT": "keyvalue", "CALLGUARD_LOG__LEVEL": "info",
@@ -111,6 +166,9 @@ async def bed(
         }  # fmt: skip
         if small_disks:
             settings["CALLGUARD_STORE__PATH"] = str(stack.enter_context(small_disk(work / "store")) / "callguard.db")
+        clock = Clock(work)
+        if own_clock:
+            settings |= await clock.prepared()
         gate = Gate(
             pbx, texts=texts, answer_wait_s=ANSWER_WAIT_S, destroy_after_s=DESTROY_AFTER_S,
             environment={**settings, **(environment or {})},
@@ -126,7 +184,7 @@ async def bed(
             await gate.stop()
             manager = await stack.enter_async_context(Supervisor(gate))
             await manager.hears("READY=1")
-        yield Bed(pbx, gate, manager, ari, ami, Path(settings.get("CALLGUARD_STORE__PATH", gate.store)), work)
+        yield Bed(pbx, gate, manager, ari, ami, Path(settings.get("CALLGUARD_STORE__PATH", gate.store)), work, clock)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ before is a call dropped. Agents write down who reached them, when, and what the
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -32,26 +33,33 @@ KEY_AFTER_MS: Final = 1_600
 EARLY_AFTER_MS: Final = 300
 # After the key that withdraws, nothing is recorded any more.
 STOPS_WITHIN_MS: Final = 160
+AFTER_MEASURED_MS: Final = 700
 # How many numbers a load has at most.
 MOST_CALLS: Final = 20_000
 END_WITHIN_S: Final = 60.0
 
 
 class Kind(StrEnum):
-    """What a caller does. Only YES and STOPS give anything."""
+    """What a caller does. Only YES, STOPS, DIALS and the last two give anything; the judge knows nothing of these.
+
+    DIALS is an agent, who has a person called who says yes.
+    """
 
     YES = "yes"
     NO = "no"
     SILENT = "silent"
     EARLY = "early"
     STOPS = "stops"
+    DIALS = "dials"
+    MEASURED = "measured"
+    CONTROL = "control"
 
 
 # Of ten callers: most say something, so that what follows a key is often in progress.
 MIX: Final = (
     Kind.YES, Kind.NO, Kind.STOPS, Kind.YES, Kind.SILENT, Kind.YES, Kind.STOPS, Kind.EARLY, Kind.YES, Kind.NO,
 )  # fmt: skip
-GIVES: Final = frozenset({Kind.YES, Kind.STOPS})
+GIVES: Final = frozenset({Kind.YES, Kind.STOPS, Kind.DIALS})
 # What may be heard in a recording of theirs.
 RIGHTFUL: Final = frozenset({CALLER_AFTER_YES, AGENT})
 
@@ -64,8 +72,19 @@ TIMELINES: Final[dict[Kind, tuple[Segment, ...]]] = {
         Tone(CALLER_BEFORE, KEY_AFTER_MS), Key("1"), Tone(CALLER_AFTER_YES, 1_000),
         Key("*"), Silence(100), Key("9"), Silence(STOPS_WITHIN_MS), Tone(CALLER_AFTER_STOP, 700),
     ),
+    Kind.DIALS: (Tone(AGENT, 2_000),),
+    # As STOPS, with the tone from the very end of the key on; and the same with a key that means nothing.
+    **{
+        kind: (
+            Tone(CALLER_BEFORE, KEY_AFTER_MS), Key("1"), Tone(CALLER_AFTER_YES, 1_000),
+            Key("*"), Silence(100), Key(digit), Tone(CALLER_AFTER_STOP, AFTER_MEASURED_MS),
+        )
+        for kind, digit in ((Kind.MEASURED, "9"), (Kind.CONTROL, "7"))
+    },
 }  # fmt: skip
 AGENT_SAYS: Final = (Tone(AGENT, 400),)
+# Where callers dial out, at the same phone.
+PERSON_SAYS: Final = TIMELINES[Kind.YES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +139,8 @@ class Load:
         """All calls made so far."""
         reached: dict[str, list[Reached]] = {}
         for line in self._lines("agents.log"):
-            if len(line) >= 3:
+            # SIPp writes a line in parts, and sometimes another one between them.
+            if len(line) >= 3 and all(re.fullmatch(r"[0-9.]+", one) for one in line[1:3]):
                 number, seconds, micro, *told = line
                 state, leg = (*told, "", "")[:2]
                 reached.setdefault(number, []).append(Reached(_moment(seconds, micro), state, leg))
@@ -168,7 +188,8 @@ async def load(
     callers = {f"+346{next(NUMBERS):08d}": kind for kind, _ in zip(cycle(kinds), range(MOST_CALLS), strict=False)}
     numbers = "".join(f"{number};{kind};\n" for number, kind in callers.items())
     (folder / "numbers.csv").write_text(f"SEQUENTIAL\n{numbers}", encoding="ascii")
-    said = {str(kind): timeline for kind, timeline in TIMELINES.items()} | {"agent": AGENT_SAYS}
+    answers = PERSON_SAYS if Kind.DIALS in kinds else AGENT_SAYS
+    said = {str(kind): timeline for kind, timeline in TIMELINES.items()} | {"agent": answers}
     for name, timeline in said.items():
         (folder / f"{name}.pcap").write_bytes(rtp.capture(list(rtp.packets(timeline, ssrc=1))))
     values = {"EXTENSION": extension, "STAYS_MS": str(stays_ms), "SOUNDS": _sounds(folder)}

@@ -134,7 +134,7 @@ def _kept(call: Called, told: Reached, row: Row | None, files: Container[str], *
 
 def _fits(kind: Kind, outcome: str) -> bool:
     """Whether an outcome may be that of such a caller; who was asked again, or heard late, may have said nothing."""
-    means = {Kind.YES: {"given"}, Kind.NO: {"refused"}, Kind.STOPS: {"given", "refused"}}
+    means = {Kind.YES: {"given"}, Kind.NO: {"refused"}, Kind.STOPS: {"given", "refused"}, Kind.DIALS: {"given"}}
     return outcome == "unknown" or outcome in means.get(kind, set())
 
 

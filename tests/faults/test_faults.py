@@ -13,7 +13,7 @@ from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.sipp import call
 from callguard.demo.tones import CALLER_AFTER_STOP, CALLER_BEFORE
 from callguard.demo.tree import Tree
-from tests.faults import faults
+from tests.faults import faults, steps
 from tests.faults.bed import bed
 from tests.faults.callers import KEY_AFTER_MS
 from tests.faults.judge import rows_of
@@ -34,7 +34,7 @@ async def pbx(tree: Tree) -> AsyncIterator[Pbx]:
 async def test_one_fault_after_another(pbx: Pbx) -> None:
     async with bed(pbx) as place:
         one = await tried(
-            place, [faults.killed, faults.ari_cut, faults.store_locked, faults.ami_cut, faults.killed], rate=RATE
+            place, [steps.killed, faults.ari_cut, faults.store_locked, faults.ami_cut, steps.killed], rate=RATE
         )
     assert one.verdict.clean, one.verdict
     assert one.verdict.recorded > 10

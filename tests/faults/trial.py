@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +18,8 @@ from tests.faults.judge import STEPS, Verdict, files_of, judge, rows_of, steps_a
 
 # Every step of the gate is reached within this, so the next fault finds calls in all of them.
 BETWEEN_S: Final = (1.5, 3.5)
+# The longest that lies between two prompts.
+IN_THE_GATE_S: Final = 3.0
 CALLS_END_WITHIN_S: Final = 15.0
 WORK_ENDS_WITHIN_S: Final = 15.0
 CHANCE: Final = secrets.SystemRandom()
@@ -34,10 +36,11 @@ class Fault:
         name: as the table and the documentation call it.
         happens: makes it happen, once.
         supervised: whether somebody plays systemd meanwhile.
-        small_disks: see `bed`.
+        small_disks: see `bed`; `own_clock` and `small_socket` likewise.
         environment: settings over those of the file.
         rate: calls a second.
         stays_ms: when callers hang up; a small Asterisk has ports for 250 calls.
+        kinds: who calls; see `load`, as for `extension`.
         pbx_died: see `judge`; `no_room` likewise.
         recovers: whether the time until a new call is gated is a figure of callguard's.
     """
@@ -46,9 +49,13 @@ class Fault:
     happens: Happens
     supervised: bool = True
     small_disks: bool = False
+    own_clock: bool = False
+    small_socket: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     rate: int = 20
     stays_ms: int = 11_000
+    kinds: tuple[Kind, ...] = MIX
+    extension: str = "1000"
     pbx_died: bool = False
     no_room: bool = False
     recovers: bool = True
@@ -60,6 +67,8 @@ class Tried:
 
     Attributes:
         recovery_s: from each fault until a new call was gated, sorted.
+        serving_s: from each fault until callguard served again, sorted.
+        orphans_s: until who was in the gate heard another prompt, sorted.
         steps: how many calls were in which step when it happened.
     """
 
@@ -67,13 +76,13 @@ class Tried:
     verdict: Verdict
     recovery_s: tuple[float, ...]
     steps: dict[str, int]
+    serving_s: tuple[float, ...] = ()
+    orphans_s: tuple[float, ...] = ()
 
     @property
     def recovery(self) -> str:
         """p50 and p99 in seconds."""
-        if not self.recovery_s:
-            return ""
-        return f"{percentile(self.recovery_s, 0.5):.2f} / {percentile(self.recovery_s, 0.99):.2f}"
+        return p50_p99(self.recovery_s)
 
 
 async def tried(
@@ -104,7 +113,27 @@ async def tried(
     for moment in began:
         for step, calls_in_it in steps_at(moment, calls, rows).items():
             steps[step] += calls_in_it
-    return Tried(len(began), verdict, tuple(sorted(_recovery(began, calls))), steps)
+    served = bed.served()
+    serving = [next((at - moment for at in served if at > moment), float("inf")) for moment in began]
+    return Tried(
+        len(began), verdict, tuple(sorted(_recovery(began, calls))), steps, tuple(sorted(serving)),
+        tuple(sorted(_orphans(began, bed.ari.prompts))),
+    )  # fmt: skip
+
+
+def p50_p99(seconds: Sequence[float]) -> str:
+    """As the table has them; nothing of nothing."""
+    return f"{percentile(seconds, 0.5):.2f} / {percentile(seconds, 0.99):.2f}" if seconds else ""
+
+
+def _orphans(began: Sequence[float], prompts: Sequence[tuple[float, str]]) -> Iterator[float]:
+    """From each moment until the next prompt of each channel that had one before it, and was in the gate still."""
+    for moment in began:
+        waiting = {channel for at, channel in prompts if moment - IN_THE_GATE_S < at <= moment}
+        for at, channel in prompts:
+            if at > moment and channel in waiting:
+                waiting.remove(channel)
+                yield at - moment
 
 
 def _recovery(began: Sequence[float], calls: Sequence[Called]) -> list[float]:

@@ -18,6 +18,7 @@ from callguard.core.decide import Scope
 from callguard.errors import StoreError
 from callguard.store import Fenced, Store
 from callguard.store.records import LegRecord
+from callguard.store.writer import Damaged
 
 from .legs import CONTROLLERS, QUALITY, given, make_leg
 from .test_decisions import dial
@@ -312,3 +313,32 @@ async def test_what_was_saved_survives_a_kill(path: Path) -> None:
         there = {leg.leg_id for leg in await store.calls(100_000)}
     assert len(promised) >= 100
     assert promised <= there
+
+
+async def test_a_damaged_file_is_written_to_no_more(path: Path, store: Store, database: Connection) -> None:
+    await store.save(make_leg(given()))
+    database.execute("PRAGMA user_version = 1")  # nobody goes on with pages that were read before
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = path.read_bytes()
+    with path.open("r+b") as file:
+        file.seek(4_096)
+        file.write(b"\xa5" * (len(whole) - 4_096))
+    with pytest.raises(Damaged, match=r"damaged \(.*\): stop callguard, put a backup"):
+        await store.save(make_leg(given()))
+    path.write_bytes(whole)
+    results = await save_all(store, [make_leg(given()) for _ in range(3)])
+    assert [type(result) for result in results] == [Damaged] * 3
+    with pytest.raises(Damaged):
+        await store.writable()
+    async with Store.open(path, gate="callguard", controllers=CONTROLLERS) as again:
+        await again.save(make_leg(given()))
+    assert len(saved(database)) == 2
+
+
+async def test_whether_it_can_be_written_is_found_by_writing(store: Store, database: Connection) -> None:
+    before = list(database.iterdump())
+    ((version,),) = database.execute("PRAGMA data_version")
+    await store.writable()
+    ((after,),) = database.execute("PRAGMA data_version")
+    assert after != version
+    assert list(database.iterdump()) == before

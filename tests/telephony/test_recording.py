@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -177,3 +177,55 @@ async def test_a_joined_recording_is_not_cut_again_where_its_finish_is_repeated(
         # Two of 1 s, of the first 0.4 s cut.
         assert kept.duration_ms == 1_600
         assert sorted(file.name for file in tmp_path.glob(f"{FIRST}*")) == [f"{FIRST}.json", f"{FIRST}.wav"]
+
+
+async def test_recordings_in_the_folder_of_another_callguard_are_left_to_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    mine.mkdir()
+    theirs.mkdir()
+    path, controllers = tmp_path / "s.db", {"acme": "Acme"}
+    async with (
+        Store.open(path, gate="callguard", controllers=controllers, folder=str(mine)) as store,
+        Store.open(path, gate="callguard-b", controllers=controllers, folder=str(theirs)) as other,
+    ):
+        for leg_id in (FIRST, SECOND):
+            await other.save(given(leg_id))
+            audio(theirs / f"{leg_id}.wav")
+        own = Recordings(Recording(folder=Folder(path_here=mine), destroy_withdrawn_after_s=0), store)
+        owner = Recordings(Recording(folder=Folder(path_here=theirs), destroy_withdrawn_after_s=0), other)
+        await own.reconcile([])
+        await own.reconcile([])
+        await own.ended(FIRST)
+        await own.withdrawn(SECOND, NOW, before=True)
+        assert not await own.knows(FIRST)
+        assert {one.leg_id for one in await store.expected_recordings()} == {FIRST, SECOND}
+        await own.withdrawn(SECOND, NOW)
+        assert (theirs / f"{SECOND}.wav").exists()
+        await owner.reconcile([])
+        assert {one.leg_id: one.state for one in await store.recordings(9)} == {FIRST: "kept", SECOND: "kept"}
+        # Due by now, and nothing of it is in our folder.
+        await own.sweep()
+        assert {one.leg_id: one.state for one in await store.recordings(9)} == {FIRST: "kept", SECOND: "kept"}
+        await owner.sweep()
+        assert {one.leg_id: one.state for one in await store.recordings(9)} == {FIRST: "kept", SECOND: "destroyed"}
+        assert not (theirs / f"{SECOND}.wav").exists()
+    assert capsys.readouterr().out.count("lie in another folder") == 1
+
+
+async def test_what_was_moved_to_another_folder_is_found_there(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}, folder="/before") as store:
+        await store.save(given(FIRST))
+        audio(tmp_path / f"{FIRST}.wav")
+        await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).reconcile([])
+        assert [one.state for one in await store.recordings(9)] == ["kept"]
+
+
+async def test_what_is_withdrawn_goes_at_once_also_where_our_clock_is_behind(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        audio(tmp_path / f"{FIRST}.wav")
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path), destroy_withdrawn_after_s=0), store)
+        await recordings.withdrawn(FIRST, datetime.now(UTC) + timedelta(hours=1))
+        assert not list(tmp_path.glob(f"{FIRST}*"))

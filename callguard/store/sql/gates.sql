@@ -7,6 +7,9 @@ RETURNING epoch;
 -- name: gate_epoch(app)$
 SELECT epoch FROM gates WHERE app = :app;
 
+-- name: move_epochs(by)!
+UPDATE gates SET epoch = epoch + :by;
+
 -- name: set_controller(controller, name)!
 -- Each command says it: where the name is the same, nothing is written.
 INSERT INTO controllers (controller, name) VALUES (:controller, :name)

@@ -19,7 +19,7 @@ FROM legs ORDER BY started_at DESC, leg_id DESC LIMIT :limit;
 -- name: open_recordings(leg_id)
 -- One row for each purpose given, as it was given last; of all legs where leg_id is NULL.
 SELECT
-    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
+    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.folder, l.withdrawn_at, l.recording_ended_at,
     COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis,
     EXISTS (SELECT 1 FROM segments AS s WHERE s.leg_id = l.leg_id) AS interrupted
 FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
@@ -36,7 +36,7 @@ ORDER BY COALESCE(l.agreed_at, l.saved_at), l.leg_id, g.grant_id;
 -- name: standing_recording(leg_id)
 -- As open_recordings, also where the end is known and the file is kept.
 SELECT
-    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
+    l.leg_id, l.call_id, l.channel, l.controller, l.file, l.files, l.folder, l.withdrawn_at, l.recording_ended_at,
     COALESCE(l.agreed_at, l.saved_at) AS started_at, g.purpose, g.basis,
     EXISTS (SELECT 1 FROM segments AS s WHERE s.leg_id = l.leg_id) AS interrupted
 FROM legs AS l JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
@@ -53,8 +53,10 @@ WHERE l.leg_id = :leg_id AND l.recording = 1 AND (
 ORDER BY g.grant_id;
 
 -- name: due_recordings(now)
-SELECT r.leg_id, f.name
-FROM recordings AS r JOIN recording_files AS f ON f.leg_id = r.leg_id
+SELECT r.leg_id, f.name, l.folder
+FROM recordings AS r
+JOIN recording_files AS f ON f.leg_id = r.leg_id
+JOIN legs AS l ON l.leg_id = r.leg_id
 WHERE r.state = 'kept' AND r.destroy_at IS NOT NULL AND r.destroy_at <= :now
 ORDER BY r.destroy_at, r.leg_id, f.name;
 

@@ -21,11 +21,17 @@ ORDER BY opt_out_id;
 UPDATE opt_outs SET until = :at WHERE opt_out_id = :opt_out_id;
 
 -- name: opt_outs_of_number(controller, number, at)
--- Asked before every dial, so each table is entered by an index.
 SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
 FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
 WHERE s.controller = :controller AND s.number = :number
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
+ORDER BY o.since DESC, o.opt_out_id DESC;
+
+-- name: opt_outs_not_ended(controller, number, at)
+-- As opt_outs_of_number, also what has begun by a clock that was set back since.
+SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
+FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
+WHERE s.controller = :controller AND s.number = :number AND (o.until IS NULL OR o.until > :at)
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
 -- name: opt_outs_listed(controller, number, at)

@@ -6,14 +6,14 @@ ON CONFLICT (controller, number) DO NOTHING;
 -- name: add_leg*!
 INSERT INTO legs (
     leg_id, call_id, channel, linkedid, controller, subject_id, profile, language, direction,
-    started_at, saved_at, outcome, granted, recording, file, files, language_chosen
+    started_at, saved_at, outcome, granted, recording, file, files, folder, language_chosen
 ) VALUES (
     :leg_id, :call_id, :channel, :linkedid, :controller,
     COALESCE(
         (SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number), :subject_id
     ),
     :profile, :language, :direction,
-    :started_at, :saved_at, :outcome, :granted, :recording, :file, :files, :language_chosen
+    :started_at, :saved_at, :outcome, :granted, :recording, :file, :files, :folder, :language_chosen
 );
 
 -- name: add_grant*!
@@ -37,11 +37,11 @@ ORDER BY grant_id;
 -- All that the leg was asked for, whatever became of it.
 SELECT DISTINCT purpose FROM grants WHERE leg_id = :leg_id;
 
--- name: start_recording(leg_id, at, outcome, granted, file)!
+-- name: start_recording(leg_id, at, outcome, granted, file, folder)!
 -- A no that was said before, and a recording that it ended, are the leg's history then.
 UPDATE legs SET
     recording = 1, agreed_at = :at, outcome = :outcome, granted = :granted, file = :file,
-    withdrawn_at = NULL, recording_ended_at = NULL
+    folder = :folder, withdrawn_at = NULL, recording_ended_at = NULL
 WHERE leg_id = :leg_id;
 
 -- name: forget_files(leg_id)!
