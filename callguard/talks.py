@@ -7,89 +7,38 @@ somebody comes who may not be recorded, and begins it anew when they have gone.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from fnmatch import fnmatchcase
+from datetime import datetime
 from typing import NoReturn
 
 import structlog
 
 from callguard.agents import Agents
-from callguard.config import Config
 from callguard.core import conversation
-from callguard.core.conversation import (
-    Agreed,
-    Begin,
-    Conversation,
-    End,
-    Happened,
-    Met,
-    Order,
-    Paused,
-    Resumed,
-    Why,
-    Withdrawn,
-)
-from callguard.core.incidents import Incident
+from callguard.core.conversation import Agreed, Conversation, Happened, Met, Paused, Resumed, Why, Withdrawn
 from callguard.current import Current
-from callguard.errors import Disconnected, Refused, StoreError
+from callguard.earlier import Earlier
+from callguard.errors import Disconnected, StoreError
 from callguard.leg import Subject
+from callguard.parties import Parties
+from callguard.segments import Segments
 from callguard.store import Store
-from callguard.store.records import OpenRecording
+from callguard.store.times import from_ms
+from callguard.talk import EVER, Company, Talk
 from callguard.telephony import ami
 from callguard.telephony.ari_wire import BridgeMembers
-from callguard.telephony.audio_files import segment_name
 from callguard.telephony.bridges import Bridges
-from callguard.telephony.withdrawal import withdraws
+from callguard.telephony.clock import Clock
 from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
 
-# What the dialplan says of a channel in CG_STANDS: it is of the house, or it is a leg and has given these purposes.
-INSIDE, LEG = "inside", "leg:"
-# A frame is 20 ms; the recorder takes some at once.
-MARGIN_MS = 100
-# Asterisk's clock is compared with ours by so many events.
-COMPARED = 64
-# Nobody knows since when.
-EVER = 0
 # Of what is told before it can be caught up with, so much is kept; who came before that came at an unknown time.
 KEPT = 10_000
 # An answer on the connection of the events may overtake one of them, by less than this.
 OVERTAKEN_MS = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Company:
-    """Who is with the subject from `at` on; whether they may be recorded is not known yet."""
-
-    others: frozenset[str]
-    at: int
-
-
-@dataclass(slots=True, eq=False)
-class Talk:
-    """One leg's conversation.
-
-    Attributes:
-        granted: the purposes that it gave, none where it refused.
-        began_at: when the running segment began, if that was seen.
-        waiting: what has happened and is not carried out yet.
-    """
-
-    leg_id: str
-    channel: str
-    profile: str
-    granted: frozenset[str]
-    two: bool
-    state: Conversation
-    began_at: datetime | None = None
-    waiting: deque[Happened | Company] = field(default_factory=deque)
-    work: asyncio.Task[None] | None = None
 
 
 class Talks:
@@ -112,17 +61,16 @@ class Talks:
     ) -> None:
         self._current = current
         self._store = store
-        self._watchdog = watchdog
-        self._agents = agents
-        self._alone = alone
         self._bridges = Bridges()
+        self._clock = Clock()
+        self._parties = Parties(current, agents)
+        self._segments = Segments(current, store, watchdog, self._clock)
+        self._earlier = Earlier(current, store, self._clock, alone)
         # What is told while something was missed, in its order; None while nothing is.
         self._heard: deque[BridgeMembers] | None = deque(maxlen=KEPT)
         self._heard_at = EVER
-        self._behind: deque[int] = deque(maxlen=COMPARED)
         self._by_channel: dict[str, Talk] = {}
         self._by_leg: dict[str, Talk] = {}
-        self._inside: set[str] = set()
         self._group: asyncio.TaskGroup | None = None
         self.session: ami.Session | None = None
 
@@ -145,8 +93,7 @@ class Talks:
     def heard_until(self, at: float) -> None:
         """What happened before is told: the connection has answered what was asked then (seconds since the epoch)."""
         if self._heard is None:
-            asked = round(at * 1000) - min(self._behind, default=0)
-            self._heard_at = max(self._heard_at, asked - OVERTAKEN_MS)
+            self._heard_at = max(self._heard_at, self._clock.when(at) - OVERTAKEN_MS)
 
     async def catch_up(self, session: ami.Session) -> None:
         """Take up what went on while nobody listened. Raises: Disconnected, StoreError."""
@@ -157,36 +104,22 @@ class Talks:
             for talk in self._by_channel.values():
                 self._meet(talk, self._heard_at)
         for talk in tuple(self._by_channel.values()):
-            await self._look_for_a_pause(session, talk)
+            await self._earlier.look_for_a_pause(session, talk)
         for expected in await self._store.expected_recordings():
             if expected.channel in self._by_channel or expected.withdrawn_at is not None:
                 continue
-            try:
-                if not await self._is_ours(session, expected.channel):
-                    continue
-                talk = await self._taken_up(session, expected)
-            except Refused:  # the call is over
-                continue
-            await self._look_for_a_pause(session, talk)
-            self._add(talk)
-            self._meet(talk, EVER)
+            taken_up = await self._earlier.take_up(session, expected)
+            if taken_up is not None:
+                self._add(taken_up)
+                self._meet(taken_up, EVER)
         # Nothing is waited for from here on, so nothing is told in between.
         heard, self._heard = self._heard, None
         for change in heard or ():
             self._heed(change)
-        self._heard_at = self._now()
+        self._heard_at = self._clock.now()
         self.session = session
         for talk in self._by_channel.values():
             self._go_on(talk)
-
-    async def _is_ours(self, session: ami.Session, channel: str) -> bool:
-        """Whether it is not another gate that answered for a channel. Raises: Disconnected; Refused, where it is gone.
-
-        Two that follow the same leg would both begin its next segment, in one file.
-        """
-        app = await session.variable(channel, ami.APP)
-        # A reload marks an application's name: callguard--1.
-        return app.partition("--")[0] in ("", self._current.config.asterisk.app)
 
     async def follows(self, session: ami.Session, leg_id: str, channel: str) -> bool:
         """Whether what becomes of a leg is for us to say, and not for another gate on the same PBX.
@@ -198,44 +131,11 @@ class Talks:
             Disconnected: the session is over.
             StoreError: the channel cannot be looked up.
         """
-        if leg_id in self._by_leg:
-            return True
-        if not channel:
-            expected = await self._store.expected_recording(leg_id)
-            channel = expected.channel if expected is not None else ""
-        try:
-            return not channel or await self._is_ours(session, channel)
-        except Refused:  # it is gone, and nobody can say whose it was; what nobody ends is ended when all is looked at
-            return self._alone()
-
-    async def _taken_up(self, session: ami.Session, expected: OpenRecording) -> Talk:
-        """One that an earlier process followed. Raises: Disconnected, StoreError; Refused, where the call is over."""
-        segments = await self._store.segments(expected.leg_id) if expected.interrupted else ()
-        state = conversation.recorded(segments[-1].number + 1 if segments else 1)
-        if segments and segments[-1].ended_at is not None:
-            state = conversation.interrupted(segments[-1].number + 1, Why(segments[-1].ended_why or Why.AGENT))
-        held = await session.variable(expected.channel, ami.RECORDING) == ami.HELD
-        if held and not segments and not await session.variable(expected.channel, ami.MIXMONITOR):
-            # Not begun yet, and not to be begun where the keys to stop it were pressed meanwhile.
-            state = Conversation(wanted=not withdraws(await session.variable(expected.channel, ami.PRESSED)))
-        subject = await self._store.subject_of_leg(expected.leg_id)
-        granted = frozenset(purpose.id for purpose in expected.purposes)
-        profile = subject.profile if subject is not None else ""
-        return Talk(expected.leg_id, expected.channel, profile, granted, expected.files == "two", state)
-
-    async def _look_for_a_pause(self, session: ami.Session, talk: Talk) -> None:
-        """The agent may have pressed while nobody listened. Raises: Disconnected."""
-        try:
-            paused = bool(await session.variable(talk.channel, ami.PAUSED))
-        except Refused:  # the call is over
-            return
-        if paused != (Why.AGENT in talk.state.paused):
-            at = self._now()
-            talk.waiting.append(Paused(Why.AGENT, at) if paused else Resumed(Why.AGENT, at))
+        return leg_id in self._by_leg or await self._earlier.is_ours(session, leg_id, channel)
 
     def heed(self, change: BridgeMembers) -> None:
         """Somebody has come into a bridge, or left one."""
-        self._behind.append(round(time.time() * 1000) - change.at)
+        self._clock.told(change.at)
         if self._heard is not None:
             self._heard.append(change)
         else:
@@ -248,7 +148,7 @@ class Talks:
             if talk is not None:
                 self._meet(talk, change.at)
         if not change.entered:
-            self._inside.discard(change.channel)
+            self._parties.gone(change.channel)
 
     def agreed(self, leg_id: str, granted: Iterable[str]) -> bool:
         """A basis for recording a leg is committed now. Returns: whether the leg is known here."""
@@ -256,8 +156,8 @@ class Talks:
         if talk is None:
             return False
         talk.granted = frozenset(granted)
-        talk.waiting.append(Company(self._bridges.company(talk.channel), self._now()))
-        self._happened(talk, Agreed(self._now()))
+        talk.waiting.append(Company(self._bridges.company(talk.channel), self._clock.now()))
+        self._happened(talk, Agreed(self._clock.now()))
         return True
 
     def withdrawn(self, leg_id: str, at: datetime) -> None:
@@ -266,21 +166,21 @@ class Talks:
         if talk is None:
             return
         talk.granted = frozenset()
-        self._happened(talk, Withdrawn(min(round(at.timestamp() * 1000), self._now())))
+        self._happened(talk, Withdrawn(min(round(at.timestamp() * 1000), self._clock.now())))
         # Nor may they be heard in the recording of somebody else.
         for channel in self._bridges.company(talk.channel):
             if other := self._by_channel.get(channel):
-                self._meet(other, self._now())
+                self._meet(other, self._clock.now())
 
     def paused(self, leg_id: str, by: Why = Why.AGENT) -> None:
         if talk := self._by_leg.get(leg_id):
-            self._happened(talk, Paused(by, self._now()))
+            self._happened(talk, Paused(by, self._clock.now()))
 
     def resumed(self, leg_id: str, by: Why = Why.AGENT) -> None:
         if talk := self._by_leg.get(leg_id):
             # Who is there may have changed since it was last of interest.
-            self._meet(talk, self._now())
-            self._happened(talk, Resumed(by, self._now()))
+            self._meet(talk, self._clock.now())
+            self._happened(talk, Resumed(by, self._clock.now()))
 
     def held(self, channel: str, *, on: bool) -> None:
         """Somebody has put the other side on hold, or taken them back."""
@@ -359,9 +259,9 @@ class Talks:
                     what = Met(what.others, frozenset(strangers), what.at)
                 state, orders = conversation.step(talk.state, what)
                 for order in orders:
-                    await self._carry_out(session, talk, order)
+                    await self._segments.carry_out(session, talk, order)
                 if isinstance(what, Met) and what.company and talk.began_at is None and what.at > EVER:
-                    talk.began_at = _time(what.at)  # of what Asterisk started by itself
+                    talk.began_at = from_ms(what.at)  # of what Asterisk started by itself
                 talk.state = state
                 if talk.waiting:  # the call may be over by now
                     talk.waiting.popleft()
@@ -375,91 +275,10 @@ class Talks:
             talk.state = Conversation(wanted=False, begun=talk.state.begun)
             if self.session is not None:
                 with suppress(Disconnected):
-                    await self._stop(self.session, talk)
+                    await self._segments.stop(self.session, talk)
 
     async def _may_be_recorded(self, session: ami.Session, talk: Talk, channel: str) -> bool:
-        """Whether a party is of the house, or has given all that the recording is for."""
+        """Whether a party has given all that the recording is for, or is no leg of ours and may be all the same."""
         if (leg := self._by_channel.get(channel)) is not None:
             return talk.granted <= leg.granted
-        name = self._bridges.name(channel)
-        if channel in self._inside or _listed(self._current.config, name):
-            return await self._agent_may(talk, name)
-        try:
-            stands = await session.variable(channel, ami.STANDS)
-        except Refused:  # gone already, and nobody knows who it was
-            return False
-        if stands == INSIDE:
-            self._inside.add(channel)
-            return await self._agent_may(talk, name)
-        return stands.startswith(LEG) and talk.granted <= set(stands.removeprefix(LEG).split(","))
-
-    async def _agent_may(self, talk: Talk, name: str) -> bool:
-        verdict = await self._agents.may_be_recorded(talk.profile, name, datetime.now(UTC))
-        if not verdict.allowed:
-            log.info("unrecorded: the agent's own basis is missing", leg=talk.leg_id, why=verdict.reason)
-        return verdict.allowed
-
-    async def _carry_out(self, session: ami.Session, talk: Talk, order: Order) -> None:
-        match order:
-            case End(number, why, cut):
-                ran = await self._stop(session, talk)
-                now = self._now()
-                if cut is None:  # who has come since is not known yet
-                    cut = min((one.at for one in list(talk.waiting)[1:] if isinstance(one, Company)), default=None)
-                cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
-                if cut == EVER:
-                    await self._store.incident(
-                        Incident.RECORDING_UNWATCHED, _time(now), {"segment": number}, talk.leg_id
-                    )
-                if ran or why is not Why.WITHDRAWN:  # mostly the key itself has ended it, for good
-                    await self._store.segment_ended(talk.leg_id, number, talk.began_at, _time(now), why, cut_ms)
-                log.info("recording interrupted", leg=talk.leg_id, why=why)
-            case Begin(number, why):
-                began_at = _time(self._now())
-                if number:
-                    await self._store.segment_begun(talk.leg_id, number, began_at, why)
-                folder = self._current.config.recording.folder.in_asterisk
-                # One that was begun and not heard of, as the session ended, is not left beside it.
-                await self._stop(session, talk)
-                self._watchdog.expect(talk.channel, talk.leg_id)
-                file = f"{folder}/{segment_name(talk.leg_id, number)}"
-                try:
-                    await session.start_recording(talk.channel, file, two=talk.two)
-                except ami.Overtaken as overtaken:
-                    # What it has of these milliseconds was said after the key.
-                    now = self._now()
-                    cut_ms = now - round(began_at.timestamp() * 1000) + MARGIN_MS
-                    why = Why.AGENT if overtaken.by == ami.PAUSED else Why.WITHDRAWN
-                    await self._store.segment_ended(talk.leg_id, number, began_at, _time(now), why, cut_ms)
-                    log.info("recording begun and ended again", leg=talk.leg_id, why=why)
-                except Refused as error:
-                    self._watchdog.expect_no_more(talk.channel)
-                    log.warning("to be recorded, and not recorded", leg=talk.leg_id, problem=str(error))
-                except Disconnected:  # and begun anew, if it was begun
-                    self._watchdog.expect_no_more(talk.channel)
-                    raise
-                else:
-                    talk.began_at = began_at
-                    log.info("recording goes on" if number else "recording begins", leg=talk.leg_id, why=why)
-
-    async def _stop(self, session: ami.Session, talk: Talk) -> bool:
-        """Returns: whether it ran until now."""
-        try:
-            await session.stop_recording(talk.channel)
-        except Refused:  # the dialplan has stopped it already, or the call is over
-            return False
-        return True
-
-    def _now(self) -> int:
-        """Asterisk's clock, milliseconds since the epoch, by the events that took least time to come."""
-        return round(time.time() * 1000) - min(self._behind, default=0)
-
-
-def _listed(config: Config, name: str) -> bool:
-    """Whether a channel's name, without its number, is one of the configured endpoints of the house."""
-    endpoint = name.rpartition("-")[0]
-    return any(fnmatchcase(endpoint, pattern) for pattern in config.asterisk.inside)
-
-
-def _time(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1000, UTC)
+        return await self._parties.may_be_recorded(session, talk, channel, self._bridges.name(channel))

@@ -37,7 +37,14 @@ MAY: dict[str, set[str]] = {
     "dial": {"core", "store", "current", "metrics", *SHARED},
     "agents": {"core", "store", "current", *SHARED},
     "watchdog": {"core", "store", "telephony", "current", "metrics", *SHARED},
-    "talks": {"core", "store", "telephony", "leg", "current", "watchdog", "agents", *SHARED},
+    "talk": {"core"},
+    "parties": {"telephony", "current", "agents", "talk", *SHARED},
+    "segments": {"core", "store", "telephony", "current", "watchdog", "talk", *SHARED},
+    "earlier": {"core", "store", "telephony", "current", "talk", *SHARED},
+    "talks": {
+        "core", "store", "telephony", "leg", "current", "watchdog", "agents", "talk", "parties", "segments", "earlier",
+        *SHARED,
+    },
     "after": {"core", "store", "telephony", "current", "watchdog", "talks", *SHARED},
     "dialplan": {"core", "telephony", "current", *SHARED},
     "ari_calls": {

@@ -1,0 +1,90 @@
+"""A recording's segments: ended and begun on Asterisk as a conversation orders it, and kept in the store."""
+
+from __future__ import annotations
+
+import structlog
+
+from callguard.core.conversation import Begin, End, Order, Why
+from callguard.core.incidents import Incident
+from callguard.current import Current
+from callguard.errors import Disconnected, Refused
+from callguard.store import Store
+from callguard.store.times import from_ms
+from callguard.talk import EVER, Talk
+from callguard.telephony import ami
+from callguard.telephony.audio_files import segment_name
+from callguard.telephony.clock import Clock
+from callguard.watchdog import Watchdog
+
+log = structlog.get_logger()
+
+# A frame is 20 ms; the recorder takes some at once.
+MARGIN_MS = 100
+
+
+class Segments:
+    """Ends and begins them."""
+
+    def __init__(self, current: Current, store: Store, watchdog: Watchdog, clock: Clock) -> None:
+        self._current = current
+        self._store = store
+        self._watchdog = watchdog
+        self._clock = clock
+
+    async def carry_out(self, session: ami.Session, talk: Talk, order: Order) -> None:
+        """Do as ordered, and save it. Raises: Disconnected, StoreError."""
+        match order:
+            case End():
+                await self._end(session, talk, order)
+            case Begin():
+                await self._begin(session, talk, order)
+
+    async def stop(self, session: ami.Session, talk: Talk) -> bool:
+        """Stop what is recorded of a leg. Returns: whether it ran until now. Raises: Disconnected."""
+        try:
+            await session.stop_recording(talk.channel)
+        except Refused:  # the dialplan has stopped it already, or the call is over
+            return False
+        return True
+
+    async def _end(self, session: ami.Session, talk: Talk, order: End) -> None:
+        number, why, cut = order.segment, order.why, order.cut
+        ran = await self.stop(session, talk)
+        now = self._clock.now()
+        if cut is None:  # who has come since is not known yet
+            cut = talk.company_changed_since()
+        cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
+        if cut == EVER:
+            await self._store.incident(Incident.RECORDING_UNWATCHED, from_ms(now), {"segment": number}, talk.leg_id)
+        if ran or why is not Why.WITHDRAWN:  # mostly the key itself has ended it, for good
+            await self._store.segment_ended(talk.leg_id, number, talk.began_at, from_ms(now), why, cut_ms)
+        log.info("recording interrupted", leg=talk.leg_id, why=why)
+
+    async def _begin(self, session: ami.Session, talk: Talk, order: Begin) -> None:
+        number, why = order.segment, order.why
+        begins = self._clock.now()
+        if number:
+            await self._store.segment_begun(talk.leg_id, number, from_ms(begins), why)
+        folder = self._current.config.recording.folder.in_asterisk
+        # One that was begun and not heard of, as the session ended, is not left beside it.
+        await self.stop(session, talk)
+        self._watchdog.expect(talk.channel, talk.leg_id)
+        file = f"{folder}/{segment_name(talk.leg_id, number)}"
+        try:
+            await session.start_recording(talk.channel, file, two=talk.two)
+        except ami.Overtaken as overtaken:
+            # What it has of these milliseconds was said after the key.
+            now = self._clock.now()
+            cut_ms = now - begins + MARGIN_MS
+            why = Why.AGENT if overtaken.by == ami.PAUSED else Why.WITHDRAWN
+            await self._store.segment_ended(talk.leg_id, number, from_ms(begins), from_ms(now), why, cut_ms)
+            log.info("recording begun and ended again", leg=talk.leg_id, why=why)
+        except Refused as error:
+            self._watchdog.expect_no_more(talk.channel)
+            log.warning("to be recorded, and not recorded", leg=talk.leg_id, problem=str(error))
+        except Disconnected:  # and begun anew, if it was begun
+            self._watchdog.expect_no_more(talk.channel)
+            raise
+        else:
+            talk.began_at = from_ms(begins)
+            log.info("recording goes on" if number else "recording begins", leg=talk.leg_id, why=why)

@@ -1,0 +1,46 @@
+"""What is known of one leg's conversation after the gate, and what has happened in it and is not carried out yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from callguard.core.conversation import Conversation, Happened
+
+# Nobody knows since when.
+EVER = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Who is with the subject from `at` on; whether they may be recorded is not known yet."""
+
+    others: frozenset[str]
+    at: int
+
+
+@dataclass(slots=True, eq=False)
+class Talk:
+    """One leg's conversation.
+
+    Attributes:
+        granted: the purposes that it gave, none where it refused.
+        began_at: when the running segment began, if that was seen.
+        waiting: what has happened and is not carried out yet.
+    """
+
+    leg_id: str
+    channel: str
+    profile: str
+    granted: frozenset[str]
+    two: bool
+    state: Conversation
+    began_at: datetime | None = None
+    waiting: deque[Happened | Company] = field(default_factory=deque)
+    work: asyncio.Task[None] | None = None
+
+    def company_changed_since(self) -> int | None:
+        """When the company first changed after what is being carried out, milliseconds; None where it has not."""
+        return min((one.at for one in list(self.waiting)[1:] if isinstance(one, Company)), default=None)
