@@ -60,7 +60,7 @@ class Slow:
     async def ended(self, leg_id: str) -> None:
         await self._work("ended", leg_id)
 
-    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool, source: str) -> None:
+    async def withdrawn(self, leg_id: str, at: datetime, *, before: bool, source: str, finish: bool) -> None:
         await self._work("withdrawn", leg_id)
 
     async def _work(self, what: str, leg_id: str) -> None:
@@ -75,6 +75,9 @@ class Nothing:
     async def expected_recordings(self) -> tuple[()]:
         """None."""
         return ()
+
+    async def expected_recording(self, leg_id: str) -> None:
+        """None."""
 
     async def look(self, session: Session) -> None:
         """Nothing to find."""
@@ -91,7 +94,7 @@ class Listening:
             self.withdrawals,
             Holds(),
             cast(Watchdog, Nothing()),
-            Talks(cast(Current, None), cast(Store, None), cast(Watchdog, None), cast(Agents, None)),
+            Talks(cast(Current, None), cast(Store, Nothing()), cast(Watchdog, None), cast(Agents, None)),
         )
         self.listening = asyncio.create_task(listener.listen(cast(Session, self.session)))
 
