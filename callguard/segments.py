@@ -49,8 +49,10 @@ class Segments:
 
     async def _end(self, session: ami.Session, talk: Talk, order: End) -> None:
         number, why, cut = order.segment, order.why, order.cut
-        ran = await self.stop(session, talk)
-        now = self._clock.now()
+        if talk.stopped is None or talk.stopped[0] != number:
+            talk.stopped = number, await self.stop(session, talk), self._clock.now()
+        # Where the store refuses it, it is not known a second time that it ran.
+        _, ran, now = talk.stopped
         if cut is None:  # who has come since is not known yet
             cut = talk.company_changed_since()
         cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
@@ -58,6 +60,7 @@ class Segments:
             await self._store.incident(Incident.RECORDING_UNWATCHED, from_ms(now), {"segment": number}, talk.leg_id)
         if ran or why is not Why.WITHDRAWN:  # mostly the key itself has ended it, for good
             await self._store.segment_ended(talk.leg_id, number, talk.began_at, from_ms(now), why, cut_ms)
+        talk.stopped = None
         log.info("recording interrupted", leg=talk.leg_id, why=why)
 
     async def _begin(self, session: ami.Session, talk: Talk, order: Begin) -> None:

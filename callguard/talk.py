@@ -29,6 +29,7 @@ class Talk:
         granted: the purposes that it gave, none where it refused.
         began_at: when the running segment began, if that was seen.
         waiting: what has happened and is not carried out yet.
+        stopped: the segment that was ended last and is not saved yet, whether it ran until then, and when that was.
     """
 
     leg_id: str
@@ -40,6 +41,7 @@ class Talk:
     began_at: datetime | None = None
     waiting: deque[Happened | Company] = field(default_factory=deque)
     work: asyncio.Task[None] | None = None
+    stopped: tuple[int, bool, int] | None = None
 
     def company_changed_since(self) -> int | None:
         """When the company first changed after what is being carried out, milliseconds; None where it has not."""

@@ -393,6 +393,20 @@ async def test_what_runs_when_a_withdrawal_is_heard_of_is_cut_off_from_the_withd
     assert call.store.ended == ([(0, Why.WITHDRAWN, True)] if runs else [])
 
 
+async def test_what_ran_when_a_withdrawal_was_heard_of_is_cut_off_also_when_it_is_saved_later(call: Call) -> None:
+    """The second time nothing runs any more, and that is no word on the first."""
+    call.follow()
+    call.come(AGENT, ANA)
+    call.store.broken = True
+    call.talks.withdrawn(LEG, datetime.fromtimestamp((call.at + 1_000) / 1000, UTC))
+    with pytest.raises(StoreError, match="not saved"):
+        await call.talks.settled(LEG)
+    call.store.broken, call.telephony.runs = False, False
+    await call.talks.settled(LEG)
+    assert call.store.ended == [(0, Why.WITHDRAWN, True)]
+    assert call.telephony.done == ["stop"]
+
+
 @pytest.mark.parametrize("error", [Refused(0, "no such channel"), Disconnected("over")])
 async def test_a_recorder_that_has_not_begun_is_expected_no_more(call: Call, error: Exception) -> None:
     """Or somebody else's next one would pass for it."""
