@@ -50,7 +50,7 @@ async def test_the_second_of_two_purposes_alone(world: World) -> None:
 
 async def test_a_no_is_remembered_and_a_one_asks_anew(world: World) -> None:
     calls, times = len(world.agent.calls), world.times
-    await world.call(*presses(times, "2", talks_ms=600), from_number=ANA)
+    await world.call(*presses(times, "2", talks_ms=1_500), from_number=ANA)
     assert world.told(await world.agent_call(calls)).state == "refused"
     # the next call is told so in short, and is not asked
     result = await world.call(Tone(CALLER_BEFORE, 4_500), from_number=ANA)
@@ -66,14 +66,14 @@ async def test_a_no_is_remembered_and_a_one_asks_anew(world: World) -> None:
     assert told.state == "given"
     assert world.tones(await world.settled(told.call)) == {CALLER_AFTER_YES, AGENT}
     # and that is remembered too
-    await world.call(*says_yes(times, talks_ms=600), from_number=ANA)
+    await world.call(*says_yes(times, talks_ms=1_500), from_number=ANA)
     assert world.told(await world.agent_call(calls + 3)).state == "given"
 
 
 async def test_silence_and_withheld_numbers_are_not_remembered(world: World) -> None:
     calls, times = len(world.agent.calls), world.times
-    await world.call(*presses(times, "2", talks_ms=600), from_number="anonymous")
-    await world.call(*says_yes(times, talks_ms=600), from_number="anonymous")
+    await world.call(*presses(times, "2", talks_ms=1_500), from_number="anonymous")
+    await world.call(*says_yes(times, talks_ms=1_500), from_number="anonymous")
     assert world.told(await world.agent_call(calls + 1)).state == "given"
 
 
@@ -95,7 +95,7 @@ async def test_nine_again_undoes_it(world: World) -> None:
     calls, times = len(world.agent.calls), world.times
     await world.call(
         Tone(CALLER_BEFORE, times.essential + 400), Key("9"), Tone(CALLER_BEFORE, 800), Key("9"),
-        Tone(CALLER_BEFORE, 600 + 2_000 + 400), Key("2"), Tone(CALLER_BEFORE, 800), from_number=ANA,
+        Tone(CALLER_BEFORE, 600 + 2_000 + 400), Key("2"), Tone(CALLER_BEFORE, 1_500), from_number=ANA,
     )  # fmt: skip
     assert world.told(await world.agent_call(calls)).state == "refused"
     assert await opt_outs(world) == ()
@@ -106,7 +106,7 @@ async def test_who_withholds_the_number_types_it(world: World) -> None:
     typed = [segment for digit in "600000023" for segment in (Key(digit, ms=60), Silence(60))]
     await world.call(
         Tone(CALLER_BEFORE, times.essential + 400), Key("9"), Tone(CALLER_BEFORE, 900), *typed, Key("#"),
-        Tone(CALLER_BEFORE, 600 + 2_000 + 400), Key("2"), Tone(CALLER_BEFORE, 800), from_number="anonymous",
+        Tone(CALLER_BEFORE, 600 + 2_000 + 400), Key("2"), Tone(CALLER_BEFORE, 1_500), from_number="anonymous",
     )  # fmt: skip
     assert world.told(await world.agent_call(calls)).state == "refused"
     (opt_out,) = await opt_outs(world)

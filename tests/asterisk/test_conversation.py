@@ -227,7 +227,7 @@ async def test_with_callguard_dead_the_keys_stop_explain_and_replay_and_start_no
     assert prompts_in_call(one, times.essential + 1_000) >= DETAILS_MS - 100
     assert [name for _, name in stopped.names][-1] == "[NO REC] Ana 0"
     # The whole short layer up to the key, and that it is not possible now.
-    assert prompts_in_call(two, times.essential + 1_000) >= ESSENTIAL_MS + 300 + DETAILS_MS - 200
+    assert prompts_in_call(two, times.essential + 1_000) >= ESSENTIAL_MS + 300 + DETAILS_MS - 400
     await world.gate.kill()
     await world.gate.start()
     assert (await world.destroyed(world.told(stopped).call)).leg.withdrawn_at is not None

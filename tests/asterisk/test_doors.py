@@ -142,7 +142,7 @@ async def test_hanging_up_in_the_notice(door: World) -> None:
 
 async def test_a_second_time_on_the_leg_is_silent(door: World) -> None:
     calls = len(door.agent.calls)
-    await door.call(*says_yes(door.times, talks_ms=800), extension="3000")
+    await door.call(*says_yes(door.times, talks_ms=1_500), extension="3000")
     told = door.told(await door.agent_call(calls))
     assert await door.note("first") == await door.note("second") == f"given/{told.call}"
 

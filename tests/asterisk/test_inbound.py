@@ -47,7 +47,7 @@ async def test_yes_is_recorded_from_then_on_and_shown(world: World) -> None:
 
 async def test_the_cdr_has_it(world: World) -> None:
     calls = len(world.agent.calls)
-    await world.call(*says_yes(world.times, talks_ms=600))
+    await world.call(*says_yes(world.times, talks_ms=1_500))
     told = world.told(await world.agent_call(calls))
     await world.settled(told.call)
     await world.pbx.cli("cdr submit")
@@ -305,14 +305,14 @@ async def test_two_files_become_stereo(world: World) -> None:
 
 async def test_a_second_gosub_on_the_leg_returns_the_same_silently(world: World) -> None:
     calls = len(world.agent.calls)
-    await world.call(*says_yes(world.times, talks_ms=800), extension="3000")
+    await world.call(*says_yes(world.times, talks_ms=1_500), extension="3000")
     told = world.told(await world.agent_call(calls))
     assert await world.note("first") == await world.note("second") == f"given/{told.call}"
 
 
 async def test_the_administrators_own_limit_is_put_back(world: World) -> None:
     calls = len(world.agent.calls)
-    await world.call(*presses(world.times, "2", talks_ms=800), extension="3001")
+    await world.call(*presses(world.times, "2", talks_ms=1_500), extension="3001")
     await world.agent_call(calls)
     left = float(await world.note("limit"))
     gate_took_s = world.times.essential / 1000

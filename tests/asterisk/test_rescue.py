@@ -32,7 +32,7 @@ async def served(world: World, calls: int, calling: asyncio.Task[CallResult]) ->
 async def test_absent_is_at_once(world: World) -> None:
     calls, files = len(world.agent.calls), world.files()
     await world.gate.stop()
-    after, _ = await served(world, calls, asyncio.create_task(world.call(Tone(CALLER_BEFORE, 800))))
+    after, _ = await served(world, calls, asyncio.create_task(world.call(Tone(CALLER_BEFORE, 1_500))))
     assert after < 0.5
     assert world.files() == files
 
@@ -40,20 +40,20 @@ async def test_absent_is_at_once(world: World) -> None:
 async def test_killed_is_absent_at_once(world: World) -> None:
     calls = len(world.agent.calls)
     await world.gate.kill()
-    after, _ = await served(world, calls, asyncio.create_task(world.call(Tone(CALLER_BEFORE, 800))))
+    after, _ = await served(world, calls, asyncio.create_task(world.call(Tone(CALLER_BEFORE, 1_500))))
     assert after < 0.5
 
 
 async def test_hung_before_the_claim_is_passed_in_two_seconds(world: World) -> None:
     calls, legs = len(world.agent.calls), await world.legs()
     world.gate.signal(signal.SIGSTOP)
-    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, 800)))
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, 1_500)))
     after, _ = await served(world, calls, calling)
     assert 1.9 < after < 2.6
     world.gate.signal(signal.SIGCONT)
     # what it wakes up to is not its own: the next call is the first that it takes
     calls = len(world.agent.calls)
-    await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 800))
+    await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 1_500))
     assert world.told(await world.agent_call(calls)).state == "refused"
     assert await world.legs() == legs + 1
 
@@ -87,7 +87,7 @@ async def test_who_was_stopped_acts_on_nothing_it_had_before(world: World) -> No
     assert world.files() == files
     # a later call shows that it has worked off what it woke up with
     calls = len(world.agent.calls)
-    await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 800))
+    await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 1_500))
     await world.agent_call(calls)
     assert {grant.state for grant in (await world.latest()).grants} == {GrantState.REFUSED}
     assert not await given(world)

@@ -262,7 +262,7 @@ async def test_what_a_day_of_calls_leaves_in_log_and_metrics_names_nobody(world:
     await world.call(*says_yes(times), from_name="Ana Gold", from_number="+34600000055")
     told = world.told(await world.agent_call(calls))
     await world.settled(told.call)
-    await world.call(*presses(times, "9", talks_ms=600), from_name="Ana Gold", from_number="+34600000056")
+    await world.call(*presses(times, "9", talks_ms=1_500), from_name="Ana Gold", from_number="+34600000056")
     await world.call(Tone(CALLER_BEFORE, 600), from_number="+34600000057")
     assert await dialled(world, "41600000056") == "deny/optout.marketing"
     assert await dialled(world, "41600000057") == "allow/dial.allowed"

@@ -49,7 +49,7 @@ def page(world: World, path: str) -> str:
 
 async def test_nothing_that_hostile_callers_send_gets_anywhere(door: World) -> None:
     calls = len(door.agent.calls)
-    says_no = (Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 900))
+    says_no = (Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 1_500))
     await asyncio.gather(
         *(
             door.call(*says_no, extension=dialled, from_name=name, from_number=number, headers=HEADERS)
@@ -128,7 +128,7 @@ async def test_a_call_by_fastagi_is_served_among_hundreds_who_say_nothing(world:
         for _ in range(1_300):
             quiet.append(await asyncio.open_connection(*here))
         calls = len(world.agent.calls)
-        result = await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 900))
+        result = await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 1_500))
         assert world.told(await world.agent_call(calls)).state == "refused"
         assert result.first_sound_s is not None
         assert result.first_sound_s < 1

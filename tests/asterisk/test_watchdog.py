@@ -109,7 +109,7 @@ async def test_an_emergency_calls_recorder_is_its_administrators(world: World) -
         await world.manager(Action="MixMonitor", Channel=agent, File=str(world.pbx.tree.seen(file)))
         await asyncio.sleep(1)  # is heard by nobody but the recorder
     # The next one is heeded after it.
-    await world.call(*presses(world.times, "2", talks_ms=600), extension="3023")
+    await world.call(*presses(world.times, "2", talks_ms=1_500), extension="3023")
     (incident,) = await incidents(world, 1)
     assert incident.detail["context"] == "from-outside"
     assert length_ms(file) > 500
