@@ -26,7 +26,9 @@ HOSTILE = {
 async def test_a_hostile_caller_is_asked_and_served_like_any_other(world: World, name: str) -> None:
     shown, number = HOSTILE[name]
     calls, files = len(world.agent.calls), world.files()
-    await world.call(Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 1_500), from_name=shown, from_number=number)
+    await world.call(
+        Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 1_500), from_name=shown, from_number=number
+    )
     reached = await world.agent_call(calls)
     told = world.told(reached)
     assert told.state == "refused"
@@ -53,7 +55,11 @@ async def test_withheld_numbers_are_each_somebody_else(world: World) -> None:
     for _ in range(2):
         calls = len(world.agent.calls)
         await world.call(
-            Tone(CALLER_BEFORE, 400), Key("2"), Tone(CALLER_BEFORE, 1_500), from_name="Anonymous", from_number="anonymous"
+            Tone(CALLER_BEFORE, 400),
+            Key("2"),
+            Tone(CALLER_BEFORE, 1_500),
+            from_name="Anonymous",
+            from_number="anonymous",
         )
         subjects.append((await world.leg(world.told(await world.agent_call(calls)).call)).leg.subject_id)
     assert subjects[0] != subjects[1]
