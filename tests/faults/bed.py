@@ -31,7 +31,7 @@ from tests.faults.proxy import Proxy
 
 PROMPT_HZ: Final = 1277
 ESSENTIAL_MS: Final = 800
-OTHERS_MS: Final = 600
+OTHERS_MS: Final = 300
 ANSWER_WAIT_S: Final = 2.0
 # What is withdrawn stays long enough for its tones to be looked at, also where a clock jumps an hour.
 DESTROY_AFTER_S: Final = 7_200

@@ -59,7 +59,7 @@ async def either_dies(bed: Bed, other: Gate, turns: Sequence[Turn], *, rate: int
     """
     ill: list[tuple[float, float]] = []
     opted_out: dict[str, list[str]] = {"first": [], "second": []}
-    async with load(bed.pbx, bed.work, rate=rate, stays_ms=11_000) as running:
+    async with load(bed.pbx, bed.work, rate=rate, stays_ms=12_000) as running:
         for which, how in turns:
             gate = bed.gate if which == "first" else other
             await asyncio.sleep(ILL_S)

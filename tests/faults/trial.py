@@ -53,7 +53,7 @@ class Fault:
     small_socket: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     rate: int = 20
-    stays_ms: int = 11_000
+    stays_ms: int = 12_000
     kinds: tuple[Kind, ...] = MIX
     extension: str = "1000"
     pbx_died: bool = False
@@ -90,7 +90,7 @@ async def tried(
     happens: Sequence[Happens],
     *,
     rate: int,
-    stays_ms: int = 11_000,
+    stays_ms: int = 12_000,
     pbx_died: bool = False,
     no_room: bool = False,
     kinds: tuple[Kind, ...] = MIX,
