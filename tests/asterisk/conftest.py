@@ -249,6 +249,13 @@ def stop_keys() -> tuple[Segment, ...]:
     return (Key("*"), Silence(100), Key("9"))
 
 
+async def load_modules(pbx: Pbx, *modules: str) -> None:
+    """Have Asterisk load these, unless it has."""
+    for module in modules:
+        if "Running" not in await pbx.cli(f"module show like {module}"):
+            assert "Loaded" in await pbx.cli(f"module load {module}")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What callguard's own log says beside a test that failed."""
@@ -304,6 +311,9 @@ async def world(pbx: Pbx, agent: Agent, short_texts: Path) -> AsyncIterator[Worl
     """callguard with a store of its own on the shared PBX."""
     gate = Gate(pbx, texts=short_texts, answer_wait_s=WAIT_S)
     record_studio_files(gate, short_texts)
+    for file in gate.recordings.path_here.iterdir():  # of a test before, whose store knew what they are
+        if file.is_file():
+            file.unlink()
     async with gate:
         yield World(pbx, gate, agent)
 

@@ -14,7 +14,7 @@ from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.sipp import CallResult, EndedBy
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES
 from callguard.store.records import LegDetail
-from tests.asterisk.conftest import PATIENCE_S, WAIT_S, World, says_yes, stop_keys
+from tests.asterisk.conftest import PATIENCE_S, WAIT_S, World, load_modules, says_yes, stop_keys
 from tests.asterisk.test_talks import COLLEAGUE, STRANGER, heard, parts, picks_up, says
 
 CONFIGURATION = {
@@ -23,7 +23,7 @@ CONFIGURATION = {
 }
 # A recording that has come so far is one of some tenths of a second, in bytes.
 RECORDED = 10_000
-MODULES = ("app_confbridge", "res_parking", "format_gsm", "codec_gsm")
+MODULES = ("app_confbridge.so", "res_parking.so", "format_gsm.so", "codec_gsm.so")
 SITE = """
 [from-outside](+)
 ; an agent with codes for transfers
@@ -59,8 +59,7 @@ async def house(world: World) -> AsyncIterator[World]:
             file = site.with_name(name)
             file.write_text(content, encoding="utf-8")
             file.chmod(0o644)
-        for module in MODULES:
-            await world.pbx.cli(f"module load {module}.so")
+        await load_modules(world.pbx, *MODULES)
         site.write_text(text + SITE, encoding="utf-8")
         await world.pbx.cli("dialplan reload")
     yield world

@@ -28,7 +28,7 @@ from callguard.demo.tones import (
 )
 from callguard.demo.ulaw import RATE
 from callguard.store.records import LegDetail
-from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, World, presses, says_yes, stop_keys
+from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, World, load_modules, presses, says_yes, stop_keys
 
 ANSWERS_MS = 300
 # How long a queue lets one agent's phone ring, and then waits before the next.
@@ -189,8 +189,7 @@ async def phones(pbx: Pbx) -> AsyncIterator[Phones]:
         for command in ("dialplan reload", "module reload res_pjsip.so", "queue reload all"):
             await pbx.cli(command)
         # VoiceMail and what its beep needs
-        for module in ("format_gsm.so", "codec_gsm.so", "app_voicemail.so"):
-            assert "Loaded" in await pbx.cli(f"module load {module}")
+        await load_modules(pbx, "format_gsm.so", "codec_gsm.so", "app_voicemail.so")
 
         elsewhere = (("Contact", f"<sip:second@127.0.0.1:{second}>"),)
         # in pieces: a long one would take a second to make when the agent answers

@@ -83,7 +83,7 @@ def test_a_yes_in_the_call_waits_for_who_may_not_be_heard() -> None:
 
 def test_a_later_yes_begins_another_recording() -> None:
     said = walked(recorded(), met(1, AGENT), met(2), met(3, COLLEAGUE), Withdrawn(4), Agreed(5))
-    assert said[-2:] == [End(1, Why.WITHDRAWN), Begin(0, Why.WITHDRAWN)]
+    assert said[-2:] == [End(1, Why.WITHDRAWN, 4), Begin(0, Why.WITHDRAWN)]
 
 
 def test_one_found_paused_stays_so_and_one_found_interrupted_goes_on() -> None:

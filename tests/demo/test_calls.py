@@ -114,7 +114,8 @@ async def test_many_at_once(pbx: Pbx) -> None:
         for seen in agent.calls:
             await seen.over()
     assert len({str(seen.header("from")).split(";")[0] for seen in agent.calls}) == 6
-    assert [[tone.hz for tone in seen.tones()] for seen in agent.calls] == [[CALLER_BEFORE]] * 6
+    # On a busy machine a packet may come late, and leave a gap.
+    assert [{tone.hz for tone in seen.tones()} for seen in agent.calls] == [{CALLER_BEFORE}] * 6
     assert [{tone.hz for tone in tones(result.heard.samples, RATE)} for result in results] == [{AGENT}] * 6
 
 
