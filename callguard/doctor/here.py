@@ -7,6 +7,7 @@ import ctypes
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 import time
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 from callguard.config import Config
 from callguard.doctor import health
-from callguard.doctor.facts import Here, Known, RecordingFolder, Unit, Unknown
+from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
 from callguard.errors import CallguardError
 from callguard.speech.catalogue import Catalogue
 from callguard.store.reader import Reader
@@ -49,13 +50,21 @@ def _prompts_fault(config: Config) -> str:
     return ""
 
 
-async def _store_fault(path: Path) -> str:
+async def _store_fault(path: Path) -> StoreFault | None:
+    # Where its folder may not be entered, that it is there is not known.
+    there = await asyncio.to_thread(os.path.exists, path)
+    closed = not all(os.access(what, os.R_OK | os.W_OK) for what in (path, path.parent))
     try:
         async with Reader.reading(path) as store:
             await store.calls(1)
     except CallguardError as error:
-        return str(error)
-    return ""
+        code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return StoreFault(str(error), StoreIs.DAMAGED)
+        if closed and (there or (path.parent.exists() and not os.access(path.parent, os.X_OK))):
+            return StoreFault(str(error), StoreIs.CLOSED)
+        return StoreFault(str(error), StoreIs.ANOTHER if there else StoreIs.MISSING)
+    return StoreFault(f"{path}: it may be read and not written", StoreIs.CLOSED) if closed else None
 
 
 def _recordings(folder: Path) -> Known[RecordingFolder]:
