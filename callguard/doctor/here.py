@@ -20,6 +20,7 @@ from callguard.doctor import health
 from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
 from callguard.errors import CallguardError
 from callguard.speech.catalogue import Catalogue
+from callguard.store.database import is_missing
 from callguard.store.reader import Reader
 
 UNIT = "callguard.service"
@@ -51,9 +52,7 @@ def _prompts_fault(config: Config) -> str:
 
 
 async def _store_fault(path: Path) -> StoreFault | None:
-    # Where its folder may not be entered, that it is there is not known.
-    there = await asyncio.to_thread(os.path.exists, path)
-    closed = not all(os.access(what, os.R_OK | os.W_OK) for what in (path, path.parent))
+    closed = not (_may(path, os.R_OK | os.W_OK) and _may(path.parent, os.R_OK | os.W_OK | os.X_OK))
     try:
         async with Reader.reading(path) as store:
             await store.calls(1)
@@ -61,9 +60,9 @@ async def _store_fault(path: Path) -> StoreFault | None:
         code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             return StoreFault(str(error), StoreIs.DAMAGED)
-        if closed and (there or (path.parent.exists() and not os.access(path.parent, os.X_OK))):
-            return StoreFault(str(error), StoreIs.CLOSED)
-        return StoreFault(str(error), StoreIs.ANOTHER if there else StoreIs.MISSING)
+        if is_missing(path):
+            return StoreFault(str(error), StoreIs.MISSING)
+        return StoreFault(str(error), StoreIs.CLOSED if closed else StoreIs.ANOTHER)
     return StoreFault(f"{path}: it may be read and not written", StoreIs.CLOSED) if closed else None
 
 
@@ -77,7 +76,11 @@ def _recordings(folder: Path) -> Known[RecordingFolder]:
     except OSError as error:
         return Unknown(f"{folder} cannot be looked at: {error.strerror}")
     made = sum(one.st_size for one in recent if one.st_mtime >= since)
-    return RecordingFolder(mode, os.access(folder, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
+    return RecordingFolder(mode, _may(folder, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=True)
 
 
 def _synchronised() -> Known[bool]:

@@ -14,6 +14,7 @@ from callguard.doctor.tried import remove_left_over
 from callguard.store import Store
 from callguard.telephony.recording import TRIED
 from tests.doctor.healthy import settings
+from tests.users import an_ordinary_user
 
 
 @pytest.mark.parametrize(
@@ -67,18 +68,31 @@ async def test_a_store_that_is_no_database_is_not_taken_for_one_that_a_start_wou
     assert "file is not a database" in fault.what
 
 
-async def test_a_store_of_somebody_else_is_closed_and_not_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What `run` refuses, too: it may be read, and its folder or itself not be written to."""
-    async with Store.open(tmp_path / "callguard.db", gate=None, controllers={"acme": "Acme"}):
+async def test_a_store_of_somebody_else_is_closed_and_not_missing(open_folder: Path) -> None:
+    """What `run` refuses, too: it cannot be read, or only read, or its folder cannot be entered."""
+    config, file = with_store(open_folder), open_folder / "callguard.db"
+    async with Store.open(file, gate=None, controllers={"acme": "Acme"}):
         pass
-    assert (await here.look(with_store(tmp_path))).store is None
-    # As it is for another user; the tests may be root's, who may do anything.
-    monkeypatch.setattr(os, "access", lambda what, mode: what != tmp_path / "callguard.db")
-    fault = (await here.look(with_store(tmp_path))).store
-    assert fault is not None
-    assert (fault.kind, fault.what) == (StoreIs.CLOSED, f"{tmp_path}/callguard.db: it may be read and not written")
+    assert (await here.look(config)).store is None
+    for mode, folders in ((0o000, 0o777), (0o444, 0o777), (0o666, 0o555), (0o666, 0o000)):
+        file.chmod(mode)
+        open_folder.chmod(folders)
+        with an_ordinary_user():
+            fault = (await here.look(config)).store
+        open_folder.chmod(0o777)
+        assert fault is not None, (mode, folders)
+        assert fault.kind is StoreIs.CLOSED, (mode, folders)
+
+
+async def test_a_recordings_folder_that_is_closed_is_not_looked_at(open_folder: Path) -> None:
+    config = settings(open_folder)
+    folder = config.recording.folder.model_copy(update={"path_here": open_folder})
+    config = config.model_copy(update={"recording": config.recording.model_copy(update={"folder": folder})})
+    open_folder.chmod(0o000)
+    with an_ordinary_user():
+        found = (await here.look(config)).folder
+    open_folder.chmod(0o777)
+    assert found == Unknown(f"{open_folder} cannot be looked at: Permission denied")
 
 
 async def test_what_an_earlier_look_left_in_the_recordings_folder_is_removed(tmp_path: Path) -> None:
