@@ -1,8 +1,11 @@
-"""What tests on a real Asterisk share."""
+"""What tests share."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 
@@ -21,3 +24,12 @@ def debian(tree: Tree) -> Path:
     """Debian's own ``/etc/asterisk``, to be copied: this run's Asterisk's, or where it has none, a private root's."""
     folder = tree.root / "etc" / "asterisk"
     return folder if (folder / "manager.conf").exists() else private_root.ready(cache()) / "etc" / "asterisk"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that anyone can reach, as pytest's are not."""
+    folder = Path(mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)

@@ -101,7 +101,7 @@ def init(
         raise InputError("a user's name is needed", field="--user")
     in_freepbx = (FREEPBX.exists() and etc == Path("/etc/asterisk")) if freepbx is None else freepbx
     places = Places(folder, state, root)
-    plan = patch.put_in(etc, places.in_asterisk(folder / "asterisk"), root=root, freepbx=in_freepbx)
+    plan = patch.put_in(etc, places.in_asterisk(folder, "--folder") / "asterisk", root=root, freepbx=in_freepbx)
     words: dict[str, Path | str] = {
         "--folder": folder,
         "--state": state,

@@ -222,13 +222,33 @@ class Answered:
     do: str = ""
 
 
+class StoreIs(Enum):
+    """Why the store cannot be used, as far as that decides how to mend it."""
+
+    MISSING = auto()
+    CLOSED = auto()
+    """We may not read it, or not write to it or its folder."""
+    DAMAGED = auto()
+    """It is no database, or not a whole one."""
+    ANOTHER = auto()
+    """Of another schema or program, or locked; the text says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFault:
+    """What is wrong with the store, in words, and of what kind it is."""
+
+    what: str
+    kind: StoreIs
+
+
 @dataclass(frozen=True, slots=True)
 class Here:
     """This machine.
 
     Attributes:
         prompts: what is wrong with the prompts; empty where nothing is.
-        store: what is wrong with the store; empty where nothing is.
+        store: what is wrong with the store; None where nothing is.
         folder: the recordings' folder.
         synchronised: whether the kernel's clock is kept by NTP.
         unit: callguard's service.
@@ -237,7 +257,7 @@ class Here:
     """
 
     prompts: str
-    store: str
+    store: StoreFault | None
     folder: Known[RecordingFolder]
     synchronised: Known[bool]
     unit: Known[Unit]
@@ -247,7 +267,7 @@ class Here:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All of it. `marker` is what the dialplan that came with this callguard carries."""
+    """All of it. `marker` is what the dialplan that came with this callguard carries, `shipped` its steps."""
 
     config: Config
     ari: Known[Ari]
@@ -255,3 +275,4 @@ class Facts:
     tried: Tried
     here: Here
     marker: str
+    shipped: tuple[Step, ...]

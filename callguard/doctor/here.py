@@ -7,6 +7,7 @@ import ctypes
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 import time
@@ -16,9 +17,10 @@ from urllib.parse import urlsplit
 
 from callguard.config import Config
 from callguard.doctor import health
-from callguard.doctor.facts import Here, Known, RecordingFolder, Unit, Unknown
+from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
 from callguard.errors import CallguardError
 from callguard.speech.catalogue import Catalogue
+from callguard.store.database import is_missing
 from callguard.store.reader import Reader
 
 UNIT = "callguard.service"
@@ -49,13 +51,19 @@ def _prompts_fault(config: Config) -> str:
     return ""
 
 
-async def _store_fault(path: Path) -> str:
+async def _store_fault(path: Path) -> StoreFault | None:
+    closed = not (_may(path, os.R_OK | os.W_OK) and _may(path.parent, os.R_OK | os.W_OK | os.X_OK))
     try:
         async with Reader.reading(path) as store:
             await store.calls(1)
     except CallguardError as error:
-        return str(error)
-    return ""
+        code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return StoreFault(str(error), StoreIs.DAMAGED)
+        if is_missing(path):
+            return StoreFault(str(error), StoreIs.MISSING)
+        return StoreFault(str(error), StoreIs.CLOSED if closed else StoreIs.ANOTHER)
+    return StoreFault(f"{path}: it may be read and not written", StoreIs.CLOSED) if closed else None
 
 
 def _recordings(folder: Path) -> Known[RecordingFolder]:
@@ -68,7 +76,11 @@ def _recordings(folder: Path) -> Known[RecordingFolder]:
     except OSError as error:
         return Unknown(f"{folder} cannot be looked at: {error.strerror}")
     made = sum(one.st_size for one in recent if one.st_mtime >= since)
-    return RecordingFolder(mode, os.access(folder, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
+    return RecordingFolder(mode, _may(folder, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=True)
 
 
 def _synchronised() -> Known[bool]:

@@ -52,7 +52,7 @@ class Manager:
         except (OSError, EOFError, asyncio.LimitOverrunError) as error:
             raise Disconnected(f"no answer to {action}") from error
         if message[0][1] not in {"Success", "Goodbye"}:
-            raise Refused(0, f"{action}: {value(message, 'Message') or message[0][1]}")
+            raise Refused(0, f"{action}: {value(message, 'Message').strip() or message[0][1]}")
         return message
 
     async def list(self, action: str, **headers: str) -> list[Message]:

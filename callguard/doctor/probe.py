@@ -30,6 +30,7 @@ from callguard.doctor.facts import (
     Unknown,
 )
 from callguard.doctor.manager import Manager, Message, connected, value
+from callguard.doctor.shipped import steps as steps_of
 from callguard.doctor.tried import OUTCOME, nothing_tried, try_out
 from callguard.errors import Refused, TelephonyError
 from callguard.shipped import shipped
@@ -61,7 +62,7 @@ async def gather(config: Config) -> Facts:
     """
     settings = config.asterisk
     ari_secret, ami_secret = secret(config, "ari"), secret(config, "ami")
-    marker = shipped_dialplan.marker((shipped("dialplan") / "callguard.conf").read_text(encoding="utf-8"))
+    ours = (shipped("dialplan") / "callguard.conf").read_text(encoding="utf-8")
     looking_here = asyncio.create_task(here.look(config))
     async with AsyncExitStack() as stack:
         client = await _entered(stack, _answered(settings.ari_url, settings.ari_user, ari_secret))
@@ -82,7 +83,7 @@ async def gather(config: Config) -> Facts:
             and isinstance(manager, Manager) and isinstance(by_ami, Ami)
         ):  # fmt: skip
             tried = await try_out(client, manager, config, by_ami.steps)
-    return Facts(config, by_ari, by_ami, tried, await looking_here, marker)
+    return Facts(config, by_ari, by_ami, tried, await looking_here, shipped_dialplan.marker(ours), steps_of(ours))
 
 
 async def _entered(stack: AsyncExitStack, connection: AbstractAsyncContextManager[T]) -> Known[T]:
@@ -264,7 +265,12 @@ async def _steps(manager: Manager) -> tuple[Step, ...]:
 
 
 async def _endpoints(manager: Manager) -> tuple[Endpoint, ...]:
-    names = [value(one, "ObjectName") for one in await manager.list("PJSIPShowEndpoints")]
+    try:
+        names = [value(one, "ObjectName") for one in await manager.list("PJSIPShowEndpoints")]
+    except Refused as error:
+        if "No endpoints" in str(error):  # so that there is nothing to look at, and nothing wrong
+            return ()
+        raise
     found = []
     for name in names:
         for detail in await manager.list("PJSIPShowEndpoint", Endpoint=name.partition("/")[0]):

@@ -6,7 +6,9 @@ import asyncio
 import os
 import re
 import stat
+import time
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
@@ -32,6 +34,8 @@ ORIGINATE = wire.Operation(
 WITHIN_S, LOOK_EVERY_S = 3.0, 0.05
 # A prompt that cannot be opened has failed long before.
 PLAYS_S = 0.4
+# A look has long removed its own file by then.
+LEFT_OVER_S = 60.0
 MOST_NUMBERS = 200
 
 
@@ -147,6 +151,10 @@ async def _sounds(attempt: _Attempt, config: Config) -> Mapping[str, bool]:
 
 async def _recorded(attempt: _Attempt, config: Config) -> Recorded:
     folder = config.recording.folder
+    if not await asyncio.to_thread(os.access, folder.path_here, os.R_OK | os.W_OK | os.X_OK):
+        # Nor could what is tried be removed again.
+        raise _Failed(f"{folder.path_here} is not there, or closed to this user (folder.rights)")
+    await asyncio.to_thread(remove_left_over, folder.path_here)
     name = f"{TRIED}{uuid4().hex}"
     await attempt.run("record", f"{folder.in_asterisk / name}")
     file = folder.path_here / f"{name}.wav"
@@ -155,6 +163,14 @@ async def _recorded(attempt: _Attempt, config: Config) -> Recorded:
             return await asyncio.to_thread(_seen, file)
         await asyncio.sleep(LOOK_EVERY_S)
     return Recorded(seen=False)
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove what an earlier look could not; another that looks now has written its file just before."""
+    for file in folder.glob(f"{TRIED}*.wav"):
+        with suppress(OSError):
+            if time.time() - file.stat().st_mtime > LEFT_OVER_S:
+                file.unlink()
 
 
 def _seen(file: Path) -> Recorded:

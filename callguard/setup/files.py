@@ -124,7 +124,7 @@ def current_files(config: Config | None, passwords: Passwords, places: Places, o
         "ARI_SECRET": passwords.ari, "AMI_SECRET": passwords.ami,
         "AMI_PERMIT": f"{host}/128" if ":" in host else f"{host}/255.255.255.255",
     }  # fmt: skip
-    entry = ENTRY.format(folder=places.in_asterisk(folder))
+    entry = ENTRY.format(folder=places.in_asterisk(folder, "--folder"))
     required = [name for name, profile in config.profiles.items() if profile.gate_required] if config else []
     if required:
         entry += "\n[globals]\n" + "".join(f"CALLGUARD_REQUIRED_{name} = yes\n" for name in required)

@@ -82,12 +82,13 @@ class Places:
     ari_url: str = "http://127.0.0.1:8088"
     ami: tuple[str, int] = ("127.0.0.1", 5038)
 
-    def in_asterisk(self, path: Path) -> Path:
-        """A path as Asterisk sees it. Raises: InputError, where it cannot."""
+    def in_asterisk(self, path: Path, option: str) -> Path:
+        """A path, as `option` says it, as Asterisk sees it. Raises: InputError, where it cannot."""
         try:
             return Path("/") / path.relative_to(self.root)
         except ValueError as error:
-            raise InputError(f"Asterisk, whose / is {self.root}, does not see it", file=path) from error
+            problem = f"must be inside {self.root}, which --root says is / to Asterisk: it sees nothing else"
+            raise InputError(problem, file=path, field=option) from error
 
 
 def first_configuration(answers: Answers, places: Places) -> str:
@@ -105,8 +106,8 @@ def first_configuration(answers: Answers, places: Places) -> str:
         "ari_url": _quoted(places.ari_url),
         "ami_host": _quoted(places.ami[0]),
         "ami_port": str(places.ami[1]),
-        "recordings": _folder(answers.recordings, places),
-        "prompts": _folder(places.state / "prompts", places),
+        "recordings": _folder(answers.recordings, places, "--recordings"),
+        "prompts": _folder(places.state / "prompts", places, "--state"),
         "store": _quoted(str(places.state / "callguard.db")),
         "name": _quoted(answers.controller),
         "texts": "\n".join(_texts(answers)),
@@ -149,8 +150,8 @@ def _check(text: str, answers: Answers) -> None:
         raise InputError(error.errors()[0]["msg"].removeprefix("Value error, "), field="init") from error
 
 
-def _folder(path: Path, places: Places) -> str:
-    seen = places.in_asterisk(path)
+def _folder(path: Path, places: Places, option: str) -> str:
+    seen = places.in_asterisk(path, option)
     other = "" if seen == path else f"\npath_in_asterisk = {_quoted(str(seen))}"
     return f"path_here = {_quoted(str(path))}{other}"
 

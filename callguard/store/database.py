@@ -156,7 +156,7 @@ def usable(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreError(f"{path}: another program has locked it") from error
-        if not path.exists():
+        if is_missing(path):
             raise InputError("there is no store yet: `callguard run` makes it", file=path) from error
         raise InputError(f"cannot be used as the store: {error}", file=path) from error
 
@@ -189,6 +189,14 @@ async def _connect(
         yield connection
     finally:
         await connection.close()
+
+
+def is_missing(path: Path) -> bool:
+    """Whether it is known that there is no such file: in a folder that may not be entered it is not."""
+    try:
+        return not path.exists()
+    except OSError:
+        return False
 
 
 def _uri(path: Path, mode: str) -> str:

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from callguard import sections
-from callguard.core.conversation import surviving
+from callguard.core.conversation import Why, surviving
 from callguard.core.incidents import Incident
 from callguard.core.model import GrantState
 from callguard.errors import StoreError
@@ -203,11 +203,7 @@ class Recordings:
             await self._store.recording_absent(recording.leg_id, now)
             forget_joining(self._folder, recording)
             if recording.withdrawn_at is None:
-                log.warning(
-                    "no audio of a call that was to be recorded: never answered, or see Asterisk's log whether it may "
-                    "write to the folder",
-                    leg=recording.leg_id,
-                )
+                _tell_why_there_is_none(recording.leg_id, segments)
             return
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
         destroy_at = None if stays else self._due(recording.withdrawn_at or now)
@@ -232,6 +228,26 @@ class Recordings:
             "a recording cannot be read and is set aside: was the disk full?", leg=recording.leg_id, problem=problem,
             do="see the folder quarantine beside the recordings",
         )  # fmt: skip
+
+
+def _tell_why_there_is_none(leg_id: str, segments: Sequence[Segment]) -> None:
+    """Say what is known of a recording that has no audio; where none of it was ever interrupted, that is little."""
+    if segments and segments[0].ended_why == Why.STRANGER:
+        log.warning(
+            "no audio of a call that was to be recorded: somebody was there from the start who may not be heard in it",
+            leg=leg_id,
+            do="agents are of the house by b(callguard-agent^s^1) in the Dial that rings their phone, behind a Local "
+            "channel too, or by [asterisk] inside",
+        )
+    elif segments:
+        why = ", ".join(dict.fromkeys(one.ended_why for one in segments if one.ended_why))
+        log.warning("no audio of a call that was to be recorded: interrupted before there was any", leg=leg_id, why=why)
+    else:
+        log.warning(
+            "no audio of a call that was to be recorded: never answered, or see Asterisk's log whether it may write to "
+            "the folder",
+            leg=leg_id,
+        )
 
 
 def _untagged(folder: Path, running: Collection[str]) -> list[str]:

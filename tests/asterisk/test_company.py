@@ -32,6 +32,9 @@ exten => 3200,1,Gosub(callguard-inbound,s,1(service))
 ; a colleague, and somebody whom nobody has told
 exten => 3201,1,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
 exten => 3202,1,Dial(PJSIP/agent,30)
+; an agent behind a Local channel whose phone is rung with a b() of its own, or without
+exten => _322[01],1,Gosub(callguard-inbound,s,1(service))
+ same => n,Dial(Local/${EXTEN}@behind/n,30,b(callguard-agent^s^1))
 ; a conference: who is asked, who is of the house, who is neither
 exten => 3210,1,Gosub(callguard-inbound,s,1(service))
  same => n,ConfBridge(table)
@@ -43,6 +46,9 @@ exten => 3212,1,Answer()
 exten => _321[34],1,ExecIf($[${EXTEN} = 3213]?Gosub(callguard-inside,s,1))
  same => n,ParkedCall(default,3271)
 include => parked
+[behind]
+exten => 3220,1,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+exten => 3221,1,Dial(PJSIP/agent,30)
 [codes]
 exten => s,1,Set(FEATUREMAP(blindxfer)=#1)
  same => n,Set(FEATUREMAP(atxfer)=*2)
@@ -92,6 +98,23 @@ async def parked(house: World, *numbers: str) -> tuple[list[asyncio.Task[CallRes
         while (await house.pbx.cli("parking show default")).count("Space   ") < len(numbers):
             await asyncio.sleep(0.05)
     return calling, reached
+
+
+async def test_an_agent_behind_a_local_channel_is_of_the_house_by_the_b_of_the_dial_that_rings_them(
+    house: World,
+) -> None:
+    for extension, stays in (("3220", True), ("3221", False)):
+        result = await house.call(*says_yes(house.times, 3_000), extension=extension)
+        assert result.ended_by is EndedBy.CALLER
+        leg = await latest(house)
+        assert (leg.recording is not None) is stays, extension
+        if stays:
+            assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(house, leg).keys()
+    assert [one.ended_why for one in await parts(house, leg)] == ["stranger"]
+    async with asyncio.timeout(PATIENCE_S):  # said just after it is saved
+        while "somebody was there from the start who may not be heard in it" not in house.gate.log():
+            await asyncio.sleep(0.05)
+    assert "never answered" not in house.gate.log().partition(leg.leg.leg_id)[2]
 
 
 async def test_the_agent_transfers_by_code_to_somebody_whom_nobody_has_told(house: World) -> None:

@@ -340,6 +340,48 @@ async def test_an_old_dialplan(clinic: Clinic) -> None:
         await clinic.cli("dialplan reload")
 
 
+async def test_a_step_of_ours_that_was_edited_under_the_same_version(clinic: Clinic) -> None:
+    try:
+        with clinic.edited(callguard=(("TIMEOUT(absolute)=2)", "TIMEOUT(absolute)=3)"),)):
+            await clinic.cli("dialplan reload")
+            found = await clinic.look()
+    finally:
+        await clinic.cli("dialplan reload")
+    assert severities(found) == {"dialplan.current": "risk"}
+    assert "not as it was shipped: s@callguard-outbound, priority " in found["dialplan.current"][0].what
+
+
+async def test_a_pbx_without_phones_has_nothing_there_to_be_looked_at(clinic: Clinic) -> None:
+    try:
+        with clinic.edited(pjsip=(("type = endpoint", "type = aor"),)):
+            await clinic.cli("module reload res_pjsip.so")
+            found = await clinic.look()
+    finally:
+        await clinic.cli("module reload res_pjsip.so")
+    assert found == {}
+
+
+async def test_a_recorder_that_is_not_loaded_is_no_missing_right(clinic: Clinic) -> None:
+    """(Its application can be neither tried nor used meanwhile.)"""
+    try:
+        await clinic.cli("module unload app_mixmonitor.so")
+        found = await clinic.look()
+    finally:
+        await clinic.cli("module load app_mixmonitor.so")
+    assert "ami.rights" not in found
+    assert [one.what for one in found["modules.loaded"]] == ["app_mixmonitor is not loaded"]
+
+
+async def test_a_recordings_folder_that_is_not_there_is_a_risk_and_nothing_is_tried_in_it(clinic: Clinic) -> None:
+    """As one that is closed to callguard, which the tests' own user may enter."""
+    gone = clinic.gate.recordings.model_copy(update={"path_here": clinic.pbx.path / "gone"})
+    found = await clinic.look(clinic.settings(recording={"folder": gone}))
+    assert [check for check, severity in severities(found).items() if severity == "risk"] == ["folder.rights"]
+    assert "No such file or directory" in found["folder.rights"][0].what
+    assert found["folder.same"][0].severity is Severity.NOT_CHECKED
+    assert not list(clinic.gate.recordings.path_here.glob("doctor-*"))
+
+
 FREEPBX = """
 [routes]
 exten => _9.,1,Gosub(sub-record-check,s,1(out,${EXTEN},force))

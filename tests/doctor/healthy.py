@@ -110,7 +110,7 @@ def healthy(folder: Path) -> Facts:
         config=settings(folder),
         ari=Ari("22.10.1+dfsg", may_write=True, modules=modules, apps=frozenset({"callguard"}), ahead_ms=3.0),
         ami=Ami(
-            actions=frozenset({*WRITE.values(), "Setvar"}),
+            actions=frozenset({*WRITE.values(), "MixMonitor", "StopMixMonitor"}),
             sessions=1,
             files={
                 "features.conf": conf(applicationmap=features().items()),
@@ -143,7 +143,7 @@ def healthy(folder: Path) -> Facts:
         ),
         here=Here(
             prompts="",
-            store="",
+            store=None,
             folder=RecordingFolder(0o2770, True, 500 * 2**30, 2**30),
             synchronised=True,
             unit=Unit(True, 2.0),
@@ -151,6 +151,7 @@ def healthy(folder: Path) -> Facts:
             open_files={"callguard": 65_536, "asterisk": 65_536},
         ),
         marker=MARKER,
+        shipped=STEPS[:2],
     )
 
 

@@ -19,6 +19,8 @@ from callguard.doctor.facts import (
     Module,
     Recorded,
     RecordingFolder,
+    StoreFault,
+    StoreIs,
     Unit,
     Unknown,
     known,
@@ -90,7 +92,7 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: ari(f, may_write=False), "ari.rights", RISK, "read-only"),
     (lambda f: replace(f, ami=Unknown("Login: Authentication failed")), "ami.answers", RISK, "Authentication failed"),
     (lambda f: ami(f, actions=frozenset({"StopMixMonitor", "Setvar"})), "ami.rights", RISK, "system, reporting"),
-    (lambda f: ami(f, actions=frozenset({"MixMonitor", "StopMixMonitor", "ShowDialPlan"})), "ami.rights", RISK, "call"),
+    (lambda f: ami(f, actions=frozenset({"ModuleLoad", "StopMixMonitor", "ShowDialPlan"})), "ami.rights", RISK, "call"),
     (manager(write="system,call,reporting,command"), "ami.spare", WARNING, "write classes than callguard needs"),
     (manager(read="user,dtmf,call,log"), "ami.spare", WARNING, "read classes than callguard needs: log"),
     (lambda f: tried(f, events=frozenset({"MixMonitorStart"})), "ami.events", RISK, "do not reach"),
@@ -132,6 +134,8 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: ari(f, modules={**known(known(f.ari).modules), "res_agi.so": Module(True, 0)}),
      "modules.agi", RISK, "before res_agi"),
     (lambda f: replace(f, marker="v9"), "dialplan.current", RISK, "(v0123456789ab) is not this callguard's (v9)"),
+    (lambda f: replace(f, shipped=(replace(STEPS[0], data="theirs.wav"), *STEPS[1:])), "dialplan.current", RISK,
+     "is not as it was shipped: s@callguard-inbound, priority 1"),
     (lambda f: ami(f, steps=STEPS[:2]), "dialplan.used", WARNING, "no call goes through"),
     (lambda f: with_steps(f, step("a", "1", "Gosub", "callguard-inbound,s,1(nobody)")),
      "dialplan.used", WARNING, "nobody"),
@@ -194,7 +198,12 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (room(100 * 2**20, 0), "folder.space", RISK, "100 MiB are free"),
     (room(GIB, 2 * GIB), "folder.space", RISK, "0 days"),
     (room(10 * GIB, GIB), "folder.space", WARNING, "10 days"),
-    (lambda f: here(f, store="callguard.db: has schema 1"), "store.opens", RISK, "has schema 1"),
+    *((lambda f, kind=kind: here(f, store=StoreFault("callguard.db: has schema 1", kind)), "store.opens", RISK, words)
+      for kind, words in (
+          (StoreIs.MISSING, "has schema 1; without its store callguard asks nobody and allows no dial; systemctl st"),
+          (StoreIs.CLOSED, "chown callguard: /srv /srv/callguard.db*"), (StoreIs.DAMAGED, "put a backup of /srv"),
+          (StoreIs.ANOTHER, "systemctl restart callguard updates"),
+      )),
     (lambda f: ari(f, ahead_ms=-1_500), "clock.agrees", WARNING, "1.5 s behind"),
     (lambda f: ari(f, ahead_ms=3_100), "clock.agrees", RISK, "3.1 s ahead of"),
     (lambda f: here(f, synchronised=False), "clock.kept", WARNING, "no NTP"),
@@ -312,6 +321,29 @@ def test_the_members_of_a_queue_are_looked_up(well: Facts, members: tuple[str, .
     assert [one.severity for one in judged(facts) if one.id == "agents.inside"] == [found]
 
 
+@pytest.mark.parametrize(
+    ("app", "data"),
+    [
+        ("Dial", "Local/m@members/n,30,b(callguard-agent^s^1)"),
+        ("Dial", "Local/${EXTEN}@members,30,b(callguard-agent^s^1)"),
+        ("Dial", "Local/m@others/n,30"),  # by one more
+        ("Queue", "service,rb(callguard-agent^s^1)"),
+    ],
+)
+def test_a_phone_behind_a_local_channel_is_no_agent_by_the_b_before_it(well: Facts, app: str, data: str) -> None:
+    """Its recordings are lost from the start, which is more than the warning where calls may come by Goto."""
+    inner = step("members", "_[a-z]", "Dial", "PJSIP/agent,30,r")
+    on = step("others", "m", "Dial", "Local/m@members/n,30,b(callguard-agent^s^1)")
+    members = {"service": (("member", "Local/m@members/n,1"),)}
+    facts = with_steps(file(well, "queues.conf", **members), inner, on, step("from-outside", "100", app, data))
+    (found,) = [one for one in judged(facts) if one.id == "agents.inside"]
+    assert (found.severity, "_[a-z]@members, priority 1" in found.what) == (RISK, True)
+    assert "reaches no phone behind it" in found.how
+    shown = replace(inner, data="PJSIP/agent,30,rb(callguard-agent^s^1)")
+    facts = with_steps(file(well, "queues.conf", **members), shown, on, step("from-outside", "100", app, data))
+    assert [one.severity for one in judged(facts) if one.id == "agents.inside"] == [Severity.OK]
+
+
 def test_a_display_that_shows_nothing_need_not_change(well: Facts) -> None:
     silent = endpoint(well, name="agent", tells_changes=False)
     told = [judged(with_globals(silent, CALLGUARD_NAME_PREFIX=said)) for said in ("", "yes")]
@@ -365,6 +397,23 @@ def test_the_worst_comes_first(well: Facts) -> None:
 def test_a_remote_asterisk_by_tls_is_no_risk(tmp_path: Path, well: Facts) -> None:
     facts = replace(well, config=settings(tmp_path, ari_url="https://pbx.example:8089"))
     assert all(one.severity is Severity.OK for one in judged(facts) if one.id == "network.listening")
+
+
+def test_a_folder_that_callguard_cannot_enter_is_a_risk_as_run_refuses_to_start(well: Facts) -> None:
+    shut = Unknown("/srv/recordings cannot be looked at: Permission denied")
+    facts = tried(here(well, folder=shut), recorded=shut)
+    found = {one.id: one for one in judged(facts) if one.severity is not Severity.OK}
+    assert [check for check, one in found.items() if one.severity is RISK] == ["folder.rights"]
+    assert "callguard does not start" in found["folder.rights"].why
+    # As `init --apply` makes it.
+    assert "install -d -o asterisk -g callguard -m 2770 /srv/recordings" in found["folder.rights"].how
+
+
+def test_a_recorder_that_is_not_loaded_takes_no_right_from_the_account(well: Facts) -> None:
+    """AMI lists MixMonitor among an account's actions only while that module is there."""
+    assert isinstance(well.ami, Ami)
+    facts = ami(without_module(well, "app_mixmonitor"), actions=well.ami.actions - {"MixMonitor", "StopMixMonitor"})
+    assert [one.id for one in judged(facts) if one.severity is RISK] == ["modules.loaded"]
 
 
 def test_the_facts_of_a_module_that_failed_to_start(well: Facts) -> None:

@@ -63,6 +63,23 @@ def test_a_complete_configuration_is_one_that_callguard_takes(places: list[str],
     assert all(len(secret) >= 32 for secret in secrets)
 
 
+@pytest.mark.parametrize("outside", ["--folder", "--state", "--recordings"])
+def test_what_asterisk_in_its_root_would_not_see_is_named_by_its_option(
+    etc: Path, tmp_path: Path, outside: str
+) -> None:
+    root = tmp_path / "root"
+    folders = {"--folder": root / "callguard", "--state": root / "state", "--recordings": root / "recordings"}
+    options = [*ACME, *SAID, "--root", str(root), "--asterisk-folder", str(etc), "--user", "callguard-of-a-test"]
+    inside = [str(each) for pair in folders.items() for each in pair]
+    elsewhere = tmp_path / "elsewhere"
+    said = refused(options, *inside, outside, str(elsewhere))
+    assert f": {outside}: must be inside {root}, which --root says is / to Asterisk" in said
+    assert not root.exists()
+    assert not elsewhere.exists()
+    init(options, *inside)
+    assert config.load(root / "callguard" / "callguard.toml").recording.folder.in_asterisk == Path("/recordings")
+
+
 def test_nothing_is_said_in_the_controllers_name_that_it_has_not_said(places: list[str], folder: Path) -> None:
     told = init(places, *ACME, "--say", "address=1 Main Street")
     open_texts = [name for name in text_fields(marketing=False) if name != "address"]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from sqlite3 import Connection, connect
-from tempfile import mkdtemp
 
 import pytest
 
 from callguard.errors import InputError, StoreError
 from callguard.store import Reader, Store
 from callguard.store.database import open_to_write
+from tests.users import an_ordinary_user
 
 from .legs import CONTROLLERS, given, make_leg
 
@@ -49,27 +48,6 @@ async def refusal(path: Path) -> str:
 def changed(path: Path) -> Iterator[Connection]:
     with closing(connect(path, isolation_level=None)) as connection:
         yield connection
-
-
-@contextmanager
-def an_ordinary_user() -> Iterator[None]:
-    """root may write everything, so what a file's mode forbids is tried as somebody else."""
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(user)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that anyone can reach, as pytest's are not."""
-    folder = Path(mkdtemp())
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
 
 
 async def test_the_file_and_its_companions_are_for_owner_and_group(path: Path) -> None:
@@ -201,6 +179,15 @@ async def test_an_existing_store_can_be_read_beside_the_service(path: Path, stor
         await store.save(leg)
         assert [one.leg_id for one in await reader.calls(10)] == [leg.leg_id]
     await store.save(make_leg(given()))
+
+
+async def test_a_store_in_a_folder_that_is_closed_is_not_said_to_be_missing(open_folder: Path) -> None:
+    await open_and_close(path := open_folder / "callguard.db")
+    permit(open_folder, 0o000)
+    with an_ordinary_user(), pytest.raises(InputError, match="unable to open database file"):
+        async with Reader.reading(path):
+            pass
+    permit(open_folder, 0o700)
 
 
 @pytest.mark.parametrize("content", [None, b""])

@@ -61,6 +61,31 @@ async def test_a_recording_is_measured_tagged_and_kept(tmp_path: Path, files: Fi
                 assert (frames[:4], frames[-4:]) == (b"\1\0\2\0", b"\1\0\0\0")
 
 
+@pytest.mark.parametrize(
+    ("why", "said", "not_said"),
+    [
+        (Why.STRANGER, "b(callguard-agent^s^1) in the Dial that rings their phone", "never answered"),
+        (Why.AGENT, "interrupted before there was any", "never answered"),
+        (None, "never answered, or see Asterisk's log", "interrupted"),
+    ],
+)
+async def test_no_audio_has_the_cause_that_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], why: Why | None, said: str, not_said: str
+) -> None:
+    """A b() before a Local channel alone: the agent's phone was a stranger as soon as it answered."""
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        if why is not None:
+            audio(tmp_path / f"{FIRST}.wav", ms=200)
+            await store.segment_ended(FIRST, 0, None, NOW + timedelta(seconds=1), why, cut_ms=1_000)
+        await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).ended(FIRST)
+        assert await store.recordings(9) == ()
+    log = capsys.readouterr().out
+    assert "no audio of a call that was to be recorded" in log
+    assert said in log
+    assert not_said not in log
+
+
 async def test_a_header_that_asterisk_could_not_finish_is_mended(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
         await store.save(given(FIRST))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
@@ -13,6 +14,8 @@ from callguard.doctor.findings import Check, Problem, Severity, risk, warning
 
 AGENT = "callguard-agent"
 PREFIX = "CALLGUARD_NAME_PREFIX"
+# Extension and context; what follows a slash is options.
+LOCAL = re.compile(r"Local/([^@]+)@([^/]+)(?:/.*)?")
 B = f"b({AGENT}^s^1)"
 
 
@@ -20,7 +23,7 @@ def _inside(facts: Facts) -> Iterator[Problem]:
     uses = dialplan.uses(dialplan.foreign(loaded(facts)))
     if not uses:  # no recording that anybody could be a stranger to
         return
-    gated = {use.step.where for use in uses if use.gate == "inbound"}
+    gated = _led_to(facts, {use.step.where for use in uses if use.gate == "inbound"})
     outside = {use.step.where for use in uses if use.gate != "inbound"}
     ours = _ours(facts)
     strange = [
@@ -30,8 +33,8 @@ def _inside(facts: Facts) -> Iterator[Problem]:
     ]
     found = [one for one in strange if not one.unresolved]
     mend = (
-        f'{B} among the options there, or callguard.toml, [asterisk]: inside = ["PJSIP/1*"] with patterns of '
-        "the agents' endpoints"
+        f"{B} among the options there (one before a Local channel reaches no phone behind it), or callguard.toml, "
+        '[asterisk]: inside = ["PJSIP/1*"] with patterns of the agents\' endpoints'
     )
     if at_once := [one for one in found if one.step.where in gated]:
         yield risk(
@@ -52,6 +55,22 @@ def _inside(facts: Facts) -> Iterator[Problem]:
             f"{len(strange)} Dial or Queue have options that only a call knows ({places(strange)}); see that {B} is "
             "among them"
         )
+
+
+def _led_to(facts: Facts, gated: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The extensions of those callers, and those that they come to by Local channels of a Dial or Queue there."""
+    ami, every = known(facts.ami), bridgings(facts)
+    reached, new = set(gated), set(gated)
+    while new:
+        locals_ = {name for one in every if one.step.where in new for name in (*one.to, *_names(one, ami))}
+        called = [found.groups() for name in locals_ if (found := LOCAL.fullmatch(name))]
+        new = {
+            one.step.where for one in every
+            for extension, context in called
+            if one.step.context == context and ("$" in extension or dialplan.fits(one.step.extension, extension))
+        } - reached  # fmt: skip
+        reached |= new
+    return reached
 
 
 def _display(facts: Facts) -> Iterator[Problem]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from callguard.doctor import dialplan
-from callguard.doctor.checks.common import bridgings, loaded
+from callguard.doctor.checks.common import bridgings, loaded, shortened
 from callguard.doctor.checks.modules import FOR_AGI, NEEDED
 from callguard.doctor.facts import Facts, NotKnown, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
+from callguard.doctor.shipped import differences
 from callguard.setup.emergency import EVERYWHERE, of_region
 from callguard.shipped_dialplan import VERSION_CONTEXT
 
@@ -66,6 +67,13 @@ def _current(facts: Facts) -> Iterator[Problem]:
             f"this callguard's ({facts.marker})",
             "the two do not fit: answers may not be understood, and such calls go on unrecorded",
             "callguard init --apply copies the new one; " + RELOAD,
+        )
+    elif differing := differences(loaded(facts), facts.shipped):
+        yield risk(
+            f"the dialplan that is loaded is not as it was shipped: {shortened(differing)}",
+            "what is tested is the shipped one: a step that is changed may record without right, or lose calls",
+            "callguard init --apply puts back the shipped one; steps of your own go into contexts of your own, and "
+            "numbers into [callguard-emergency](+); " + RELOAD,
         )
 
 
@@ -176,7 +184,7 @@ CHECKS = (
     Check("modules.loaded", "The modules that callguard needs are loaded", Severity.RISK, _modules),
     Check("modules.agi", "FastAGI's modules are loaded, in the right order", Severity.RISK, _agi_modules),
     Check("dialplan.included", "callguard's dialplan is loaded", Severity.RISK, _included),
-    Check("dialplan.current", "The dialplan that is loaded is this callguard's", Severity.RISK, _current),
+    Check("dialplan.current", "The dialplan that is loaded is this callguard's, step by step", Severity.RISK, _current),
     Check("dialplan.used", "Calls go through the gate, by profiles that there are", Severity.WARNING, _used),
     Check("dialplan.second_u", "No Dial has a second U() beside callguard's", Severity.RISK, _second_u),
     Check("dialplan.globals", "A reload keeps the dialplan's globals", Severity.WARNING, _globals_kept),

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from callguard.doctor.facts import Facts, known
+from callguard.doctor.facts import Facts, StoreIs, Unknown, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
 
 GIB, MIB = 2**30, 2**20
 # Mixed WAV, 8 kHz, 16 bits.
 BYTES_AN_HOUR = 16_000 * 3_600
+STORE_MENDS = {
+    StoreIs.MISSING: "systemctl start callguard makes it",
+    StoreIs.CLOSED: "as root: chown callguard: {folder} {path}*; chmod u+rwx {folder}",
+    StoreIs.DAMAGED: "systemctl stop callguard; put a backup of {path} in its place, or mend it with sqlite3's "
+    ".recover (it holds the opt-outs); then systemctl start callguard",
+    StoreIs.ANOTHER: "systemctl restart callguard updates an older schema; otherwise do as the line says",
+}
+# As `init --apply` makes the folder: Asterisk owns it, and what it writes there belongs to callguard's group.
+OWNED = "install -d -o asterisk -g callguard -m 2770"
 UMASK = "Asterisk's systemd unit: UMask=0007 (systemctl edit asterisk), then restart it when no calls are up"
 
 
@@ -41,14 +50,21 @@ def _same(facts: Facts) -> Iterator[Problem]:
             f"what Asterisk records to {folder.in_asterisk} does not appear in {folder.path_here}",
             "either Asterisk may not write there, or these are two folders: recordings are lost, or lie where no "
             "withdrawal reaches them",
-            f"install -d -m 2770 -g asterisk {folder.path_here}, and path_in_asterisk in callguard.toml is Asterisk's "
-            "name for it; Asterisk's log says why it could not write, or a file doctor-….wav shows where it did",
+            f"{OWNED} {folder.path_here}, and path_in_asterisk in callguard.toml is Asterisk's name for it; Asterisk's "
+            "log says why it could not write, or a file doctor-….wav shows where it did",
         )
 
 
 def _rights(facts: Facts) -> Iterator[Problem]:
-    here, name = known(facts.here.folder), facts.config.recording.folder.path_here
-    mend = f"chgrp asterisk {name}, chmod 2770 {name}, and callguard's user in the group asterisk"
+    here, name = facts.here.folder, facts.config.recording.folder.path_here
+    mend = f"as root: {OWNED} {name} (where callguard runs as another user: -g its group)"
+    if isinstance(here, Unknown):
+        yield risk(
+            here.because,
+            "callguard does not start; one that runs cannot finish recordings, or destroy what was withdrawn",
+            f"{mend}; the folders above it must let callguard's user through",
+        )
+        return
     if not here.writable:
         yield risk(f"{name} may not be written to by this user", "recordings cannot be finished or destroyed", mend)
     if here.mode & 0o007:
@@ -91,11 +107,12 @@ def _space(facts: Facts) -> Iterator[Problem]:
 
 
 def _store(facts: Facts) -> Iterator[Problem]:
-    if facts.here.store:
+    fault, path = facts.here.store, facts.config.store.path
+    if fault is not None:
         yield risk(
-            f"the store cannot be read: {facts.here.store}",
+            f"the store cannot be read: {fault.what}",
             "without its store callguard asks nobody and allows no dial",
-            "systemctl start callguard makes it and brings it up to date; it belongs to callguard's own user",
+            STORE_MENDS[fault.kind].format(path=path, folder=path.parent),
         )
 
 
