@@ -215,9 +215,7 @@ def test_a_list_on_standard_input_is_kept_whole_and_ended_whole(run: Run) -> Non
 
 @pytest.mark.parametrize("line", [b"abc", b"600111223 600111224", b"9" * 100, b"600111223" + b" " * 100])
 @pytest.mark.parametrize("command", ["add", "remove"])
-def test_of_a_list_with_a_bad_line_nothing_is_kept_and_the_line_is_named(
-    run: Run, command: str, line: bytes
-) -> None:
+def test_of_a_list_with_a_bad_line_nothing_is_kept_and_the_line_is_named(run: Run, command: str, line: bytes) -> None:
     run("optout", "add", NUMBER)
     done = run("optout", command, "-", stdin=NUMBER.encode() + b"\n600111223\n" + line + b"\n600111224\n")
     assert bad(done, "standard input:3: NUMBER: this is no phone number")

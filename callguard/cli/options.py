@@ -26,7 +26,7 @@ STDIN, INPUT = "-", "standard input"
 LONGEST_LINE = 100
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", envvar="CALLGUARD_CONFIG", help="The configuration to use.")
+    Path, typer.Option("--config", "-c", envvar="CALLGUARD_CONFIG", readable=False, help="The configuration to use.")
 ]
 # A list, so that a number typed with spaces and without quotes is one number, and no usage error that repeats it.
 ON_STDIN = "Others on this machine can see it on a command line: write - to have it read from standard input instead"

@@ -131,7 +131,7 @@ def _show(notices: tuple[Notice, ...]) -> None:
         longest = notice.longest
         table.add_row(
             notice.profile, notice.language, _seconds(length_ms(notice.short)), str(words(notice.short)),
-            keys(notice.short), _seconds(length_ms(notice.full)),
+            " ".join(keys(notice.short)), _seconds(length_ms(notice.full)),
             f"{longest.piece.part.removeprefix('details-')} {_seconds(longest.length_ms)}",
         )  # fmt: skip
     Console().print(table)
