@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from callguard import sections
-from callguard.core.conversation import surviving
+from callguard.core.conversation import Why, surviving
 from callguard.core.incidents import Incident
 from callguard.core.model import GrantState
 from callguard.errors import StoreError
@@ -203,11 +203,7 @@ class Recordings:
             await self._store.recording_absent(recording.leg_id, now)
             forget_joining(self._folder, recording)
             if recording.withdrawn_at is None:
-                log.warning(
-                    "no audio of a call that was to be recorded: never answered, or see Asterisk's log whether it may "
-                    "write to the folder",
-                    leg=recording.leg_id,
-                )
+                _tell_of_nothing(recording.leg_id, segments)
             return
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
         destroy_at = None if stays else self._due(recording.withdrawn_at or now)
@@ -240,6 +236,23 @@ def _untagged(folder: Path, running: Collection[str]) -> list[str]:
     # A segment's name is its recording's, a dot and more.
     stems = {file.stem.removesuffix("-in").removesuffix("-out").partition(".")[0] for file in files}
     return sorted(stem for stem in stems - set(running) if not (folder / f"{stem}.json").exists())
+
+
+def _tell_of_nothing(leg_id: str, segments: Sequence[Segment]) -> None:
+    """Say why a recording has no audio, as far as it is known."""
+    if why := sorted({one.ended_why for one in segments if one.ended_why}):
+        log.warning(
+            "no audio of a call that was to be recorded: it was interrupted from its beginning on",
+            leg=leg_id, why=",".join(why),
+            do="a stranger is who may not be heard: a Dial behind a Local member needs b(callguard-agent^s^1) as well"
+            if Why.STRANGER in why else "nothing, where somebody paused it or it was withdrawn",
+        )  # fmt: skip
+        return
+    log.warning(
+        "no audio of a call that was to be recorded: never answered, or see Asterisk's log whether it may write to the "
+        "folder",
+        leg=leg_id,
+    )
 
 
 def _write_sidecar(folder: Path, recording: OpenRecording, segments: Sequence[Segment], kept: Kept) -> None:

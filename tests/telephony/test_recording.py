@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from callguard.core.conversation import Why
 from callguard.core.incidents import Incident
@@ -177,6 +178,25 @@ async def test_a_joined_recording_is_not_cut_again_where_its_finish_is_repeated(
         # Two of 1 s, of the first 0.4 s cut.
         assert kept.duration_ms == 1_600
         assert sorted(file.name for file in tmp_path.glob(f"{FIRST}*")) == [f"{FIRST}.json", f"{FIRST}.wav"]
+
+
+@pytest.mark.parametrize(
+    ("why", "said"), [(Why.STRANGER, "b(callguard-agent^s^1)"), (Why.AGENT, "somebody paused it"), (None, "")]
+)
+async def test_a_recording_without_audio_is_told_of_with_its_true_reason(
+    tmp_path: Path, why: Why | None, said: str
+) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        if why is not None:
+            await store.segment_ended(FIRST, 0, NOW, NOW, why, 400)
+        with capture_logs() as logs:
+            await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).ended(FIRST)
+    (line,) = logs
+    assert line["event"].startswith("no audio of a call that was to be recorded: ")
+    assert ("never answered" in line["event"]) == (why is None)
+    assert ("interrupted from its beginning on" in line["event"]) == (why is not None)
+    assert (line.get("why"), said in line.get("do", "")) == (why, True)
 
 
 async def test_recordings_in_the_folder_of_another_callguard_are_left_to_it(
