@@ -403,6 +403,21 @@ def test_the_profile_is_the_one_that_can_be_meant(run: Run, two: Path) -> None:
     assert bad(run("check", NUMBER, "--campaign", "autumn"), "--profile: say which")
 
 
+@pytest.mark.parametrize("what", ["purpose", "campaign"])
+@pytest.mark.parametrize("command", ["check", "add"])
+def test_what_no_profile_has_is_warned_of(run: Run, two: Path, what: str, command: str) -> None:
+    run("optout", "add", NUMBER, "--controller", "acme", "--scope", "all")
+    known = {"purpose": "recording.contract", "campaign": "spring"}[what]
+    for name, warned in ((known, False), ("marketing.clals" if what == "purpose" else "sprnig", True)):
+        words = ["check", NUMBER, "--profile", "sales"]
+        if command == "add":
+            words = ["optout", "add", NUMBER, "--controller", "zeta", "--scope", what]
+        done = run(*words, f"--{what}", name)
+        assert done.code in (0, 3)
+        said = f"No profile of zeta has the {what} {name} now, so no call is for it: is it spelt right?\n"
+        assert done.err == (said if warned else "")
+
+
 async def test_a_command_in_another_process_is_seen_by_the_service_and_does_not_fence_it(written: Path) -> None:
     async with Store.open(
         written.parent / "callguard.db", gate="callguard", controllers={"acme": "Acme Energy"}

@@ -174,6 +174,20 @@ def campaign_name(given: str | None) -> str | None:
     return _checked(TypeAdapter(Name), given, "--campaign")
 
 
+def warn_of_unknown(settings: config.Config, controller: str, purpose: str | None, campaign: str | None) -> None:
+    """Say what none of a controller's profiles has: it may be of later use, but is mostly mistyped."""
+    there = [profile for profile in settings.profiles.values() if profile.controller == controller]
+    for what, given, known in (
+        ("purpose", purpose, {one.id for profile in there for one in profile.purposes}),
+        ("campaign", campaign, {profile.campaign for profile in there}),
+    ):
+        if given is not None and given not in known:
+            typer.echo(
+                f"No profile of {controller} has the {what} {given} now, so no call is for it: is it spelt right?",
+                err=True,
+            )
+
+
 def moment(given: str | None, field: str) -> datetime:
     """A time in ISO 8601, aware; without an offset it is this machine's, and none given is now.
 

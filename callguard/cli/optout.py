@@ -28,6 +28,7 @@ from callguard.cli.options import (
     one_of,
     purpose_id,
     region_for,
+    warn_of_unknown,
 )
 from callguard.cli.stores import read, write
 from callguard.core.decide import Scope
@@ -83,9 +84,7 @@ def add(
     )
     said = _count(added, len(numbers), "Kept", "Kept already")
     typer.echo(f"{said}: opted out of {_words(scope, purpose, campaign)} for {for_whom}")
-    profiles = [one for one in settings.profiles.values() if one.controller == for_whom]
-    if campaign is not None and campaign not in {one.campaign for one in profiles}:
-        typer.echo(f"No profile has the campaign {campaign} now, so this stops no call: is it spelt right?", err=True)
+    warn_of_unknown(settings, for_whom, purpose, campaign)
 
 
 @app.command("remove")
