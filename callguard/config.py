@@ -32,6 +32,7 @@ from callguard.sections import (
     Store,
     Watchdog,
 )  # fmt: skip
+from callguard.shipped import shipped
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
 
@@ -82,6 +83,9 @@ class Config(Model):
             for language in profile.languages:
                 for text_name, text in controller.spoken(language).items():
                     if not text:
+                        folder = self.prompts.texts or shipped("prompts")
+                        if not (folder / f"{language}.toml").exists():
+                            raise ValueError(f"profiles.{name}.languages: there are no texts for {language!r}")
                         raise ValueError(f"{field}.{text_name}: is not given in {language!r}")
                 for purpose in profile.purposes:
                     if not controller.retention_of(purpose.id, language):

@@ -167,7 +167,7 @@ class Service:
             finally:
                 self._ari.lost()
                 self._serving_since = None
-                self._notify.status(WAITING)
+                self._tell(WAITING)
             if self._replaced is not None:
                 return
 
@@ -225,7 +225,7 @@ class Service:
                     self._serving_since = datetime.now(UTC)
                     log.info("serving", app=client.app)
                     self._ready.set()
-                    self._notify.status("serving: calls are gated")
+                    self._tell("serving: calls are gated")
                     # What a dead process left may be much, and keeps no new call waiting.
                     finishing = asyncio.create_task(self._finish_what_was_left(session))
                     try:
@@ -239,8 +239,13 @@ class Service:
             finally:
                 self._ari.session = self._talks.session = None
                 self._serving_since = None
-            self._notify.status(WAITING)
+            self._tell(WAITING)
             await asyncio.sleep(AMI_RETRY_S)
+
+    def _tell(self, status: str) -> None:
+        """Say what it does now, but at its end, which is told of already."""
+        if not self._stopping.is_set():
+            self._notify.status(status)
 
     async def _say_ready(self) -> None:
         """An Asterisk that is absent when the machine starts must not make the service fail: it waits for it."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 
-from callguard.cli import app
+from callguard.cli import app, main
 from tests.test_config import GOOD
 
 
@@ -17,6 +20,15 @@ def callguard(*arguments: str, **environment: str) -> subprocess.CompletedProces
     return subprocess.run(
         [sys.executable, "-m", "callguard", *arguments],
         capture_output=True, text=True, timeout=60, check=False, env=environment, cwd="/",
+    )  # fmt: skip
+
+
+def as_somebody(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """As `callguard`, by who may not read everything, whoever runs the tests."""
+    less = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    return subprocess.run(
+        [*less, sys.executable, "-m", "callguard", *arguments],
+        capture_output=True, text=True, timeout=60, check=False, env={}, cwd="/",
     )  # fmt: skip
 
 
@@ -33,6 +45,19 @@ def commands() -> list[tuple[str, str | None]]:
 @pytest.mark.parametrize(("name", "text"), commands())
 def test_every_command_has_help(name: str, text: str | None) -> None:
     assert text
+
+
+def test_no_help_is_taken_for_markup() -> None:
+    def texts(command: Any) -> Iterator[str | None]:
+        yield command.help
+        for one in command.params:
+            yield getattr(one, "help", None)
+        for below in getattr(command, "commands", {}).values():
+            yield from texts(below)
+
+    found = [text for text in texts(typer.main.get_command(app)) if text]
+    assert len(found) > 50
+    assert [text for text in found if "[" in text] == []
 
 
 @pytest.fixture
@@ -80,3 +105,41 @@ def test_a_demo_of_a_call_that_there_is_not_names_those_that_there_are() -> None
     done = callguard("demo", "--only", "agrees too")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--only: 'agrees too' is no call of the demo; there are: agrees; refuses; " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("calls", "list", "--bogus"), "No such option: --bogus: see callguard calls list --help"),
+        (("calls", "show"), "Missing argument 'CALL': see callguard calls show --help"),
+        (("calls", "list", "--limit", "0"), "Invalid value for '--limit': "),
+        (("optout", "add", "1", "--scope", "bogus"), "Invalid value for '--scope': 'bogus' is not one of 'all', "),
+        (("optout", "ad\nd"), "No such command 'ad"),
+        (("run", "--config"), "Option '--config' requires an argument"),
+    ],
+)
+def test_a_command_line_that_is_wrong_is_one_line_that_names_the_help(
+    typed: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["callguard", *typed])
+    with pytest.raises(SystemExit) as left:
+        main()
+    out, err = capsys.readouterr()
+    assert (left.value.code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"callguard: {said}")
+    assert ": see callguard" in err
+    assert err.endswith(" --help\n")
+
+
+def test_a_configuration_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    closed = tmp_path / "callguard.toml"
+    closed.touch(0)
+    done = as_somebody("calls", "list", "--config", str(closed))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"callguard: {closed}: cannot be read: Permission denied\n"
+
+
+def test_a_group_without_a_command_shows_its_help() -> None:
+    done = callguard("optout")
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "Who does not want to be called." in done.stdout

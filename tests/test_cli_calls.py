@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,6 +113,59 @@ async def test_a_call_that_nobody_recorded_and_one_that_was_withdrawn(written: P
     found, parts = told(written, yes.call_id)
     assert found["withdrawn_at"] == ENDED.isoformat()
     assert [one["state"] for one in parts["answers"]] == ["given", "withdrawn"]
+
+
+async def test_where_nothing_was_captured_it_is_said_and_what_was_kept_is_told_from_it(written: Path) -> None:
+    async with Store.open(written.parent / "callguard.db", gate=None, controllers=CONTROLLERS) as store:
+        kept = await recorded(store)
+        nothing = replace(make_leg(given()), call_id=str(uuid4()), started_at=START + timedelta(minutes=1))
+        await store.save(nothing)
+        await store.recording_absent(nothing.leg_id, ENDED)
+    lines = asked(written, "list").splitlines()[1:]
+    assert [line.strip().split(maxsplit=6)[3:] for line in lines] == [
+        ["service", "in", "given", "nothing captured"],
+        ["service", "in", "given", "kept"],
+    ]
+    assert "nothing captured" in asked(written, "show", nothing.call_id)
+    assert told(written, kept.call_id)[0]["recording_state"] == "kept"
+    assert told(written, nothing.call_id)[0]["recording_state"] is None
+
+
+async def test_on_a_narrow_screen_and_in_a_pipe_nothing_is_cut_off(written: Path) -> None:
+    async with Store.open(written.parent / "callguard.db", gate=None, controllers=CONTROLLERS) as store:
+        leg = await recorded(store)
+    config = ["--config", str(written)]
+    piped = callguard("calls", "list", *config, COLUMNS="80").stdout.splitlines()
+    assert [len(line.split()) for line in piped] == [6, 7]
+    narrow = on_a_terminal("calls", "list", *config)
+    assert max(map(len, narrow.splitlines())) <= 80
+    for said in (leg.call_id, "2026-11-22", "service", "in", "given", "Outcome", "Recorded", "kept"):
+        assert said in narrow
+    for shown in (
+        callguard("calls", "show", leg.call_id, *config, COLUMNS="80").stdout,
+        on_a_terminal("calls", "show", leg.call_id, *config),
+    ):
+        assert "ab" * 32 in shown
+        assert leg.channel in shown
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """What a command prints on a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        done = subprocess.Popen(
+            [sys.executable, "-m", "callguard", *arguments],
+            stdin=theirs, stdout=theirs, stderr=theirs, env={"TERM": "dumb", "TZ": "UTC"}, cwd="/",
+        )  # fmt: skip
+        os.close(theirs)
+        read = bytearray()
+        # A terminal that nobody has open any more ends in EIO.
+        with suppress(OSError):
+            while part := screen.read(4096):
+                read += part
+        assert done.wait(60) == 0
+    return read.decode().replace("\r\n", "\n")
 
 
 async def test_a_pause_that_lasts_until_the_call_ends(written: Path) -> None:

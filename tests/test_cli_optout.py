@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from callguard import cli
+from callguard.cli import optout
+from callguard.cli.optout import TOGETHER
 from callguard.core.decide import Scope
+from callguard.errors import StoreError
 from callguard.store import Store
 from tests.test_cli import callguard
 from tests.test_config import GOOD
@@ -166,7 +169,7 @@ def test_a_number_may_be_typed_as_it_is_dialled_there(run: Run, typed: list[str]
 
 
 def test_a_number_can_come_from_standard_input(run: Run) -> None:
-    assert run("optout", "add", "-", stdin=b"912 34 56 78\nsomething else\n").code == 0
+    assert run("optout", "add", "-", stdin=b"912 34 56 78\n").code == 0
     assert len(run("optout", "list", "-", "--json", stdin=NUMBER.encode()).json) == 1
     assert run("check", "-", stdin=NUMBER.encode() + b"\r\n").code == 0
     assert run("optout", "remove", "-", stdin=NUMBER.encode()).out.startswith("Ended")
@@ -194,7 +197,58 @@ def test_what_is_no_number_is_one_line_that_does_not_repeat_it(run: Run, command
 
 @pytest.mark.parametrize("stdin", [b"", b"\n", b"\xff\xfe\x00", b"9" * 10_000, b"+34912345678 or so"])
 def test_rubbish_on_standard_input_is_one_line(run: Run, stdin: bytes) -> None:
-    assert bad(run("optout", "add", "-", stdin=stdin), "NUMBER: this is no phone number")
+    done = run("optout", "add", "-", stdin=stdin)
+    assert bad(done, "standard input:1: NUMBER: this is no phone number" if stdin.strip() else "NUMBER: there is none")
+
+
+def test_a_list_on_standard_input_is_kept_whole_and_ended_whole(run: Run) -> None:
+    run("optout", "add", NUMBER)
+    done = run("optout", "add", "-", stdin=b"600111223\r\n\n600 111 224\n+34912345678\n600111223\n 600111225 ")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == "Kept for 3 of 4 numbers, kept already for 1: opted out of marketing for acme\n"
+    numbers = {one["number"] for one in run("optout", "list", "--json").json}
+    assert numbers == {NUMBER, "+34600111223", "+34600111224", "+34600111225"}
+    done = run("optout", "remove", "-", stdin=b"600111223\n600111224\n")
+    assert done.out == "Ended for 2 of 2 numbers: opt-out of marketing for acme\n"
+    assert len(listed(run)) == 2
+
+
+@pytest.mark.parametrize("line", [b"abc", b"600111223 600111224", b"9" * 100, b"600111223" + b" " * 100])
+@pytest.mark.parametrize("command", ["add", "remove"])
+def test_of_a_list_with_a_bad_line_nothing_is_kept_and_the_line_is_named(run: Run, command: str, line: bytes) -> None:
+    run("optout", "add", NUMBER)
+    done = run("optout", command, "-", stdin=NUMBER.encode() + b"\n600111223\n" + line + b"\n600111224\n")
+    assert bad(done, "standard input:3: NUMBER: this is no phone number")
+    assert "60011" not in done.err
+    assert [one["number"] for one in run("optout", "list", "--json").json] == [NUMBER]
+
+
+def test_a_list_longer_than_what_is_written_at_once_is_kept_whole(run: Run) -> None:
+    stdin = b"".join(b"%d\n" % number for number in range(600_000_000, 600_000_000 + TOGETHER + 1))
+    assert run("optout", "add", "-", stdin=stdin).out.startswith(f"Kept for {TOGETHER + 1} of {TOGETHER + 1} numbers:")
+    assert len(listed(run)) == TOGETHER + 1
+
+
+@pytest.mark.parametrize("command", [("check",), ("optout", "list")])
+def test_where_one_number_is_looked_up_a_list_is_one_line(run: Run, command: tuple[str, ...]) -> None:
+    assert bad(run(*command, "-", stdin=b"600111223\n600111224\n"), "standard input:2: NUMBER: one at a time")
+
+
+def test_of_a_list_that_the_store_does_not_take_it_is_said_how_many_are_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Store.opt_out
+
+    async def full(self: Store, controller: str, number: str, *rest: Any, **more: Any) -> bool:
+        if number == "+34600111224":
+            raise StoreError("the disk is full")
+        return await kept(self, controller, number, *rest, **more)
+
+    monkeypatch.setattr(Store, "opt_out", full)
+    monkeypatch.setattr(optout, "TOGETHER", 1)
+    done = run("optout", "add", "-", stdin=b"600111223\n600111224\n600111225\n")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "callguard: the disk is full (done for 1 of 3 numbers; again, it is done for the rest)\n"
 
 
 def test_a_national_number_needs_a_country(run: Run, two: Path) -> None:
@@ -347,6 +401,21 @@ def test_the_profile_is_the_one_that_can_be_meant(run: Run, two: Path) -> None:
     assert run("check", NUMBER, "--campaign", "spring", "--json").json["profile"] == "sales"
     assert run("check", NUMBER, "--purpose", "recording.quality", "--json").json["profile"] == "service"
     assert bad(run("check", NUMBER, "--campaign", "autumn"), "--profile: say which")
+
+
+@pytest.mark.parametrize("what", ["purpose", "campaign"])
+@pytest.mark.parametrize("command", ["check", "add"])
+def test_what_no_profile_has_is_warned_of(run: Run, two: Path, what: str, command: str) -> None:
+    run("optout", "add", NUMBER, "--controller", "acme", "--scope", "all")
+    known = {"purpose": "recording.contract", "campaign": "spring"}[what]
+    for name, warned in ((known, False), ("marketing.clals" if what == "purpose" else "sprnig", True)):
+        words = ["check", NUMBER, "--profile", "sales"]
+        if command == "add":
+            words = ["optout", "add", NUMBER, "--controller", "zeta", "--scope", what]
+        done = run(*words, f"--{what}", name)
+        assert done.code in (0, 3)
+        said = f"No profile of zeta has the {what} {name} now, so no call is for it: is it spelt right?\n"
+        assert done.err == (said if warned else "")
 
 
 async def test_a_command_in_another_process_is_seen_by_the_service_and_does_not_fence_it(written: Path) -> None:

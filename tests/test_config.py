@@ -242,3 +242,9 @@ def test_a_retention_for_all_or_for_each_purpose(tmp_path: Path) -> None:
 def test_the_example_is_a_good_one() -> None:
     example = config.load(Path(__file__).parents[1] / "docs" / "callguard.example.toml", {})
     assert set(example.profiles) == {"service", "contract", "sales"}
+
+
+def test_a_language_that_nothing_is_written_in_is_told_of_where_it_stands(tmp_path: Path) -> None:
+    text = GOOD.replace('"nobody"', '{ en = "nobody", es = "nadie" }').replace('["en", "es"]', '["en", "xx"]')
+    with pytest.raises(InputError, match=r"toml:27: profiles\.service\.languages: there are no texts for 'xx'"):
+        load(tmp_path, text)

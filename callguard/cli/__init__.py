@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -33,10 +33,18 @@ app.command()(init)
 app.command()(doctor)
 
 
+# What Typer raises for a bad command line, which it exports this one kind of.
+USAGE_ERROR = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
+
+
 def main() -> None:
     """Run a command; a problem is one line on standard error."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.Abort:
+        sys.exit(_say("stopped, nothing is done", EXIT_FAILED))
+    except USAGE_ERROR as error:
+        sys.exit(_say(_usage(error), EXIT_BAD_INPUT) if _usage(error) else EXIT_BAD_INPUT)
     except InputError as error:
         sys.exit(_say(str(error), EXIT_BAD_INPUT))
     except CallguardError as error:
@@ -74,6 +82,14 @@ def demo(
     calls = chosen(only or ())
     if not asyncio.run(run_demo(find(), calls, json_file=json_file, svg_file=svg_file, keep=keep)):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _usage(error: typer.BadParameter) -> str:
+    """What is wrong with a command line, in one line; empty where the help that it asked for is shown already."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return ""
+    said = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    return f"{said}: see {error.ctx.command_path if error.ctx else 'callguard'} --help"
 
 
 def _say(line: str, code: int) -> int:

@@ -20,7 +20,8 @@ from callguard.sections import Agents
 app = typer.Typer(help="Which agents let their side of calls be recorded.", no_args_is_help=True)
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="NAME", help="As in [agents.NAME] of the configuration.", show_default=False)
+    str,
+    typer.Argument(metavar="NAME", help="As the configuration has it: the NAME of agents.NAME.", show_default=False),
 ]
 
 

@@ -43,10 +43,12 @@ def list_(limit: LimitOption = 50, print_json: JsonOption = False, path: ConfigO
     elif not found:
         typer.echo("No calls")
     else:
-        table = tables.table("When", "Call", "Profile", "Direction", "Outcome", "Recording", ids="Call")
+        table = tables.table("When", "Call", "Profile", "Way", "Outcome", "Recorded", ids="Call")
         for one in found:
-            began = tables.moment(one.started_at)
-            tables.add(table, began, one.call_id, one.profile, one.direction, one.outcome, _recorded(one))
+            way = one.direction.removesuffix("bound")
+            # Folded at its blank where the screen is narrow.
+            began = f"{one.started_at.astimezone():%Y-%m-%d %H:%M:%S}"
+            tables.add(table, began, one.call_id, one.profile, way, one.outcome, _recorded(one))
         tables.show(table)
 
 
@@ -118,7 +120,10 @@ def _show_leg(one: LegDetail) -> None:
           f"{it.cut_ms} ms" if it.cut_ms else None) for it in one.segments],
     )  # fmt: skip
     if one.recording is not None:
-        _section(("File", "Bytes", "SHA-256"), [(it.name, it.size, it.sha256) for it in one.recording.files])
+        _section(
+            ("Bytes", "SHA-256, of file"),
+            [cells for it in one.recording.files for cells in ((it.size, it.sha256), (None, it.name))],
+        )
     _section(("Evidence", "Of"), [(tables.moment(it.at), it.kind) for it in one.evidence])
     if one.incidents:
         typer.echo()
@@ -140,7 +145,9 @@ def _recorded(leg: SavedLeg) -> str:
         return "no"
     if leg.withdrawn_at is not None:
         return "withdrawn"
-    return "not ended" if leg.recording_ended_at is None else "ended"
+    if leg.recording_ended_at is None:
+        return "not ended"
+    return leg.recording_state or "nothing captured"
 
 
 def _kept(one: StoredRecording) -> str:
@@ -168,6 +175,7 @@ def _leg(one: SavedLeg) -> dict[str, object]:
         "recorded": one.recording,
         "withdrawn_at": _iso(one.withdrawn_at),
         "recording_ended_at": _iso(one.recording_ended_at),
+        "recording_state": one.recording_state,
     }
 
 

@@ -22,6 +22,7 @@ from callguard.cli.options import (
     number_from,
     one_of,
     purpose_id,
+    warn_of_unknown,
 )
 from callguard.cli.stores import read
 from callguard.core.decide import Facts, decide
@@ -92,6 +93,7 @@ def check(
         moment_of = when.isoformat(timespec="seconds")
         typer.echo(f"A {facts.calls} call of profile {name}, for {calling.controller}, at {moment_of}")
         optout.show(opt_outs)
+    warn_of_unknown(settings, calling.controller, purpose, campaign)
     if not decision.allow:
         raise typer.Exit(EXIT_DENIED)
 

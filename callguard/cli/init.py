@@ -31,7 +31,9 @@ BY_HAND = (
     "rm -f /etc/systemd/system/callguard.service /etc/systemd/system/asterisk.service.d/callguard.conf",
     "systemctl daemon-reload",
 )
-FolderOption = Annotated[Path, typer.Option(help="Where configuration, secrets and Asterisk's included files go.")]
+FolderOption = Annotated[
+    Path, typer.Option(readable=False, help="Where configuration, secrets and Asterisk's included files go.")
+]
 
 
 def init(
@@ -65,7 +67,9 @@ def init(
         ),
     ] = None,
     folder: FolderOption = FOLDER,
-    state: Annotated[Path, typer.Option(metavar="DIR", help="Where the store and the prompts go.")] = STATE,
+    state: Annotated[
+        Path, typer.Option(metavar="DIR", readable=False, help="Where the store and the prompts go.")
+    ] = STATE,
     asterisk_folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Asterisk's configuration; /etc/asterisk by default.")
     ] = None,
@@ -92,11 +96,20 @@ def init(
     if not etc.is_dir():
         problem = "there is no such folder: install Asterisk first, or say where it is"
         raise InputError(problem, file=etc, field="--asterisk-folder")
+    answered = {
+        "--controller": controller, "--numbers": numbers, "--region": region, "--outside-prefix": outside_prefix,
+        "--recordings": recordings, "--languages": languages, "--marketing": marketing, "--say": say,
+    }  # fmt: skip
     if remove:
+        for name, given_too in {**answered, "--emergency": emergency, "--force": force or None}.items():
+            if given_too is not None:
+                raise InputError("does not go with --remove", field=name)
         _remove(etc, root, folder, user, apply=apply)
         return
     for each, name in ((folder, "--folder"), (state, "--state")):
         answers.a_folder(str(each), name)
+        if each.is_dir() and not os.access(each, os.R_OK | os.X_OK):
+            raise InputError("cannot be looked into: run this as root", file=each, field=name)
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", user):
         raise InputError("a user's name is needed", field="--user")
     in_freepbx = (FREEPBX.exists() and etc == Path("/etc/asterisk")) if freepbx is None else freepbx
@@ -114,10 +127,6 @@ def init(
         machine.must_have_user(state, is_root=os.geteuid() == 0)
     if keep := (folder / files.CONFIGURATION).exists() and not force:
         made = kept(places, digits_of(emergency or "", "--emergency"))
-        answered = {
-            "--controller": controller, "--numbers": numbers, "--region": region, "--outside-prefix": outside_prefix,
-            "--recordings": recordings, "--languages": languages, "--marketing": marketing, "--say": say,
-        }  # fmt: skip
         if unused := [name for name, given in answered.items() if given is not None]:
             _note(f"{folder / files.CONFIGURATION} is kept as it is, without {', '.join(unused)}; --force begins anew")
     else:

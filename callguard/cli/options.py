@@ -21,20 +21,24 @@ from callguard.sections import Name, PurposeId
 
 DEFAULT_CONFIG = Path("/etc/callguard/callguard.toml")
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DENIED = 1, 2, 3
-STDIN = "-"
-# More than any number with its separators; the rest of the line is not waited for.
-LONGEST_NUMBER = 100
+STDIN, INPUT = "-", "standard input"
+# In bytes: more than any number with its separators.
+LONGEST_LINE = 100
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", envvar="CALLGUARD_CONFIG", help="The configuration to use.")
+    Path, typer.Option("--config", "-c", envvar="CALLGUARD_CONFIG", readable=False, help="The configuration to use.")
 ]
 # A list, so that a number typed with spaces and without quotes is one number, and no usage error that repeats it.
+ON_STDIN = "Others on this machine can see it on a command line: write - to have it read from standard input instead"
 NumberArgument = Annotated[
+    list[str], typer.Argument(metavar="NUMBER", help=f"The phone number. {ON_STDIN}.", show_default=False)
+]
+NumbersArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="NUMBER",
-        help="The phone number. Others on this machine can see it on a command line: write - to have it read from "
-        "standard input instead.",
+        help=f"The phone number. {ON_STDIN}, or a list, one number in each line: all of them, or where a line is none, "
+        "none at all.",
         show_default=False,
     ),
 ]
@@ -61,10 +65,9 @@ def number_from(words: list[str], region: str | None) -> str | None:
     Raises:
         InputError: it is more than one, or one and something else.
     """
-    written = " ".join(words)
-    if written == STDIN:
-        written = sys.stdin.buffer.readline(LONGEST_NUMBER).decode("ascii", "replace").strip()
-    number = to_e164(written, region)
+    if words == [STDIN]:
+        return _only_line(region)
+    number = to_e164(" ".join(words), region)
     complete = sum(to_e164(word, region) is not None for word in words) if len(words) > 1 else 0
     # In national format the parts of one number may be numbers too.
     if complete and number is None:
@@ -80,11 +83,47 @@ def a_number(words: list[str], region: str | None) -> str:
     """
     number = number_from(words, region)
     if number is None:
-        raise InputError(
-            "this is no phone number" if region else "this is no international phone number; for others, say --region",
-            field="NUMBER",
-        )
+        raise InputError(_no_number(region), field="NUMBER")
     return number
+
+
+def numbers_from(words: list[str], region: str | None) -> tuple[str, ...]:
+    """The number in E.164, or those of standard input: one in each line, each once, empty lines left out.
+
+    Raises:
+        InputError: one is none, or there is none at all. The line is named, what stands in it is not.
+    """
+    if words != [STDIN]:
+        return (a_number(words, region),)
+    if sys.stdin.isatty():
+        typer.echo("One number in each line; Ctrl-D at the end.", err=True)
+    found: dict[str, None] = {}
+    for line, written in enumerate(iter(lambda: sys.stdin.buffer.readline(LONGEST_LINE), b""), start=1):
+        number = to_e164(_text(written), region)
+        if number is not None:
+            found[number] = None
+        elif written.strip():
+            raise InputError(_no_number(region), file=INPUT, line=line, field="NUMBER")
+    if not found:
+        raise InputError("there is none", file=INPUT, field="NUMBER")
+    return tuple(found)
+
+
+def _only_line(region: str | None) -> str | None:
+    number = to_e164(_text(sys.stdin.buffer.readline(LONGEST_LINE)), region)
+    # At a terminal nothing more is waited for.
+    if number is not None and not sys.stdin.isatty() and sys.stdin.buffer.read(LONGEST_LINE).strip():
+        raise InputError("one at a time, please", file=INPUT, line=2, field="NUMBER")
+    return number
+
+
+def _text(line: bytes) -> str:
+    """A line of standard input; one that was cut is longer than any number, and is none."""
+    return "" if len(line) == LONGEST_LINE else line.decode("ascii", "replace").strip()
+
+
+def _no_number(region: str | None) -> str:
+    return "this is no phone number" if region else "this is no international phone number; for others, say --region"
 
 
 def region_for(settings: config.Config, given: str | None) -> str | None:
@@ -133,6 +172,20 @@ def campaign_name(given: str | None) -> str | None:
         InputError: no profile could have such a campaign.
     """
     return _checked(TypeAdapter(Name), given, "--campaign")
+
+
+def warn_of_unknown(settings: config.Config, controller: str, purpose: str | None, campaign: str | None) -> None:
+    """Say what none of a controller's profiles has: it may be of later use, but is mostly mistyped."""
+    there = [profile for profile in settings.profiles.values() if profile.controller == controller]
+    for what, given, known in (
+        ("purpose", purpose, {one.id for profile in there for one in profile.purposes}),
+        ("campaign", campaign, {profile.campaign for profile in there}),
+    ):
+        if given is not None and given not in known:
+            typer.echo(
+                f"No profile of {controller} has the {what} {given} now, so no call is for it: is it spelt right?",
+                err=True,
+            )
 
 
 def moment(given: str | None, field: str) -> datetime:

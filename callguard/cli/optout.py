@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,24 +18,29 @@ from callguard.cli.options import (
     ConfigOption,
     ControllerOption,
     JsonOption,
-    NumberArgument,
+    NumbersArgument,
     PurposeOption,
     RegionOption,
     a_number,
     aware,
     campaign_name,
+    numbers_from,
     one_of,
     purpose_id,
     region_for,
+    warn_of_unknown,
 )
 from callguard.cli.stores import read, write
 from callguard.core.decide import Scope
-from callguard.errors import InputError
+from callguard.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from callguard.store.records import StoredOptOut
+    from callguard.store.store import Store
 
 LONGEST_REASON = 200
+# So many numbers are written at once: the service writes beside, and waits 2 s at most.
+TOGETHER = 1000
 
 app = typer.Typer(help="Who does not want to be called.", no_args_is_help=True)
 
@@ -47,7 +54,7 @@ ScopeOption = Annotated[
 
 @app.command("add")
 def add(
-    words: NumberArgument,
+    words: NumbersArgument,
     controller: ControllerOption = None,
     scope: ScopeOption = Scope.MARKETING,
     purpose: PurposeOption = None,
@@ -59,7 +66,7 @@ def add(
     region: RegionOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Keep that a person does not want to be called; the next dial sees it."""
+    """Keep that a person, or a list of them, does not want to be called; the next dial sees it."""
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     _fits(scope, purpose, campaign)
@@ -67,22 +74,22 @@ def add(
         raise InputError(f"one line of at most {LONGEST_REASON} characters is needed", field="--reason")
     now = datetime.now(UTC)
     end = _end_of(until, now)
-    number = a_number(words, region_for(settings, region))
-    added = write(
+    numbers = numbers_from(words, region_for(settings, region))
+    added = _each(
         settings,
-        lambda store: store.opt_out(
+        numbers,
+        lambda store, number: store.opt_out(
             for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign, reason=reason, until=end
         ),
     )
-    typer.echo(f"{'Kept' if added else 'Kept already'}: opted out of {_words(scope, purpose, campaign)} for {for_whom}")
-    profiles = [one for one in settings.profiles.values() if one.controller == for_whom]
-    if campaign is not None and campaign not in {one.campaign for one in profiles}:
-        typer.echo(f"No profile has the campaign {campaign} now, so this stops no call: is it spelt right?", err=True)
+    said = _count(added, len(numbers), "Kept", "Kept already")
+    typer.echo(f"{said}: opted out of {_words(scope, purpose, campaign)} for {for_whom}")
+    warn_of_unknown(settings, for_whom, purpose, campaign)
 
 
 @app.command("remove")
 def remove(
-    words: NumberArgument,
+    words: NumbersArgument,
     controller: ControllerOption = None,
     scope: ScopeOption = Scope.MARKETING,
     purpose: PurposeOption = None,
@@ -90,18 +97,20 @@ def remove(
     region: RegionOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """End a person's opt-outs of exactly one scope; that they were stays known."""
+    """End the opt-outs of a person, or of a list of them, of exactly one scope; that they were stays known."""
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     _fits(scope, purpose, campaign)
-    number = a_number(words, region_for(settings, region))
+    numbers = numbers_from(words, region_for(settings, region))
     now = datetime.now(UTC)
-    ended = write(
+    ended = _each(
         settings,
-        lambda store: store.opt_in(for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign),
+        numbers,
+        lambda store, number: store.opt_in(for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign),
     )
-    said = "Ended: opt-out of" if ended else "Nothing to end: not opted out of exactly"
-    typer.echo(f"{said} {_words(scope, purpose, campaign)} for {for_whom}")
+    said = _count(ended, len(numbers), "Ended", "Nothing to end")
+    which = "opt-out of" if ended else "not opted out of exactly"
+    typer.echo(f"{said}: {which} {_words(scope, purpose, campaign)} for {for_whom}")
 
 
 @app.command("list")
@@ -162,6 +171,38 @@ def as_json(one: StoredOptOut) -> dict[str, str | None]:
         "since": one.since.isoformat(),
         "until": one.until.isoformat() if one.until else None,
     }
+
+
+def _each(settings: config.Config, numbers: Sequence[str], change: Callable[[Store, str], Awaitable[bool]]) -> int:
+    """Change the store for each number; how many it was new for.
+
+    Raises:
+        StoreError: it says how many it was done for nevertheless. With at most `TOGETHER` numbers that is none.
+    """
+
+    async def make(store: Store) -> list[bool | BaseException]:
+        done: list[bool | BaseException] = []
+        for first in range(0, len(numbers), TOGETHER):
+            some = numbers[first : first + TOGETHER]
+            done += await asyncio.gather(*(change(store, number) for number in some), return_exceptions=True)
+            if any(isinstance(one, BaseException) for one in done):
+                break
+        return done
+
+    done = write(settings, make)
+    if failed := next((one for one in done if isinstance(one, BaseException)), None):
+        ready = sum(isinstance(one, bool) for one in done)
+        if not (ready and isinstance(failed, StoreError)):
+            raise failed
+        raise StoreError(f"{failed} (done for {ready} of {len(numbers)} numbers; again, it is done for the rest)")
+    return sum(one is True for one in done)
+
+
+def _count(new: int, of: int, done: str, otherwise: str) -> str:
+    """What is said of one number, or of how many of several."""
+    if of == 1:
+        return done if new else otherwise
+    return f"{done} for {new} of {of} numbers" + (f", {otherwise.lower()} for {of - new}" if new < of else "")
 
 
 def _fits(scope: Scope, purpose: str | None, campaign: str | None) -> None:

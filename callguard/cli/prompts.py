@@ -38,10 +38,13 @@ def build(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
     folder = settings.prompts.folder.path_here
     if print_json:
         made_and_removed = {"made": done.made, "kept": done.kept, "removed": done.removed}
+        made_and_removed["unused"] = list(map(str, done.unused))
         typer.echo(json.dumps({"folder": str(folder), **made_and_removed}, indent=2))
     else:
         removed = f", {len(done.removed)} removed" if done.removed else ""
         typer.echo(f"Prompts are in {folder}: {len(done.made)} made, {done.kept} kept as they were{removed}")
+    for file in done.unused:
+        typer.echo(f"callguard: {file}: no prompt is made from it: its name is to be PROFILE-PART.wav", err=True)
 
 
 @app.command("lint")
@@ -131,7 +134,7 @@ def _show(notices: tuple[Notice, ...]) -> None:
         longest = notice.longest
         table.add_row(
             notice.profile, notice.language, _seconds(length_ms(notice.short)), str(words(notice.short)),
-            keys(notice.short), _seconds(length_ms(notice.full)),
+            " ".join(keys(notice.short)), _seconds(length_ms(notice.full)),
             f"{longest.piece.part.removeprefix('details-')} {_seconds(longest.length_ms)}",
         )  # fmt: skip
     Console().print(table)

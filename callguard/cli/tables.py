@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.text import Text
 
 # As long as a UUID is written.
 ID_LENGTH = 36
+# Of what is read by a program, or copied, no line is broken.
+WIDE = 10_000
 # The plus sign and 15 digits (ITU-T E.164).
 E164_LENGTH = 16
 
@@ -19,7 +22,8 @@ def table(*headings: str, ids: str = "", numbers: str = "") -> Table:
     widths = {ids: ID_LENGTH, numbers: E164_LENGTH}
     made = Table(box=None, padding=(0, 1, 0, 0))
     for heading in headings:
-        made.add_column(heading, min_width=widths.get(heading), overflow="fold")
+        # Not to be wrapped, or what is too much for the screen would be cut off at its right edge.
+        made.add_column(heading, min_width=widths.get(heading), no_wrap=heading in widths, overflow="fold")
     return made
 
 
@@ -29,8 +33,8 @@ def add(to: Table, *cells: object) -> None:
 
 
 def show(one: Table) -> None:
-    """Print it."""
-    Console().print(one)
+    """Print it: as wide as it is, but on a terminal."""
+    Console(width=None if sys.stdout.isatty() else WIDE).print(one)
 
 
 def moment(at: datetime | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -128,11 +129,13 @@ def some_languages(written: str) -> tuple[str, ...]:
 
 
 def a_folder(written: str, name: str) -> Path:
-    """An absolute path that may stand in a dialplan. Raises: InputError."""
+    """An absolute path that may stand in a dialplan, of a folder or of nothing yet. Raises: InputError."""
     folder = _checked(TypeAdapter(Folder), {"path_here": written.strip()}, name)
     path: Path = folder.path_here
     if ".." in path.parts:
         raise InputError("no .. in it", field=name)
+    if os.path.lexists(path) and not path.is_dir():
+        raise InputError("is no folder", file=path, field=name)
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -98,6 +99,8 @@ def _make(folder: Path, owned: Owned, undo: contextlib.ExitStack) -> None:
 
 def _open(folder: Path, owned: Owned, undo: contextlib.ExitStack) -> None:
     """A folder that was there keeps its owner; whoever is to enter it and could not may do so now."""
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is no folder")
     mode = stat.S_IMODE(folder.stat().st_mode)
     if mode & owned.mode & ENTER != owned.mode & ENTER:
         undo.callback(folder.chmod, mode)

@@ -13,7 +13,7 @@ from pathlib import Path
 from callguard.config import Config
 from callguard.errors import InputError, SetupError
 from callguard.speech.catalogue import FILE, PLAYED, AudioFile, Built, Catalogue, Entry
-from callguard.speech.plan import Take, plan
+from callguard.speech.plan import Take, plan, unused
 from callguard.speech.render import Rendering, render
 
 FOLDER_MODE = 0o755
@@ -22,12 +22,19 @@ FILE_MODE = 0o644
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a build did: the names of the prompts that were made and removed, and how many were as they should be."""
+    """What a build did.
+
+    Attributes:
+        made, removed: the names of prompts.
+        kept: how many were as they should be.
+        unused: studio files that no prompt is made from.
+    """
 
     catalogue: Catalogue
     made: tuple[str, ...]
     removed: tuple[str, ...]
     kept: int
+    unused: tuple[Path, ...]
 
 
 def build(config: Config, progress: Callable[[int, int], None] | None = None) -> Done:
@@ -74,7 +81,7 @@ def build(config: Config, progress: Callable[[int, int], None] | None = None) ->
     except OSError as error:
         raise SetupError(f"{error.filename or folder}: prompts cannot be written: {error.strerror}") from error
     made = tuple(take.name for take in due)
-    return Done(Catalogue.load(config), made, tuple(removed), len(takes) - len(made))
+    return Done(Catalogue.load(config), made, tuple(removed), len(takes) - len(made), unused(takes))
 
 
 def _built_before(folder: Path) -> Built:

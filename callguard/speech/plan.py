@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,16 @@ def plan(config: Config) -> tuple[Take, ...]:
         for language in profile.languages
         for piece in _composed(config, name, loaded[language])
     )
+
+
+def unused(takes: Collection[Take]) -> tuple[Path, ...]:
+    """Studio files beside the texts that are no take's: the name is wrong, or its part or profile is gone."""
+    used = {take.studio for take in takes}
+    folders = {take.texts.parent / take.piece.language for take in takes}
+    return tuple(
+        file for folder in sorted(folders) for file in sorted(folder.glob("*"))
+        if file.suffix.lower() == ".wav" and file not in used
+    )  # fmt: skip
 
 
 def _composed(config: Config, name: str, loaded: Texts) -> tuple[Piece, ...]:

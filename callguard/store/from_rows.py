@@ -71,6 +71,7 @@ def leg(row: sqlite3.Row) -> SavedLeg:
         files=row["files"],
         withdrawn_at=from_ms_or_none(row["withdrawn_at"]),
         recording_ended_at=from_ms_or_none(row["recording_ended_at"]),
+        recording_state=row["recording_state"],
     )
 
 

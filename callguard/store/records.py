@@ -80,6 +80,7 @@ class SavedLeg:
     Attributes:
         withdrawn_at: when the subject withdrew or objected.
         recording_ended_at: when the recording ended, or was found never to have begun.
+        recording_state: what has become of it since: kept, destroyed, quarantined; None where nothing was captured.
     """
 
     leg_id: str
@@ -100,6 +101,7 @@ class SavedLeg:
     files: Files
     withdrawn_at: datetime | None
     recording_ended_at: datetime | None
+    recording_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

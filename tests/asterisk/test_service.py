@@ -188,6 +188,7 @@ async def test_a_stop_lets_those_in_the_gate_finish_and_takes_nobody_on(world: W
                 told = world.told(await world.agent_call(calls + 2))
                 assert told.state == "given"
                 assert await stopping == 0
+                assert manager.status.startswith("stopping: ")
                 assert time.time() - began < 12
                 await asyncio.gather(dialling, calling)
         finally:

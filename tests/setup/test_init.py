@@ -18,7 +18,7 @@ from callguard.setup.answers import Answers, text_fields
 from callguard.setup.install import Machine
 from callguard.shipped import shipped
 from tests.setup.conftest import contents
-from tests.test_cli import callguard
+from tests.test_cli import as_somebody, callguard
 
 REPOSITORY = Path(__file__).parent.parent.parent
 ACME = ("--controller", "Acme Energy", "--region", "ES")
@@ -294,3 +294,30 @@ def test_whoever_sits_there_is_asked_and_asked_again(places: list[str], folder: 
 )
 def test_a_controller_has_a_name_for_the_configuration(name: str, found: str) -> None:
     assert Answers(name, ("ES",), ("en",), Path("/x")).controller_id == found
+
+
+@pytest.mark.parametrize("option", ["--recordings", "--folder", "--state"])
+def test_a_file_where_a_folder_is_to_be_is_one_line_and_stays_as_it_is(
+    places: list[str], etc: Path, folder: Path, tmp_path: Path, option: str
+) -> None:
+    file = tmp_path / "file"
+    file.touch(0o640)
+    before = contents(etc)
+    assert f"{file}: {option}: is no folder" in refused(places, *ACME, "--apply", option, str(file))
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert contents(etc) == before
+    assert not folder.exists()
+
+
+def test_who_may_not_look_into_a_folder_is_told_to_be_root(places: list[str], tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir(0)
+    done = as_somebody("init", *places, *ACME)
+    state.chmod(0o700)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"callguard: {state}: --state: cannot be looked into: run this as root\n"
+
+
+@pytest.mark.parametrize("option", [("--force",), ("--emergency", "061"), ("--languages", "en")])
+def test_what_makes_no_sense_with_remove_is_refused(places: list[str], option: tuple[str, ...]) -> None:
+    assert f"callguard: {option[0]}: does not go with --remove" in refused(places, "--remove", "--apply", *option)

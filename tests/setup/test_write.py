@@ -47,3 +47,12 @@ def test_where_one_cannot_be_written_all_is_as_it_was(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
     assert (tmp_path / "old").stat().st_mode & 0o777 == 0o604
     assert sorted(each.name for each in tmp_path.iterdir()) == ["old", "taken"]
+
+
+def test_a_file_where_a_folder_is_to_be_is_named_and_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "recordings"
+    file.touch(0o640)
+    with pytest.raises(SetupError, match="recordings cannot be written, and nothing is changed: it is no folder"):
+        write_all([], [(tmp_path / "made", Owned(0o755)), (file, Owned(0o2770))])
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert not (tmp_path / "made").exists()

@@ -53,6 +53,13 @@ def test_all_prompts_are_equally_loud_and_none_clips(built: Site) -> None:
             assert np.abs(heard.samples).max() < 0.95, file
 
 
+def test_a_studio_file_that_no_prompt_is_made_from_is_named(site: Site) -> None:
+    wrong = [studio(site, name, recorded()) for name in ("service-essental.WAV", "service-nope.wav")]
+    studio(site, "service-essential.wav", recorded())
+    (site.texts / "en" / "notes.txt").touch()
+    assert build(site.config).unused == tuple(wrong)
+
+
 def test_the_catalogue_describes_the_files(built: Site) -> None:
     prompts = json.loads((built.prompts / "catalogue.json").read_text(encoding="utf-8"))["prompts"]
     entry = prompts["es/service-essential"]

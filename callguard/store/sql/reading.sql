@@ -1,19 +1,22 @@
 -- name: leg_of_channel(channel, linkedid)^
 SELECT
     leg_id, call_id, channel, linkedid, controller, subject_id, profile, language, direction,
-    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at
+    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at,
+    (SELECT r.state FROM recordings AS r WHERE r.leg_id = legs.leg_id) AS recording_state
 FROM legs WHERE channel = :channel AND linkedid = :linkedid;
 
 -- name: legs_of_call(call_id)
 SELECT
     leg_id, call_id, channel, linkedid, controller, subject_id, profile, language, direction,
-    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at
+    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at,
+    (SELECT r.state FROM recordings AS r WHERE r.leg_id = legs.leg_id) AS recording_state
 FROM legs WHERE call_id = :call_id ORDER BY started_at, leg_id;
 
 -- name: latest_legs(limit)
 SELECT
     leg_id, call_id, channel, linkedid, controller, subject_id, profile, language, direction,
-    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at
+    started_at, saved_at, outcome, granted, recording, file, files, withdrawn_at, recording_ended_at,
+    (SELECT r.state FROM recordings AS r WHERE r.leg_id = legs.leg_id) AS recording_state
 FROM legs ORDER BY started_at DESC, leg_id DESC LIMIT :limit;
 
 -- name: open_recordings(leg_id)
