@@ -124,12 +124,7 @@ class Talks:
     async def follows(self, session: ami.Session, leg_id: str, channel: str) -> bool:
         """Whether what becomes of a leg is for us to say, and not for another gate on the same PBX.
 
-        Args:
-            channel: by which AMI knows it; empty where that is not known.
-
-        Raises:
-            Disconnected: the session is over.
-            StoreError: the channel cannot be looked up.
+        Arguments and errors are those of `Earlier.is_ours`.
         """
         return leg_id in self._by_leg or await self._earlier.is_ours(session, leg_id, channel)
 

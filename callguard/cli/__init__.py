@@ -44,7 +44,8 @@ def main() -> None:
     except typer.Abort:
         sys.exit(_say("stopped, nothing is done", EXIT_FAILED))
     except USAGE_ERROR as error:
-        sys.exit(_say(_usage(error), EXIT_BAD_INPUT) if _usage(error) else EXIT_BAD_INPUT)
+        problem = _usage(error)
+        sys.exit(_say(problem, EXIT_BAD_INPUT) if problem else EXIT_BAD_INPUT)
     except InputError as error:
         sys.exit(_say(str(error), EXIT_BAD_INPUT))
     except CallguardError as error:

@@ -126,21 +126,6 @@ async def test_a_channel_that_is_gone_ends_the_leg_without_orders(
     assert fake.result() is None
 
 
-async def test_a_hang_up_that_is_told_after_an_order_was_refused_for_it_is_a_hang_up(
-    fake: FakeAsterisk, store: Store
-) -> None:
-    fake.refuse["/play/"] = 404
-    async with leg_of(fake, store) as leg:
-        running = asyncio.create_task(leg.run())
-        await playing(fake, "p-essential")
-        await fake.tell("ChannelHangupRequest", channel={"id": CHANNEL})
-        await fake.tell("StasisEnd", channel={"id": CHANNEL})
-        await running
-    assert fake.result() is None
-    detail = (await store.call(CALL))[0]
-    assert detail.grants[0].reason == "hangup"
-
-
 @pytest.mark.parametrize("status", [400, 422, 500])
 async def test_a_prompt_that_asterisk_refuses_closes(fake: FakeAsterisk, store: Store, status: int) -> None:
     fake.refuse["/play/"] = status
@@ -329,8 +314,12 @@ async def test_after_the_lease_nothing_is_saved_as_given_and_nothing_is_ordered(
     assert (committed.outcome, committed.granted, committed.recording) == ("error", (), False)
 
 
-async def test_a_hang_up_is_saved_and_not_answered(fake: FakeAsterisk, store: Store) -> None:
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_hang_up_is_saved_and_not_answered(fake: FakeAsterisk, store: Store, refused: bool) -> None:
+    """Also one for which an order was refused before it is told."""
     fake.endless = True
+    if refused:
+        fake.refuse["/play/"] = 404
     async with leg_of(fake, store) as leg:
         running = asyncio.create_task(leg.run())
         await playing(fake, "p-essential")
