@@ -84,6 +84,7 @@ class After:
 
             try:
                 await self._catch_up(session, heed)
+                session.only_keys(self._wants_key)
                 async for told in session:
                     if isinstance(told, KeyPressed):
                         self._holds.told(told)
@@ -100,6 +101,9 @@ class After:
             except (Disconnected, StoreError) as error:
                 over = error  # what is being worked off is finished first
         raise over
+
+    def _wants_key(self, channel: str, digit: str) -> bool:
+        return self._yeses.wants(digit) or channel in self._holds or channel in self._withdrawals
 
     async def _catch_up(self, session: Session, heed: Callable[[str, Work], None]) -> None:
         """What happened while nobody listened: found here, worked off beside what comes now."""

@@ -17,6 +17,7 @@ from callguard.store import Store
 from callguard.talks import Talks
 from callguard.telephony.ami import Session
 from callguard.telephony.ami_events import KeyPressed, Notice, Told
+from callguard.telephony.ami_wire import WantsKey
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals
@@ -31,6 +32,11 @@ class Telling:
 
     def __init__(self) -> None:
         self.say: asyncio.Queue[Notice | KeyPressed | None] = asyncio.Queue()
+        self.wanted: WantsKey | None = None
+
+    def only_keys(self, wanted: WantsKey) -> None:
+        """Kept, to be asked by the test."""
+        self.wanted = wanted
 
     async def __aiter__(self) -> AsyncIterator[Notice | KeyPressed]:
         while (told := await self.say.get()) is not None:
@@ -86,13 +92,13 @@ class Nothing:
 class Listening:
     def __init__(self) -> None:
         self.session, self.recordings = Telling(), Slow()
-        self.withdrawals = Withdrawals()
+        self.withdrawals, self.holds = Withdrawals(), Holds()
         listener = After(
             cast(Current, None),
             cast(Store, Nothing()),
             cast(Recordings, self.recordings),
             self.withdrawals,
-            Holds(),
+            self.holds,
             cast(Watchdog, Nothing()),
             Talks(cast(Current, None), cast(Store, Nothing()), cast(Watchdog, None), cast(Agents, None)),
         )
@@ -143,6 +149,19 @@ async def test_a_withdrawal_by_key_does_not_wait_for_calls_that_have_ended(after
         after.session.say.put_nowait(KeyPressed("pbx-1.1", "PJSIP/ben-1", digit, 80))
     assert [await after.recordings.begun.get() for _ in range(2)] == ["ended", "withdrawn"]
     after.recordings.let[BEN].set()
+    after.recordings.let[ANA].set()
+    await after.over()
+
+
+async def test_of_keys_only_those_are_read_that_somebody_waits_for(after: Listening) -> None:
+    after.withdrawals.follow("pbx-1.1", BEN)
+    after.session.say.put_nowait(ended(ANA))
+    await after.recordings.begun.get()
+    assert after.session.wanted is not None
+    with after.holds.following("pbx-1.2"):
+        assert [after.session.wanted(f"pbx-1.{one}", "9") for one in (1, 2, 3)] == [True, True, False]
+    assert not after.session.wanted("pbx-1.2", "9")
+    assert after.session.wanted("pbx-1.3", "1")  # a yes in the call is asked about afterwards
     after.recordings.let[ANA].set()
     await after.over()
 

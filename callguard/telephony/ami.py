@@ -20,7 +20,7 @@ from panoramisk import Manager
 
 from callguard.errors import Disconnected, Refused
 from callguard.telephony.ami_events import FAMILIES, READ, Event, Notice, Told, is_leg_id, mark, read, whole
-from callguard.telephony.ami_wire import Protocol
+from callguard.telephony.ami_wire import Protocol, WantsKey
 
 ANSWER_TIMEOUT_S = 3.0
 # The channel variables where the dialplan keeps a recording's id, the keys pressed since the gate, and a withdrawal.
@@ -74,6 +74,10 @@ class Session:
         while (notice := await self._manager.notices.get()) is not None:
             yield notice
         raise Disconnected("the AMI session ended")
+
+    def only_keys(self, wanted: WantsKey) -> None:
+        """From now on leave the keys unread that nobody waits for: those of all calls in the gate come here too."""
+        self._manager.protocol.wants_key = wanted
 
     async def marks(self) -> list[Notice]:
         """All that nobody has taken notice of yet."""

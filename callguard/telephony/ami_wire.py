@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from typing import TypeAlias
 
 import structlog
 from panoramisk.ami_protocol import AMIProtocol
@@ -36,6 +37,8 @@ EVENTS = {
 }
 # By these an answer finds who waits for it, and says how it went; twice, they are not Asterisk's.
 OF_ANSWERS = ("response", "event", "actionid", "commandid", "message", "eventlist", "subevent")
+# Whether anybody waits for a key of a channel, by its Uniqueid.
+WantsKey: TypeAlias = Callable[[str, str], bool]
 # One caller's keys are no flood of lines.
 SAY_EVERY_S = 1.0
 
@@ -47,11 +50,14 @@ class Protocol(AMIProtocol):
     """
 
     _say_again = 0.0
+    wants_key: WantsKey | None = None
 
     def data_received(self, data: bytes) -> None:
         waiting = (self.queue.popleft() if self.queue else b"") + data
         *whole, rest = waiting.split(END)
         for one in whole:
+            if self.wants_key is not None and (key := whose_key(one)) is not None and not self.wants_key(*key):
+                continue
             text = one.decode(errors="replace").strip()
             asterisks = is_asterisks(text, self.responses)
             message = Message.from_line(text) if asterisks else None
@@ -70,6 +76,24 @@ class Protocol(AMIProtocol):
         if now >= self._say_again:
             self._say_again = now + SAY_EVERY_S
             log.warning("AMI event dropped: not as Asterisk writes it; does a caller's number hold line ends?")
+
+
+def whose_key(event: bytes) -> tuple[str, str] | None:
+    """The channel (Uniqueid) and the digit of a DTMFEnd, without the cost of reading it whole; None for another event.
+
+    What a caller may add stands before both, so the last of each is Asterisk's.
+    """
+    if not event.startswith(b"Event: DTMFEnd\r\n"):
+        return None
+    _, has_channel, channel = event.rpartition(b"\r\nUniqueid: ")
+    _, has_digit, digit = event.rpartition(b"\r\nDigit: ")
+    if not has_channel or not has_digit:
+        return None
+    return _line(channel), _line(digit)
+
+
+def _line(text: bytes) -> str:
+    return text.partition(b"\r\n")[0].decode(errors="replace")
 
 
 def is_asterisks(text: str, awaited: Collection[str]) -> bool | None:

@@ -32,6 +32,9 @@ class Holds:
         finally:
             del self._told[channel]
 
+    def __contains__(self, channel: str) -> bool:
+        return channel in self._told
+
     def told(self, key: KeyPressed) -> None:
         if key.channel in self._told:
             self._told[key.channel].put_nowait(key)
@@ -53,8 +56,11 @@ class Yeses:
     def __init__(self) -> None:
         self._held: dict[str, deque[int]] = {}
 
+    def wants(self, digit: str) -> bool:
+        return digit == "1"
+
     def told(self, key: KeyPressed) -> None:
-        if key.digit != "1":
+        if not self.wants(key.digit):
             return
         held = self._held.pop(key.name, None) or deque(maxlen=YESES)
         held.append(key.held_ms)

@@ -32,6 +32,9 @@ class Withdrawals:
         if channel not in self._followed:
             self._followed[channel] = leg_id, Keypad(STOP, STOP)
 
+    def __contains__(self, channel: str) -> bool:
+        return channel in self._followed
+
     def keep_only(self, live_channels: Collection[str]) -> None:
         """Forget the legs whose channels are gone."""
         for channel in self._followed.keys() - set(live_channels):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from panoramisk.message import Message
 
-from callguard.telephony.ami_wire import is_asterisks
+from callguard.telephony.ami_wire import Protocol, is_asterisks, whose_key
 from tests.faults.transcripts import AMI_EVENTS, CHANNEL_ID, LEG, ami_answers, key_event
 
 ANOTHERS = "callguard-1795346190.7"
@@ -47,3 +48,34 @@ def test_headers_of_an_administrators_own_are_no_hindrance() -> None:
     (text,) = messages(key_event("1", ChanVariable="x=1"))
     assert is_asterisks(f"{text}\r\nChanVariable: y=2", WAITING) is True
     assert CHANNEL_ID in text
+
+
+def test_whose_key_it_is_is_told_without_reading_all_of_it() -> None:
+    assert whose_key(key_event("9")) == (CHANNEL_ID, "9")
+    forged = f"1\r\nUniqueid: {ANOTHERS}\r\nDigit: 1"
+    assert whose_key(key_event("9", CallerIDNum=forged)) == (CHANNEL_ID, "9")
+
+
+@pytest.mark.parametrize("event", [one for one in AMI_EVENTS if b"DTMFEnd" not in one])
+def test_what_is_no_key_is_nobodys(event: bytes) -> None:
+    assert whose_key(event) is None
+
+
+def test_a_key_that_is_cut_in_two_is_read_and_found_out() -> None:
+    cut, *_ = key_event("9", CallerIDNum="1\r\n\r\nEvent: Other").split(b"\r\n\r\n")
+    assert whose_key(cut) is None
+
+
+def test_a_key_that_nobody_waits_for_is_left_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def handle(message: Message) -> None:
+        read.append(message.digit)
+
+    protocol = Protocol()
+    protocol.connection_made(None)
+    monkeypatch.setattr(protocol, "handle_message", handle)
+    protocol.data_received(key_event("4"))
+    protocol.wants_key = lambda channel, digit: (channel, digit) == (CHANNEL_ID, "5")
+    protocol.data_received(key_event("4") + key_event("5") + key_event("4"))
+    assert read == ["4", "5"]
