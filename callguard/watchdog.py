@@ -112,11 +112,10 @@ class Watchdog:
 
     async def _look_at(self, session: Session, channel: LiveChannel) -> None:
         try:
-            file = await session.variable(channel.channel, FILE)
-            apart = not file and await session.variable(channel.channel, MIXMONITOR)
+            named = await session.variables(channel.channel, FILE, MIXMONITOR)
         except Refused:  # it is over
             return
-        if file or apart:
+        if any(named):
             await self._judge(session, RecorderStarted(channel.channel, channel.name, channel.context), running=False)
 
     async def started(self, session: Session, start: RecorderStarted) -> None:
@@ -171,20 +170,13 @@ class Watchdog:
         """What the channel says, and MixMonitor's id of the last one of ours. Raises: Refused, where it is gone."""
         channel = start.channel
         # In this order: an id that is there already when another's file is seen is of one that began before it.
-        identity = await session.variable(channel, MIXMONITOR)
-        file = await session.variable(channel, FILE)
+        identity, file = await session.variables(channel, MIXMONITOR, FILE)
         if leg is not None and identity and is_of(file, leg.leg_id):  # mostly: no more is asked than is needed
             return Recorder(start.name, start.context, file, True, leg.leg_id), identity
-        recorder = Recorder(
-            start.name,
-            start.context,
-            file,
-            bool(identity),
-            leg.leg_id if leg is not None else await session.variable(channel, LEG),
-            await session.variable(channel, APP),
-            await session.is_emergency(channel),
-        )
-        return recorder, identity
+        leg_id, app = await session.variables(channel, LEG, APP)
+        emergency = await session.is_emergency(channel)
+        whose_leg = leg.leg_id if leg is not None else leg_id
+        return Recorder(start.name, start.context, file, bool(identity), whose_leg, app, emergency), identity
 
     async def _from_before(self, channel: str, leg_id: str) -> _Leg | None:
         """A leg that an earlier process of ours gave back to be recorded."""

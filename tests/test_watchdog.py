@@ -37,7 +37,7 @@ class Channel:
     def __init__(self, plan: list[tuple[int, str]], app: str = "callguard") -> None:
         self.plan = plan
         self.running: list[str] = []
-        self.variables = {"CG_LEG": LEG, "CG_APP": app}
+        self.values = {"CG_LEG": LEG, "CG_APP": app}
         self.told: asyncio.Queue[RecorderStarted] = asyncio.Queue()
         self.orders = 0
         self.gone = False
@@ -45,16 +45,19 @@ class Channel:
 
     def begin(self, file: str) -> None:
         self.running.append(file)
-        self.variables["MIXMONITOR_FILENAME"] = file
+        self.values["MIXMONITOR_FILENAME"] = file
         if file.startswith(f"/srv/recordings/{LEG}"):
-            self.variables["CG_MIXMONITOR"] = f"0x{len(self.running)}"
+            self.values["CG_MIXMONITOR"] = f"0x{len(self.running)}"
         self.told.put_nowait(START)
 
     async def variable(self, channel: str, name: str) -> str:
         self._pass()
         if self.gone:
             raise Refused(0, "No such channel")
-        return self.variables.get(name, "")
+        return self.values.get(name, "")
+
+    async def variables(self, channel: str, *names: str) -> list[str]:
+        return [await self.variable(channel, name) for name in names]
 
     async def stop_newest(self, channel: str) -> bool:
         self._pass()
@@ -254,7 +257,7 @@ async def test_a_file_of_ours_that_another_writes_to_is_set_aside_with_its_recor
     recording = bench.config.recording.model_copy(update={"folder": folder})
     config = bench.config.model_copy(update={"recording": recording})
     channel = Channel([(0, f"{folder.in_asterisk}/{LEG}.wav")])
-    channel.variables = {"MIXMONITOR_FILENAME": f"{folder.in_asterisk}/{LEG}.wav"}
+    channel.values = {"MIXMONITOR_FILENAME": f"{folder.in_asterisk}/{LEG}.wav"}
     dog = Watchdog(Current(config, {}), written, bench.metrics)
     await dog.started(cast(Session, channel), START)
     (incident,) = await written.incidents(10)

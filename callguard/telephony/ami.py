@@ -42,6 +42,8 @@ HOLDING_BRIDGE = "holding_bridge"
 
 
 _NAMES_CHANNEL = re.compile(r"[\w.-]{1,150}", re.ASCII)
+# Between two values; in none of them (ASCII's unit separator).
+_BETWEEN = "\x1f"
 _DIALLED = re.compile(r"[0-9*#+]{1,40}")
 
 
@@ -109,8 +111,9 @@ class Session:
             {"Action": "MixMonitor", "Channel": channel, "File": "" if two else f"{file}.wav", "Options": options}
         )
         # A withdrawal just before it found nothing to stop; and who was told that it is not possible is not recorded.
-        for reason in (WITHDRAWN, LATE, PAUSED):
-            if await self.variable(channel, reason):
+        reasons = WITHDRAWN, LATE, PAUSED
+        for reason, happened in zip(reasons, await self.variables(channel, *reasons), strict=True):
+            if happened:
                 with suppress(Refused):  # the key has
                     await self.stop_recording(channel)
                 raise Overtaken(reason)
@@ -182,6 +185,18 @@ class Session:
         value = str(answer.value)
         # Of what we read there, nothing has a line end in it.
         return "" if set(value) & {"\r", "\n"} else value
+
+    async def variables(self, channel: str, *names: str) -> list[str]:
+        """Several variables of a channel, read in their order with one question (EVAL, of func_strings.so).
+
+        Raises:
+            Refused: there is no such channel, or a value cannot be told from the next one.
+        """
+        together = _BETWEEN.join(f"${{{name}}}" for name in names)
+        values = (await self.variable(channel, f"EVAL({together})")).split(_BETWEEN)
+        if len(values) != len(names):
+            raise Refused(0, f"not one value each for {', '.join(names)}")
+        return values
 
     async def lift_lease(self, channel: str) -> None:
         """Give a call back the administrator's own limit in place of our lease.

@@ -107,7 +107,10 @@ def ami_answers(action: Mapping[str, str]) -> bytes:
         case "Login":
             return ami(Response="Success", ActionID=number, Message="Authentication accepted")
         case "Getvar":
-            return ami(Response="Success", ActionID=number, Variable=action.get("Variable", ""), Value="0x7f")
+            name = action.get("Variable", "")
+            return ami(
+                Response="Success", ActionID=number, Variable=name, Value=name.count("\x1f") * "0x7f\x1f" + "0x7f"
+            )
         case "DBGetTree":
             return (
                 ami(Response="Success", ActionID=number, EventList="start", Message="Result will follow")

@@ -250,3 +250,47 @@ async def test_what_has_come_can_be_had_at_once(monkeypatch: pytest.MonkeyPatch)
         await socket.read_now()
         receiving.cancel()
     assert got == [b"yes", b"no"]
+
+
+async def test_however_often_it_is_read_in_between_it_rests_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many rests at a time as there were reads in between would be none."""
+    monkeypatch.setattr(ari_socket, "REST_S", 30.0)
+    monkeypatch.setattr(ari_socket, "SOON_S", 45.0)
+    peers: asyncio.Queue[ServerConnection] = asyncio.Queue()
+
+    async def handle(connection: ServerConnection) -> None:
+        peers.put_nowait(connection)
+        await stay(connection)
+
+    async with connected(handle) as socket:
+        peer = await peers.get()
+        await peer.send("first")
+        assert await socket.receive() == [b"first"]
+        for number in range(3):
+            await peer.send(f"{number}")
+            receiving = asyncio.create_task(socket.receive())
+            while not receiving.done():
+                await socket.read_now()
+            assert receiving.result() == [f"{number}".encode()]
+            assert not socket._transport.is_reading()
+        timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        rests = [one for one in timers if not one.cancelled() and one._callback == socket._read_on]
+        assert len(rests) == 1
+
+
+async def test_after_what_comes_alone_it_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ari_socket, "REST_S", 30.0)
+    monkeypatch.setattr(ari_socket, "SOON_S", 0.0)
+
+    async def handle(connection: ServerConnection) -> None:
+        for text in ("one", "two", "three"):
+            await connection.send(text)
+            await connection.ping()
+        await stay(connection)
+
+    async with connected(handle) as socket:
+        got: list[bytes] = []
+        while len(got) < 3:
+            got += await socket.receive()
+        assert got == [b"one", b"two", b"three"]
+        assert socket._transport.is_reading()

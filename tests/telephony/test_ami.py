@@ -1,0 +1,35 @@
+"""What is asked of the manager, apart from the wire."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from callguard.errors import Refused
+from callguard.telephony.ami import Session
+
+
+class Said(Session):
+    """A session whose channel says one thing."""
+
+    def __init__(self, value: str) -> None:
+        super().__init__(cast(Any, None))
+        self.value = value
+        self.asked: list[str] = []
+
+    async def variable(self, channel: str, name: str) -> str:
+        self.asked.append(name)
+        return self.value
+
+
+async def test_several_variables_are_one_question() -> None:
+    session = Said("0x7f\x1f\x1f/srv/a b.wav")
+    assert await session.variables("1.1", "CG_MIXMONITOR", "CG_LEG", "FILE") == ["0x7f", "", "/srv/a b.wav"]
+    assert session.asked == ["EVAL(${CG_MIXMONITOR}\x1f${CG_LEG}\x1f${FILE})"]
+
+
+@pytest.mark.parametrize("value", ["", "a", "a\x1fb\x1fc"])
+async def test_values_that_cannot_be_told_apart_are_none(value: str) -> None:
+    with pytest.raises(Refused, match="not one value each for A, B"):
+        await Said(value).variables("1.1", "A", "B")
