@@ -42,8 +42,8 @@ HOLDING_BRIDGE = "holding_bridge"
 
 
 _NAMES_CHANNEL = re.compile(r"[\w.-]{1,150}", re.ASCII)
-# Between two values; in none of them (ASCII's unit separator).
-_BETWEEN = "\x1f"
+# Between two values, and in none of them. (White space, as ASCII's own separators are to Python, panoramisk strips.)
+_BETWEEN = "\x01"
 _DIALLED = re.compile(r"[0-9*#+]{1,40}")
 
 

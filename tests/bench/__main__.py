@@ -47,6 +47,8 @@ BRIDGED_RATES = (10, 20, 30, 40, 50)
 WAITING = 1_000
 # Asked and answered; and with a recording that is begun, never bridged, and so thrown away.
 GATE, BEGUN = "callguard", "callguard, yes"
+ANSWERED = "SELECT count(*) FROM legs WHERE outcome IN ('given', 'refused')"
+KEPT = "SELECT count(*) FROM recordings WHERE state = 'kept'"
 BUDGET_MS, BUDGET_SHARE, BUDGET_MB = 2.0, 0.25, 150
 
 
@@ -55,7 +57,8 @@ class Row:
     """One load on one gate.
 
     Attributes:
-        lost: calls that went well and have no row, or one that does not say what was pressed.
+        lost: calls that went well and have no row, or one that does not say what was pressed; or no recording, where
+            there was one to be made.
         gate_ms: CPU of the gate's process for each call; None where it is Asterisk's own dialplan.
         asterisk_ms: CPU of Asterisk for each call.
         first_sound_ms: from the INVITE to the first sound, p50 and p99, without the prompt's own leading silence.
@@ -88,7 +91,8 @@ async def measure(
     gate: Gate | None = None,
 ) -> Row:
     calls = rate * seconds
-    rows = _rows(gate)
+    bridged = extension == bed.BRIDGED
+    rows = _rows(gate, bridged=bridged)
     with pbx.line() as line:
         assert pbx.pid is not None
         before = [spent(one) for one in (pbx.pid, pid) if one]
@@ -100,7 +104,7 @@ async def measure(
     lead_s = LEAD_MS / 1000 if gate is not None else 0
     sounds = [waited.sound_s - lead_s for waited in found.waited if waited.sound_s is not None]
     outcomes = [waited.outcome_s for waited in found.waited] if caller.stays else []
-    lost = calls - found.failed - (_rows(gate) - rows) if gate is not None else 0
+    lost = calls - found.failed - (_rows(gate, bridged=bridged) - rows) if gate is not None else 0
     return Row(
         name, calls, rate, found.failed, max(0, lost), used[1] if pid else None, used[0], _ms(sounds), _ms(outcomes)
     )
@@ -181,13 +185,13 @@ async def _gate(pbx: Pbx, folder: Path, answer_wait_s: float = 5.0) -> AsyncIter
         yield gate, gate.pid
 
 
-def _rows(gate: Gate | None) -> int:
-    """The legs whose answer is what was pressed."""
+def _rows(gate: Gate | None, *, bridged: bool) -> int:
+    """The legs whose answer is what was pressed; of calls that were bridged, those whose recording is kept."""
     if gate is None:
         return 0
     connection = sqlite3.connect(f"file:{gate.store}?mode=ro", uri=True)
     try:
-        (count,) = connection.execute("SELECT count(*) FROM legs WHERE outcome IN ('given', 'refused')").fetchone()
+        (count,) = connection.execute(KEPT if bridged else ANSWERED).fetchone()
         return int(count)
     finally:
         connection.close()

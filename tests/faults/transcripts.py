@@ -109,7 +109,7 @@ def ami_answers(action: Mapping[str, str]) -> bytes:
         case "Getvar":
             name = action.get("Variable", "")
             return ami(
-                Response="Success", ActionID=number, Variable=name, Value=name.count("\x1f") * "0x7f\x1f" + "0x7f"
+                Response="Success", ActionID=number, Variable=name, Value=name.count("\x01") * "0x7f\x01" + "0x7f"
             )
         case "DBGetTree":
             return (

@@ -24,12 +24,12 @@ class Said(Session):
 
 
 async def test_several_variables_are_one_question() -> None:
-    session = Said("0x7f\x1f\x1f/srv/a b.wav")
+    session = Said("0x7f\x01\x01/srv/a b.wav")
     assert await session.variables("1.1", "CG_MIXMONITOR", "CG_LEG", "FILE") == ["0x7f", "", "/srv/a b.wav"]
-    assert session.asked == ["EVAL(${CG_MIXMONITOR}\x1f${CG_LEG}\x1f${FILE})"]
+    assert session.asked == ["EVAL(${CG_MIXMONITOR}\x01${CG_LEG}\x01${FILE})"]
 
 
-@pytest.mark.parametrize("value", ["", "a", "a\x1fb\x1fc"])
+@pytest.mark.parametrize("value", ["", "a", "a\x01b\x01c"])
 async def test_values_that_cannot_be_told_apart_are_none(value: str) -> None:
     with pytest.raises(Refused, match="not one value each for A, B"):
         await Said(value).variables("1.1", "A", "B")
