@@ -43,6 +43,11 @@ class Talk:
     work: asyncio.Task[None] | None = None
     stopped: tuple[int, bool, int] | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being carried out."""
+        return self.work is None or self.work.done()
+
     def company_changed_since(self) -> int | None:
         """When the company first changed after what is being carried out, milliseconds; None where it has not."""
         return min((one.at for one in list(self.waiting)[1:] if isinstance(one, Company)), default=None)

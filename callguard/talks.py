@@ -236,12 +236,17 @@ class Talks:
             self._happened(talk, Company(others, at))
 
     def _happened(self, talk: Talk, what: Happened | Company) -> None:
+        if isinstance(what, Company) and not what.others and not talk.waiting and talk.idle:
+            # Mostly the end: nobody is left to ask about, and nothing to do.
+            state, orders = conversation.step(talk.state, Met(frozenset(), frozenset(), what.at))
+            if not orders:
+                talk.state = state
+                return
         talk.waiting.append(what)
         self._go_on(talk)
 
     def _go_on(self, talk: Talk) -> None:
-        idle = talk.work is None or talk.work.done()
-        if talk.waiting and idle and self.session is not None and self._group is not None:
+        if talk.waiting and talk.idle and self.session is not None and self._group is not None:
             talk.work = self._group.create_task(self._work_off(talk))
 
     async def _work_off(self, talk: Talk) -> None:
