@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ class _Leg:
     looked_at: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Unsaved:
     at: datetime
     detail: dict[str, Value]
@@ -66,7 +67,8 @@ class Watchdog:
         self._legs: dict[str, _Leg] = {}
         # What was acted upon, by channel and file: one stop ends all of a channel's recorders, and each was told of.
         self._handled: set[tuple[str, str]] = set()
-        self._unsaved: list[_Unsaved] = []
+        self._unsaved: deque[_Unsaved] = deque()
+        self._saving = asyncio.Lock()
 
     def expect(self, channel: str, leg_id: str) -> None:
         """A recorder of ours will be started on a channel: called once for each, before it can be.
@@ -133,6 +135,9 @@ class Watchdog:
         try:
             recorder, identity = await self._recorder(session, start, leg)
         except Refused:  # the channel is gone, and what was recorded was not seen by name
+            if running and leg is not None and leg.begun < leg.expected:
+                leg.begun += 1  # who hangs up right after their yes is no incident; of two starts one is
+                return
             recorder, identity = Recorder(start.name, start.context, ""), ""
         if leg is None and recorder.leg and recorder.app.partition("--")[0] == self._current.config.asterisk.app:
             leg = await self._from_before(start.channel, recorder.leg)
@@ -254,18 +259,17 @@ class Watchdog:
 
     async def save(self) -> None:
         """Keep the incidents that could not be kept yet."""
-        while self._unsaved:
-            one = self._unsaved[0]
-            try:
-                known = one.leg_id is not None and await self._store.subject_of_leg(one.leg_id) is not None
-                leg_id = one.leg_id if known else None
-                await self._store.incident(Incident.RECORDING_FOREIGN, one.at, one.detail, leg_id)
-            except StoreError as error:
-                log.error("an incident is not saved yet, trying again", problem=str(error))
-                return
-            # Another task may have saved it meanwhile, which added nothing.
-            if one in self._unsaved:
-                self._unsaved.remove(one)
+        async with self._saving:
+            while self._unsaved:
+                one = self._unsaved[0]
+                try:
+                    known = one.leg_id is not None and await self._store.subject_of_leg(one.leg_id) is not None
+                    leg_id = one.leg_id if known else None
+                    await self._store.incident(Incident.RECORDING_FOREIGN, one.at, one.detail, leg_id)
+                except StoreError as error:
+                    log.error("an incident is not saved yet, trying again", problem=str(error))
+                    return
+                self._unsaved.popleft()
 
 
 _TO_DO = {

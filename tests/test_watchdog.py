@@ -206,6 +206,18 @@ async def test_what_hung_up_before_it_could_be_stopped_is_an_incident_too(bench:
     assert [(one["stopped"], one["file"]) for one in bench.store.details] == [(0, "unknown")]
 
 
+async def test_who_hangs_up_right_after_their_yes_is_no_incident(bench: Bench) -> None:
+    bench.dog.expect(CHANNEL, LEG)
+    channel = Channel([(0, OURS)])
+    channel.gone = True
+    await bench.watch(channel)
+    assert bench.store.details == []
+    another = Channel([(0, OURS)])
+    another.gone = True
+    await bench.watch(another)
+    assert [(one["stopped"], one["file"]) for one in bench.store.details] == [(0, "unknown")]
+
+
 async def test_it_is_only_told_or_not_even_looked_for_where_that_is_asked(tmp_path: Path) -> None:
     for setting, incidents in (("report", 1), ("off", 0)):
         bench, channel = Bench(tmp_path, foreign=setting), Channel([(0, "/elsewhere/1.wav")])

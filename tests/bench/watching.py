@@ -14,7 +14,7 @@ from callguard.demo.pbx import Pbx
 from callguard.demo.tree import find
 from tests.bench import bed
 
-RATE: Final = 20
+RATE: Final = 40
 SECONDS: Final = 15
 TURNS: Final = 4
 BUDGET_MS: Final = 0.5

@@ -25,9 +25,10 @@ from tests.faults.trial import left_after
 ANSWERED_WITHIN_S: Final = 1.0
 ILL_S: Final = 3.0
 
+# Never the same one twice in a row: who waits out a stop and then a death waits for a lease after each.
 Turn = tuple[Literal["first", "second"], signal.Signals]
 TURNS: Final[tuple[Turn, ...]] = (
-    ("first", signal.SIGKILL), ("second", signal.SIGSTOP), ("second", signal.SIGKILL), ("first", signal.SIGSTOP),
+    ("first", signal.SIGKILL), ("second", signal.SIGSTOP), ("first", signal.SIGSTOP), ("second", signal.SIGKILL),
 )  # fmt: skip
 
 
