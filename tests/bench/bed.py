@@ -19,7 +19,7 @@ from callguard.demo.tree import Tree
 from callguard.shipped import shipped
 from callguard.speech.plan import plan
 
-# RTP for 1,000 callers and more; a private Asterisk has 500.
+# RTP for 1,000 callers and more.
 RTP: Final = (33_000, 39_999)
 # Short, so that many calls fit on a small machine: what a gate does for a call does not depend on it.
 ESSENTIAL_MS: Final = 800
@@ -53,13 +53,18 @@ async def pbx(tree: Tree) -> AsyncIterator[Pbx]:
         seen = running.tree.seen(sound.with_suffix(""))
         site.write_text(SITE.format(sound=seen, agi=running.ports.agi), encoding="utf-8")
         site.chmod(0o644)
-        rtp = running.path / "etc" / "rtp.conf"
-        lines = rtp.read_text(encoding="utf-8").splitlines()
-        lines = [line for line in lines if not line.startswith(("rtpstart", "rtpend"))]
-        rtp.write_text("\n".join([*lines, f"rtpstart = {RTP[0]}", f"rtpend = {RTP[1]}", ""]), encoding="utf-8")
-        await running.cli("module reload res_rtp_asterisk.so")
+        await widen(running)
         await running.cli("dialplan reload")
         yield running
+
+
+async def widen(running: Pbx) -> None:
+    """Give a private Asterisk ports for the sound of more calls than it has by itself (500 legs)."""
+    rtp = running.path / "etc" / "rtp.conf"
+    lines = rtp.read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if not line.startswith(("rtpstart", "rtpend"))]
+    rtp.write_text("\n".join([*lines, f"rtpstart = {RTP[0]}", f"rtpend = {RTP[1]}", ""]), encoding="utf-8")
+    await running.cli("module reload res_rtp_asterisk.so")
 
 
 @asynccontextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from callguard.demo.pbx import Pbx
 from callguard.demo.tree import find
+from tests.bench.bed import widen
 from tests.bench.load import percentile
 from tests.faults.bed import bed
 from tests.faults.faults import FAULTS
@@ -43,10 +45,18 @@ class Figure:
     seconds: Sequence[float]
 
 
+@asynccontextmanager
+async def _pbx() -> AsyncIterator[Pbx]:
+    """A private Asterisk that many calls wait in, while what they wait for is at fault."""
+    async with Pbx(find()) as pbx:
+        await widen(pbx)
+        yield pbx
+
+
 async def run(fault: Fault, times: int) -> Tried:
     """Try one on a PBX of its own."""
     async with (
-        Pbx(find()) as pbx,
+        _pbx() as pbx,
         bed(
             pbx,
             supervised=fault.supervised,
@@ -60,6 +70,7 @@ async def run(fault: Fault, times: int) -> Tried:
             place,
             [fault.happens] * times,
             rate=fault.rate,
+            between_s=fault.between_s,
             stays_ms=fault.stays_ms,
             kinds=fault.kinds,
             extension=fault.extension,
@@ -71,7 +82,7 @@ async def run(fault: Fault, times: int) -> Tried:
 async def run_pair(times: int, *, own_folder: bool) -> Tried:
     """Two on a PBX of their own; in recovery's place, how long new calls waited for their answer."""
     async with (
-        Pbx(find()) as pbx,
+        _pbx() as pbx,
         bed(pbx, supervised=False) as place,
         second(place, own_folder=own_folder) as other,
     ):

@@ -17,7 +17,7 @@ from tests.faults.bed import PATIENCE_S, Bed, full
 from tests.faults.callers import Kind
 from tests.faults.steps import LEASES_END_S, killed, killed_for_good
 from tests.faults.store_faults import store_damaged, store_read_only
-from tests.faults.trial import CHANCE, Fault
+from tests.faults.trial import APART_S, CHANCE, Fault
 
 # What waits in the kernel is megabytes at most.
 MUCH_WITHIN_S: Final = 60.0
@@ -206,7 +206,8 @@ async def flooded(bed: Bed) -> float:
 FAULTS: Final = (
     Fault("callguard killed, started again", killed),
     Fault("callguard killed for good", killed_for_good, supervised=False),
-    Fault("callguard stopped and continued", stopped, supervised=False, recovers=False),
+    # A lease lasts for 5 s more than its prompt, so who is stopped for less goes on later: two stops add up.
+    Fault("callguard stopped and continued", stopped, supervised=False, between_s=APART_S, recovers=False),
     Fault(
         "callguard stopped and continued, persons called", stopped_for_less, supervised=False, recovers=False,
         kinds=(Kind.DIALS,), extension="5[field0]", rate=10,

@@ -18,6 +18,8 @@ from tests.faults.judge import STEPS, Verdict, files_of, judge, rows_of, steps_a
 
 # Every step of the gate is reached within this, so the next fault finds calls in all of them.
 BETWEEN_S: Final = (1.5, 3.5)
+# Longer than a caller stays: nobody meets two.
+APART_S: Final = (12.5, 14.5)
 # The longest that lies between two prompts.
 IN_THE_GATE_S: Final = 3.0
 CALLS_END_WITHIN_S: Final = 15.0
@@ -39,7 +41,8 @@ class Fault:
         small_disks: see `bed`; `own_clock` and `small_socket` likewise.
         environment: settings over those of the file.
         rate: calls a second.
-        stays_ms: when callers hang up; a small Asterisk has ports for 250 calls.
+        between_s: from the end of one to the beginning of the next.
+        stays_ms: when callers hang up.
         kinds: who calls; see `load`, as for `extension`.
         pbx_died: see `judge`; `no_room` likewise.
         recovers: whether the time until a new call is gated is a figure of callguard's.
@@ -53,6 +56,7 @@ class Fault:
     small_socket: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     rate: int = 20
+    between_s: tuple[float, float] = BETWEEN_S
     stays_ms: int = 12_000
     kinds: tuple[Kind, ...] = MIX
     extension: str = "1000"
@@ -90,6 +94,7 @@ async def tried(
     happens: Sequence[Happens],
     *,
     rate: int,
+    between_s: tuple[float, float] = BETWEEN_S,
     stays_ms: int = 12_000,
     pbx_died: bool = False,
     no_room: bool = False,
@@ -100,7 +105,7 @@ async def tried(
     began: list[float] = []
     async with load(bed.pbx, bed.work, rate=rate, stays_ms=stays_ms, kinds=kinds, extension=extension) as running:
         for one in happens:
-            await asyncio.sleep(CHANCE.uniform(*BETWEEN_S))
+            await asyncio.sleep(CHANCE.uniform(*between_s))
             began.append(await one(bed))
         await asyncio.sleep(BETWEEN_S[1])
     left = await left_after(bed)
