@@ -212,7 +212,9 @@ async def load(
                 async with asyncio.timeout(stays_ms / 1000 + END_WITHIN_S):
                     await callers_.wait()
             except TimeoutError as error:
-                raise TelephonyError("SIPp's callers did not come to an end") from error
+                # SIPp now and then stays although it has logged all its calls' ends; who has none logged was dropped.
+                if not (await pbx.cli("core show channels count")).startswith("0 active channels"):
+                    raise TelephonyError("SIPp's callers did not come to an end") from error
             if agents.returncode is not None:
                 raise TelephonyError("SIPp's agents ended")
 
