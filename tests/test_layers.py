@@ -24,6 +24,7 @@ MAY: dict[str, set[str]] = {
     "sections": {"core", "controller", "numbers"},
     "config": {"core", "controller", "errors", "numbers", "sections", "shipped"},
     "store": {"core", "errors"},
+    "registry": {"core", *SHARED},
     "speech": {"core", *SHARED},
     "telephony": {"core", "store", *SHARED},
     "metrics": {"core"},
