@@ -34,7 +34,7 @@ def parsed(source: Source, form: str, codes: tuple[str, ...]) -> Iterator[tuple[
 
     Args:
         form: ``nanp`` (``area,number``) or ``e164``.
-        codes: the country codes, without plus, that numbers in E.164 may begin with.
+        codes: what numbers in E.164 may begin with, such as ``+44``.
 
     Raises:
         InputError: a line is not what the format says; it is named, what stands in it is not.
@@ -42,7 +42,7 @@ def parsed(source: Source, form: str, codes: tuple[str, ...]) -> Iterator[tuple[
     wants = AREA_NUMBER
     parser: Parser = _area_number
     if form == "e164":
-        wants = f"a number in international format is needed that begins with +{' or +'.join(codes)}, and nothing else"
+        wants = f"a number in international format is needed that begins with {' or '.join(codes)}, and nothing else"
         parser = _e164(codes)
     line, rest = 1, b""
     while True:
@@ -102,7 +102,9 @@ def _area_number(text: NDArray[np.uint8], starts: Numbers, lengths: Numbers) -> 
     return (areas + 1_000) * 10_000_000 + numbers, wrong
 
 
-def _e164(codes: tuple[str, ...]) -> Parser:
+def _e164(calling_codes: tuple[str, ...]) -> Parser:
+    codes = [code.removeprefix("+") for code in calling_codes]
+
     def parse(text: NDArray[np.uint8], starts: Numbers, lengths: Numbers) -> tuple[Numbers, Flags]:
         plus = text[starts] == _PLUS
         starts, lengths = starts + plus, lengths - plus

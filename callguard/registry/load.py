@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,26 +15,20 @@ from callguard.registry.build import build
 from callguard.registry.lines import Numbers, parsed
 from callguard.registry.number_set import Head, NumberSet
 from callguard.registry.source import Source, opened
+from callguard.sections import Registry
 
 # Told which part of the work it is, how much of it is done, and of how much; 0 where that is not known.
 Told = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What is in a registry's files: ``nanp`` or ``e164``, and the country codes (without plus) of its numbers."""
-
-    name: str
-    codes: tuple[str, ...]
-
-
 def load(
-    path: Path, into: Path, registry: str, form: Form, day: date | None, *, force: bool, told: Told
+    path: Path, into: Path, name: str, registry: Registry, day: date | None, *, force: bool, told: Told
 ) -> tuple[Head, Head | None]:
     """Make a file the list in force. Whoever looks something up goes over to it with the next look.
 
     Args:
         into: the file in force; its folder is made where there is none.
+        name: of the registry.
         day: as of which the list is; by default the day of the file in its archive, or the file's own.
         force: also take a list that is older than the one in force, or less than half of it.
 
@@ -48,10 +41,12 @@ def load(
     """
     with opened(path) as source:
         before = _in_force(into)
-        head = Head(registry, _day(source, day, before, force), datetime.now(UTC), 0, 0, 0, b"")
+        head = Head(name, _day(source, day, before, force), datetime.now(UTC), 0, 0, 0, b"")
         try:
             with _scratch(into.parent) as scratch:
-                head, made = build(head, _counted(source, form, told), scratch, lambda done: told("Writing", done, 100))
+                head, made = build(
+                    head, _counted(source, registry, told), scratch, lambda done: told("Writing", done, 100)
+                )
                 _check(head, path, before, force)
                 made.replace(into)
                 _sync(into.parent)
@@ -60,9 +55,9 @@ def load(
     return head, before
 
 
-def _counted(source: Source, form: Form, told: Told) -> Iterator[Numbers]:
+def _counted(source: Source, registry: Registry, told: Told) -> Iterator[Numbers]:
     done = 0
-    for size, numbers in parsed(source, form.name, form.codes):
+    for size, numbers in parsed(source, registry.format, registry.calling_codes):
         done += size
         told("Reading", done, source.size)
         yield numbers

@@ -97,6 +97,8 @@ class NumberSet:
         self._path = path
         try:
             self._file = path.open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise InputError("there is no list yet: callguard registry import", file=path) from error
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", file=path) from error
         try:

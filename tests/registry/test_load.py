@@ -21,20 +21,24 @@ from callguard.errors import InputError, SetupError
 from callguard.registry import load as loading
 from callguard.registry import source as sources
 from callguard.registry.lines import AREA_NUMBER, CHUNK
-from callguard.registry.load import Form, load
+from callguard.registry.load import load
 from callguard.registry.number_set import SPAN, Head, NumberSet, is_bitmap
+from callguard.sections import Registry
 from tests.registry.generate import fictitious, nanp
 
-NANP, UK = Form("nanp", ("1",)), Form("e164", ("44",))
+NANP = Registry(format="nanp", country=("US",), max_age_days=31)
+UK = Registry(format="e164", country=("GB",), max_age_days=28)
 DAY = date(2026, 11, 20)
 LISTED = fictitious(200)
 LATE = 30.0
 
 
-def take(path: Path, into: Path, form: Form = NANP, day: date | None = DAY, **options: Any) -> tuple[Head, Head | None]:
+def take(
+    path: Path, into: Path, registry: Registry = NANP, day: date | None = DAY, **options: Any
+) -> tuple[Head, Head | None]:
     options.setdefault("force", False)
     options.setdefault("told", lambda *_: None)
-    return load(path, into, "us", form, day, **options)
+    return load(path, into, "us", registry, day, **options)
 
 
 @pytest.fixture
@@ -329,9 +333,11 @@ IMPORTS = """
 import sys
 from datetime import date
 from pathlib import Path
-from callguard.registry.load import Form, load
+from callguard.registry.load import load
+from callguard.sections import Registry
 path, into = map(Path, sys.argv[1:])
-load(path, into, "us", Form("nanp", ("1",)), date(2026, 11, 21), force=True, told=lambda *_: print("reads", flush=True))
+us = Registry(format="nanp", country="US", max_age_days=31)
+load(path, into, "us", us, date(2026, 11, 21), force=True, told=lambda *_: print("reads", flush=True))
 """
 
 
