@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from callguard.registry.lines import Numbers
-from callguard.registry.number_set import HEAD_BYTES, SPAN, SUFFIX, Head, index_of, is_bitmap
+from callguard.registry.number_set import HEAD_BYTES, SPAN, Head, index_of, is_bitmap
 
 BUCKETS = 128
 PIECE = 1 << 20
@@ -97,7 +97,7 @@ def _blocks(bucket: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
 
 
 class _Suffixes:
-    """The last seven digits of one prefix's numbers: some arrays, or flags as soon as these take less."""
+    """The last seven digits of one prefix's numbers: some arrays, or flags as soon as it may become a bitmap."""
 
     def __init__(self) -> None:
         self._some: list[NDArray[np.uint32]] = []
@@ -107,7 +107,7 @@ class _Suffixes:
     def add(self, suffixes: NDArray[np.uint32]) -> None:
         self._some.append(suffixes)
         self._held += len(suffixes)
-        if self._flags is None and self._held * SUFFIX.size > SPAN:
+        if self._flags is None and is_bitmap(self._held):
             self._flags = np.zeros(SPAN, np.bool_)
         if self._flags is not None:
             for some in self._some:
@@ -115,11 +115,11 @@ class _Suffixes:
             self._some.clear()
 
     def block(self) -> tuple[int, bytes]:
-        suffixes = np.unique(np.concatenate(self._some)) if self._flags is None else np.flatnonzero(self._flags)
-        if not is_bitmap(len(suffixes)):
-            return len(suffixes), suffixes.astype("<u4").tobytes()
-        flags = self._flags
-        if flags is None:
-            flags = np.zeros(SPAN, np.bool_)
-            flags[suffixes] = True
-        return len(suffixes), np.packbits(flags, bitorder="little").tobytes()
+        if self._flags is None:
+            suffixes = np.sort(np.concatenate(self._some))
+            suffixes = suffixes[np.concatenate(([True], suffixes[1:] != suffixes[:-1]))]
+        elif is_bitmap(count := int(np.count_nonzero(self._flags))):
+            return count, np.packbits(self._flags, bitorder="little").tobytes()
+        else:
+            suffixes = np.flatnonzero(self._flags).astype(np.uint32)
+        return len(suffixes), suffixes.astype("<u4").tobytes()

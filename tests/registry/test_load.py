@@ -132,11 +132,11 @@ def test_numbers_in_international_format(tmp_path: Path, into: Path) -> None:
 
 
 def test_a_list_longer_than_what_is_read_at_once(tmp_path: Path, into: Path) -> None:
-    """More than one chunk, and a prefix with so many that it becomes a bitmap."""
+    """More than one chunk; a prefix with so many that it becomes a bitmap, and one that only seems to have."""
     made = random.Random(1)
     suffixes = made.sample(range(SPAN), 400_000)
     sparse, dense = suffixes[:200_000], suffixes
-    lines = "".join(f"201,{one:07}\n" for one in dense) + "".join(f"202,{one:07}\n" for one in sparse)
+    lines = "".join(f"201,{one:07}\n" for one in dense) + "".join(f"202,{one:07}\n" for one in sparse * 2)
     assert len(lines) > CHUNK
     assert is_bitmap(len(dense)) and not is_bitmap(len(sparse))
     head, _ = take(text(tmp_path / "us.txt", lines), into)
