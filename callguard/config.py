@@ -29,6 +29,7 @@ from callguard.sections import (
     Profile,
     Prompts,
     Recording,
+    Registry,
     Store,
     Watchdog,
 )  # fmt: skip
@@ -51,6 +52,7 @@ class Config(Model):
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
     agents: Annotated[dict[Name, Agents], Field(default_factory=dict)]
+    registries: Annotated[dict[Name, Registry], Field(default_factory=dict)]
     _file: Path | None = PrivateAttr(default=None)
 
     def wrong(self, problem: str, *where: str) -> InputError:
@@ -60,6 +62,18 @@ class Config(Model):
         except (OSError, UnicodeDecodeError):  # it has changed since
             text = ""
         return InputError(problem, file=self._file, line=_line_of(text, where), field=".".join(where))
+
+    def registry_file(self, name: str) -> Path:
+        """Where the list in force of a registry is."""
+        return self.registries[name].file or self.store.path.parent / "registries" / f"{name}.numbers"
+
+    @model_validator(mode="after")
+    def _each_registry_has_a_file_of_its_own(self) -> Self:
+        names: dict[Path, str] = {}
+        for name in self.registries:
+            if (other := names.setdefault(self.registry_file(name), name)) != name:
+                raise ValueError(f"registries.{name}.file: is that of {other} already")
+        return self
 
     @model_validator(mode="after")
     def _calls_begin_in_a_language_of_the_profile(self) -> Self:
@@ -127,7 +141,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         message = _plain(first["msg"])
         if first["type"] == "missing" and where[0] == "controllers" and len(where) == 3:
             message = f"is missing: {Controller.model_fields[str(where[-1])].description}"
-        if named := re.match(r"((?:controllers|profiles)\.[\w.]+): (.*)", message):
+        if named := re.match(r"((?:controllers|profiles|registries)\.[\w.]+): (.*)", message):
             where, message = tuple(named[1].split(".")), named[2]
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
         if variable in environment:

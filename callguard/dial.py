@@ -1,4 +1,7 @@
-"""Before a number is dialled: the facts from the store, the decision from the core, both on disk before the answer."""
+"""Before a number is dialled: the facts from the store and the national lists, the decision from the core.
+
+Both are on disk before the answer.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.metrics import Metrics
 from callguard.numbers import to_e164
+from callguard.registry.lists import Lists
 from callguard.sections import Profile
 from callguard.store import Store
 from callguard.store.records import DialRecord
@@ -26,10 +30,11 @@ FAILED = "gate.failed"
 class Dial:
     """Decides for the profiles of a configuration. Whatever goes wrong, the answer is no."""
 
-    def __init__(self, current: Current, store: Store, metrics: Metrics) -> None:
+    def __init__(self, current: Current, store: Store, metrics: Metrics, lists: Lists) -> None:
         self._current = current
         self._store = store
         self._metrics = metrics
+        self._lists = lists
 
     async def decide(self, profile: str, written: str) -> Decision:
         """Whether the number, as it is about to be dialled, may be called now for this profile."""
@@ -66,10 +71,13 @@ class Dial:
     async def _facts(self, settings: Profile, written: str) -> Facts:
         now = datetime.now(UTC)
         number = to_e164(written, settings.region)
-        opt_outs = () if number is None else await self._store.opt_outs_now(settings.controller, number, now)
+        if number is None:
+            return Facts(None, settings.calls, None, settings.campaign, now, (), ())
+        opt_outs = await self._store.opt_outs_now(settings.controller, number, now)
+        registries = await self._lists.say(self._current.config, settings.calls, number)
         # Of a clock that was set back, the latest that is known.
         at = max([now, *(one.since for one in opt_outs)])
-        return Facts(number, settings.calls, None, settings.campaign, at, opt_outs)
+        return Facts(number, settings.calls, None, settings.campaign, at, opt_outs, registries)
 
 
 def named(profile: str) -> str:

@@ -6,7 +6,8 @@ and direction, not with each call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import (
@@ -49,7 +50,7 @@ disable_created_metrics()
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """How the gate is, at a moment."""
+    """How the gate is, at a moment; `list_ages` are in days, by registry."""
 
     calls_in_gate: int
     calls_limit: int
@@ -58,6 +59,7 @@ class GateState:
     serving: bool
     recordings_expected: int
     recordings_overdue: int
+    list_ages: Mapping[str, float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -106,6 +108,13 @@ class Metrics:
                 "recordings_overdue": "Those whose call has ended and whose file could not be finished yet.",
             }.items()
         }
+        self._list_age = Gauge(
+            "registry_list_age_days",
+            "How many days old a registry's list is; +Inf where there is none that can be read.",
+            ["registry"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
         self._legs: dict[tuple[str, str], LegMetrics] = {}
 
     def leg(self, direction: str, profile: str) -> LegMetrics:
@@ -119,6 +128,9 @@ class Metrics:
         """All of it, in Prometheus' text format."""
         for name, gauge in self._gauges.items():
             gauge.set(getattr(state, name))
+        self._list_age.clear()
+        for registry, days in state.list_ages.items():
+            self._list_age.labels(registry).set(days)
         return generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -7,9 +7,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 from callguard.controller import Language, Line
+from callguard.core.decide import Calls
 from callguard.core.model import Basis
 from callguard.numbers import REGIONS, calling_code, country, to_e164
 
@@ -103,7 +113,7 @@ class Profile(Model):
     controller: Name
     languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=9)]
     purposes: Annotated[tuple[PurposeSetting, ...], Field(min_length=1, max_length=2)]
-    calls: Literal["service", "marketing"] = "service"
+    calls: Calls = "service"
     campaign: Name | None = None
     callee: Literal["gate_first", "agent_first"] | None = None
     gate_required: bool = False
@@ -201,6 +211,44 @@ class Prompts(Model):
 
 class Store(Model):
     path: Path
+
+
+class Registry(Model):
+    """A national registry of numbers that may not be called, whose list is kept here as a file.
+
+    Attributes:
+        format: of the files that are imported: lines ``area,number``, as the United States and Canada give them out, or
+            one number in E.164 a line.
+        country: whose numbers it is for; several where they share a registry.
+        max_age_days: since the list's date; an older list denies.
+        calls: which calls it is asked about.
+        file: where the list in force is kept; beside the store by default.
+    """
+
+    format: Literal["nanp", "e164"]
+    country: Annotated[
+        tuple[Annotated[str, AfterValidator(_region)], ...],
+        BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+        Field(min_length=1),
+    ]
+    max_age_days: Annotated[int, Field(ge=1, le=366)]
+    calls: Literal["marketing", "all"] = "marketing"
+    file: Path | None = None
+
+    @property
+    def calling_codes(self) -> tuple[str, ...]:
+        """What the numbers of its countries begin with, such as ``+1``."""
+        return tuple(dict.fromkeys(map(calling_code, self.country)))
+
+    def is_asked(self, calls: Calls, number: str) -> bool:
+        """Whether it has to be asked about such a call to a number in E.164."""
+        return self.calls in (calls, "all") and number.startswith(self.calling_codes)
+
+    @model_validator(mode="after")
+    def _areas_are_of_the_north_american_plan(self) -> Self:
+        if self.format == "nanp" and self.calling_codes != ("+1",):
+            raise ValueError("country: nanp is for numbers of the North American Numbering Plan, +1")
+        return self
 
 
 class Http(Model):

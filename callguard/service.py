@@ -27,6 +27,7 @@ from callguard.health import Health
 from callguard.metrics import CONTENT_TYPE, GateState, Metrics
 from callguard.notify import Notify
 from callguard.prepare import prepare, reloaded
+from callguard.registry.lists import Lists
 from callguard.room import Room
 from callguard.store.store import Store
 from callguard.talks import Talks
@@ -80,7 +81,8 @@ class Service:
         self._after = After(
             self._current, store, self._recordings, self._withdrawals, holds, self._watchdog, self._talks
         )
-        dial = Dial(self._current, store, self._metrics)
+        self._lists = Lists(lambda problem: log.error("a registry's list cannot be used", problem=problem))
+        dial = Dial(self._current, store, self._metrics, self._lists)
         self._ari = AriCalls(
             self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals, self._watchdog,
             self._talks,
@@ -108,6 +110,12 @@ class Service:
         Raises:
             Replaced: another process has taken over. This one touches nothing any more.
         """
+        with self._lists:
+            await self._serve_until_stopped()
+        if self._replaced is not None:
+            raise self._replaced
+
+    async def _serve_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group, self._agi_open():
             beside = [
                 group.create_task(self._notify.keep_pinging()),
@@ -116,6 +124,7 @@ class Service:
                 group.create_task(self._talks.keep_working()),
                 group.create_task(self._keep_reloading()),
                 group.create_task(self._keep_serving()),
+                group.create_task(self._lists.open(self._current.config)),
             ]
             http = self._current.config.http
             if http.port is not None:
@@ -126,8 +135,6 @@ class Service:
                 await self._let_finish()
             for task in beside:
                 task.cancel()
-        if self._replaced is not None:
-            raise self._replaced
 
     async def _let_finish(self) -> None:
         """Nobody is taken on any more; who is being asked may answer."""
@@ -292,6 +299,7 @@ class Service:
         except TelephonyError:
             client = None  # told when it is back
         self._current.replace(config, flows)
+        await self._lists.open(config)
         self._recordings.destroy_withdrawn_after(config.recording.destroy_withdrawn_after_s)
         log.info("configuration reloaded", profiles=len(flows))
         if waiting:
@@ -318,6 +326,7 @@ class Service:
             serving=health.fault is None,
             recordings_expected=self._recordings.expected,
             recordings_overdue=self._recordings.overdue,
+            list_ages=await self._lists.ages(self._current.config, datetime.now(UTC)),
         )
         return web.Page(200, CONTENT_TYPE, self._metrics.text(state))
 

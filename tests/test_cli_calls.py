@@ -180,7 +180,7 @@ async def test_a_pause_that_lasts_until_the_call_ends(written: Path) -> None:
 
 async def test_a_dial_that_was_denied_is_a_call_too(written: Path) -> None:
     call, at = str(uuid4()), datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
-    facts = Facts(f"+{NUMBER}", "service", QUALITY.id, None, at, ())
+    facts = Facts(f"+{NUMBER}", "service", QUALITY.id, None, at, (), ())
     async with Store.open(written.parent / "callguard.db", gate=None, controllers=CONTROLLERS) as store:
         await store.decided(DialRecord.of(call, "acme", "service", facts, Decision(allow=False, rules=("optout.all",))))
     assert asked(written, "show", call) == (

@@ -44,6 +44,7 @@ id = "recording.quality"
 basis = "consent"
 """
 
+RECORDING = "[recording.folder]"
 
 CALLING = GOOD.replace("more_at", 'number_source = "your contract with us"\nmore_at')
 
@@ -101,6 +102,17 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         ('basis = "consent"', 'basis = "consent"\nrequired = true', "cannot be required (GDPR Art. 7(4))"),
         ('id = "recording.quality"', 'id = "marketing.calls"', "never about marketing before the service"),
         ('languages = ["en", "es"]', 'languages = ["en"]\ncalls = "fun"', "toml:28: profiles.service.calls: "),
+        *((RECORDING, f"[registries.us]\nformat = 'nanp'\ncountry = {country}\n{more}\n{RECORDING}", said)
+          for country, more, said in (
+              ("'GB'", "max_age_days = 1", "toml:4: registries.us: country: nanp is for numbers of the North American"),
+              ("'UK'", "max_age_days = 1", "toml:6: registries.us.country.0: a country's two capital letters"),
+              ("[]", "max_age_days = 1", "toml:6: registries.us.country: "),
+              ("'US'", "", "toml:4: registries.us.max_age_days: "),
+              ("'US'", "max_age_days = 0", "toml:7: registries.us.max_age_days: "),
+              ("'US'", "max_age_days = 1\ncalls = 'service'", "toml:8: registries.us.calls: "),
+              ("'US'", "max_age_days = 1\nfile = '/x'\n[registries.ca]\nformat = 'nanp'\ncountry = 'CA'\n"
+               "max_age_days = 1\nfile = '/x'", "toml:13: registries.ca.file: is that of us already"),
+          )),
         ('"90 days"', '{ en = "90 days" }', "retention: is not given for 'recording.quality' in 'es'"),
         ('"90 days"', '{ "recording.contract" = "90 days" }', "retention: is not given for 'recording.quality' in"),
         ('"90 days"', '{ "recording.quality" = { es = "90 días" } }', "not given for 'recording.quality' in 'en'"),

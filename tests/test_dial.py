@@ -1,27 +1,208 @@
-"""The dial decision on a real store, where the clock plays tricks."""
+"""The dial decision on a real store and real lists, where clocks, disks and imports play tricks."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from callguard.config import Config
 from callguard.core.decide import Scope
 from callguard.current import Current
 from callguard.dial import Dial
 from callguard.metrics import Metrics
+from callguard.registry.lists import Lists
+from callguard.registry.load import load
+from callguard.registry.number_set import NumberSet
+from callguard.sections import Registry
 from callguard.store import Store
+from tests.registry.generate import fictitious, nanp
 
 NUMBER = "+390612345678"
+LATE = 30.0
+TODAY = datetime.now(UTC).date()
+US = Registry(format="nanp", country=("US",), max_age_days=31)
+# Of area codes in use, for which country a number is of depends on them.
+LISTED, OTHER, CANADIAN, PUERTO_RICAN = "+12025550123", "+12025550124", "+14165550123", "+17875550123"
+
+
+class World:
+    """A profile that sells, another that serves, and the registries that they are to ask."""
+
+    def __init__(self, folder: Path, store: Store, lists: Lists, **registries: Registry) -> None:
+        settings = SimpleNamespace(controller="acme", region=None, campaign=None)
+        profiles = {
+            calls: SimpleNamespace(**vars(settings), calls=kind)
+            for calls, kind in (("sales", "marketing"), ("service", "service"))
+        }
+        self.folder, self.store = folder, store
+        self.config = SimpleNamespace(profiles=profiles, registries=registries, registry_file=self.file)
+        self.dial = Dial(Current(cast(Config, self.config), {}), store, Metrics(), lists)
+
+    def file(self, name: str) -> Path:
+        return self.folder / "registries" / f"{name}.numbers"
+
+    def take(self, name: str, *numbers: str, day: date = TODAY) -> None:
+        """Import a list."""
+        given = self.folder / "given.txt"
+        given.write_text(nanp(list(numbers)), encoding="ascii")
+        load(given, self.file(name), name, self.config.registries[name], day, force=True, told=lambda *_: None)
+
+    async def asks(self, number: str, profile: str = "sales") -> str:
+        return (await self.dial.decide(profile, number)).rule
+
+    async def comes_to(self, number: str, rule: str) -> None:
+        """Ask until the list that was put in place is read to its end."""
+        async with asyncio.timeout(LATE):
+            while await self.asks(number) != rule:
+                pass
+
+    async def saw(self) -> Any:
+        """What the latest decision kept of registries."""
+        return (await self.store.decisions(1))[0].facts["registries"]
+
+
+@asynccontextmanager
+async def world(folder: Path, problems: list[str] | None = None, **registries: Registry) -> AsyncIterator[World]:
+    told = [] if problems is None else problems
+    controllers = {"acme": "Acme"}
+    async with Store.open(folder / "store.db", gate="callguard", controllers=controllers) as store:
+        with Lists(told.append) as lists:
+            yield World(folder, store, lists, **registries)
 
 
 async def test_who_opted_out_before_the_clock_was_set_back_is_not_called(tmp_path: Path) -> None:
-    profile = SimpleNamespace(controller="acme", region=None, calls="marketing", campaign=None)
-    current = Current(cast(Any, SimpleNamespace(profiles={"sales": profile})), {})
-    async with Store.open(tmp_path / "store.db", gate="callguard", controllers={"acme": "Acme"}) as store:
-        dial = Dial(current, store, Metrics())
-        assert (await dial.decide("sales", NUMBER)).allow
-        await store.opt_out("acme", NUMBER, Scope.MARKETING, datetime.now(UTC) + timedelta(hours=1), "key")
-        decision = await dial.decide("sales", NUMBER)
-    assert (decision.allow, decision.rule) == (False, "optout.marketing")
+    async with world(tmp_path) as here:
+        assert await here.asks(NUMBER) == "dial.allowed"
+        await here.store.opt_out("acme", NUMBER, Scope.MARKETING, datetime.now(UTC) + timedelta(hours=1), "key")
+        assert await here.asks(NUMBER) == "optout.marketing"
+
+
+async def test_who_is_listed_is_not_called_to_be_sold_something(tmp_path: Path) -> None:
+    async with world(tmp_path, us=US) as here:
+        here.take("us", LISTED)
+        assert await here.asks(LISTED) == "registry.listed"
+        assert await here.saw() == [
+            {"registry": "us", "list_date": TODAY.isoformat(), "max_age_days": 31, "listed": True}
+        ]
+        assert await here.asks(OTHER) == "dial.allowed"
+        assert await here.saw() == [
+            {"registry": "us", "list_date": TODAY.isoformat(), "max_age_days": 31, "listed": False}
+        ]
+        assert await here.asks(LISTED, "service") == "dial.allowed"
+        assert await here.asks(NUMBER) == "dial.allowed"
+        assert await here.asks("nobody") == "number.invalid"
+
+
+async def test_a_registry_may_be_asked_about_all_calls(tmp_path: Path) -> None:
+    async with world(tmp_path, us=US.model_copy(update={"calls": "all"})) as here:
+        here.take("us", LISTED)
+        assert await here.asks(LISTED, "service") == "registry.listed"
+
+
+async def test_a_list_that_is_too_old_or_missing_denies_and_says_so(tmp_path: Path) -> None:
+    async with world(tmp_path, us=US) as here:
+        assert await here.asks(OTHER) == "registry.stale"
+        assert await here.saw() == [{"registry": "us", "list_date": None, "max_age_days": 31, "listed": False}]
+        here.take("us", LISTED, day=TODAY - timedelta(days=31))
+        assert await here.asks(OTHER) == "dial.allowed"
+        here.take("us", LISTED, day=TODAY - timedelta(days=32))
+        await here.comes_to(OTHER, "registry.stale")
+        assert await here.asks(LISTED) == "registry.listed"
+        assert await here.asks(NUMBER) == "dial.allowed"
+
+
+async def test_countries_that_share_a_code_have_their_own_registries(tmp_path: Path) -> None:
+    """Which country a number belongs to is a matter of area codes; who is listed is listed wherever."""
+    async with world(tmp_path, us=US, ca=US.model_copy(update={"country": ("CA",)})) as here:
+        here.take("us", LISTED, PUERTO_RICAN)
+        assert await here.asks(OTHER) == "dial.allowed"
+        assert [one["registry"] for one in await here.saw()] == ["us"]
+        assert await here.asks(CANADIAN) == "registry.stale"
+        here.take("ca", CANADIAN)
+        assert await here.asks(CANADIAN) == "registry.listed"
+        assert [one["registry"] for one in await here.saw()] == ["ca"]
+        assert await here.asks(PUERTO_RICAN) == "registry.listed"
+
+
+async def test_a_new_list_counts_with_the_next_dials_and_none_is_undecided_meanwhile(tmp_path: Path) -> None:
+    numbers = fictitious(200)
+    async with world(tmp_path, us=US) as here:
+        here.take("us", *numbers[:100])
+        assert await here.asks(numbers[0]) == "registry.listed"
+        importing = asyncio.create_task(asyncio.to_thread(here.take, "us", *numbers[100:]))
+        while not importing.done():
+            assert {await here.asks(numbers[0])} <= {"registry.listed", "dial.allowed"}
+        await importing
+        await here.comes_to(numbers[0], "dial.allowed")
+        assert await here.asks(numbers[100]) == "registry.listed"
+
+
+async def test_the_old_list_answers_until_the_new_one_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(tmp_path, us=US) as here:
+        here.take("us", LISTED)
+        assert await here.asks(LISTED) == "registry.listed"
+        read = asyncio.Event()
+        verified, loop = NumberSet.verified, asyncio.get_running_loop()
+
+        def slowly(path: Path, name: str) -> NumberSet:
+            asyncio.run_coroutine_threadsafe(read.wait(), loop).result()
+            return verified(path, name)
+
+        monkeypatch.setattr(NumberSet, "verified", slowly)
+        here.take("us", OTHER)
+        assert [await here.asks(LISTED), await here.asks(OTHER)] == ["registry.listed", "dial.allowed"]
+        read.set()
+        await here.comes_to(OTHER, "registry.listed")
+        assert await here.asks(LISTED) == "dial.allowed"
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
+async def test_a_list_that_is_damaged_or_gone_denies(tmp_path: Path, damage: bytes | None) -> None:
+    problems: list[str] = []
+    async with world(tmp_path, problems, us=US) as here:
+        here.take("us", LISTED)
+        assert await here.asks(OTHER) == "dial.allowed"
+        file = here.file("us")
+        if damage is None:
+            file.unlink()
+        else:
+            (file.parent / "new").write_bytes(damage)
+            (file.parent / "new").replace(file)
+        await here.comes_to(OTHER, "registry.stale")
+        assert await here.asks(OTHER) == "registry.stale"
+        assert len(problems) == 1
+        assert problems[0].startswith(f"the calls that registry us is asked about are denied: {file}: ")
+        here.take("us", LISTED)
+        assert await here.asks(OTHER) == "dial.allowed"
+
+
+async def test_a_list_that_is_cut_short_where_it_lies_denies(tmp_path: Path) -> None:
+    """Nobody should write to it, but who does must not bring the service down."""
+    problems: list[str] = []
+    async with world(tmp_path, problems, us=US) as here:
+        here.take("us", *fictitious(1_000), LISTED)
+        assert await here.asks(LISTED) == "registry.listed"
+        os.truncate(here.file("us"), 120)
+        assert await here.asks(LISTED) == "registry.stale"
+        assert len(problems) >= 1
+
+
+async def test_lists_that_are_no_longer_configured_are_let_go(tmp_path: Path) -> None:
+    async with world(tmp_path, us=US) as here:
+        here.take("us", LISTED)
+        with Lists(lambda _: None) as lists:
+            config = cast(Config, here.config)
+            await lists.open(config)
+            assert await lists.ages(config, datetime.now(UTC)) == {"us": 0}
+            here.file("us").unlink()
+            assert await lists.ages(config, datetime.now(UTC)) == {"us": float("inf")}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +27,7 @@ from callguard.cli.options import (
     warn_of_unknown,
 )
 from callguard.cli.stores import read
-from callguard.core.decide import Facts, decide
+from callguard.core.decide import Facts, Registered, decide, list_age_days
 
 if TYPE_CHECKING:
     from callguard.store.reader import Reader
@@ -64,8 +66,14 @@ def check(
         # Without a number the reader would name everybody's.
         return () if number is None else await reader.opt_outs(calling.controller, number, when)
 
-    opt_outs = read(settings, standing)
-    facts = Facts(number, calling.calls, purpose, campaign or calling.campaign, when, opt_outs)
+    async def registered() -> tuple[Registered, ...]:
+        from callguard.registry.lists import Lists
+
+        with Lists(lambda problem: typer.echo(f"callguard: {problem}", err=True)) as lists:
+            return () if number is None else await lists.say(settings, calling.calls, number)
+
+    opt_outs, registries = read(settings, standing), asyncio.run(registered())
+    facts = Facts(number, calling.calls, purpose, campaign or calling.campaign, when, opt_outs, registries)
     decision = decide(facts)
     if print_json:
         explained = {
@@ -80,6 +88,7 @@ def check(
             "campaign": facts.campaign,
             "at": when.isoformat(),
             "opt_outs": [optout.as_json(one) for one in opt_outs],
+            "registries": [_as_json(one, when) for one in registries],
         }
         typer.echo(json.dumps(explained, indent=2, ensure_ascii=False))
     else:
@@ -93,9 +102,30 @@ def check(
         moment_of = when.isoformat(timespec="seconds")
         typer.echo(f"A {facts.calls} call of profile {name}, for {calling.controller}, at {moment_of}")
         optout.show(opt_outs)
+        for one in registries:
+            typer.echo(f"Registry {one.registry}: {_said(one, when)}")
     warn_of_unknown(settings, calling.controller, purpose, campaign)
     if not decision.allow:
         raise typer.Exit(EXIT_DENIED)
+
+
+def _said(one: Registered, at: datetime) -> str:
+    """What a registry says, and by which list."""
+    if one.list_date is None:
+        return "it has no list that can be used, so nobody may be called whom it is for"
+    too_old = "too old" if one.is_stale(at) else "fresh"
+    age = f"{list_age_days(one.list_date, at)} days old, {one.max_age_days} at most: {too_old}"
+    return f"{'lists the number' if one.listed else 'does not list the number'} (list of {one.list_date}, {age})"
+
+
+def _as_json(one: Registered, at: datetime) -> dict[str, object]:
+    return {
+        "registry": one.registry,
+        "listed": one.listed,
+        "list_date": one.list_date and one.list_date.isoformat(),
+        "max_age_days": one.max_age_days,
+        "stale": one.is_stale(at),
+    }
 
 
 def _profile(settings: config.Config, given: str | None, purpose: str | None, campaign: str | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import partial
 from typing import Literal, TypeAlias
@@ -55,6 +55,27 @@ class OptOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Registered:
+    """What a national registry says of a number.
+
+    Attributes:
+        registry: its name in the configuration.
+        list_date: the day as of which its list is; None where there is none, or none that can be read.
+        max_age_days: how old a list may be.
+        listed: whether the number is in it.
+    """
+
+    registry: str
+    list_date: date | None
+    max_age_days: int
+    listed: bool
+
+    def is_stale(self, at: datetime) -> bool:
+        """Whether its list says nothing about a call at that moment."""
+        return is_stale(self.list_date, self.max_age_days, at)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known when somebody is about to be called.
 
@@ -65,6 +86,7 @@ class Facts:
         campaign: the campaign it belongs to, where it belongs to one.
         at: when it would be made, aware.
         opt_outs: this number's, for the controller on whose behalf it is called, and nobody else's.
+        registries: what each registry says that has to be asked about such a call.
     """
 
     number: str | None
@@ -73,6 +95,7 @@ class Facts:
     campaign: str | None
     at: datetime
     opt_outs: tuple[OptOut, ...]
+    registries: tuple[Registered, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +135,19 @@ class Decision:
         return self.rules[0] if self.rules else ALLOWED
 
 
+def list_age_days(list_date: date, at: datetime) -> int:
+    """How many days old a list is at an aware moment, days being those of UTC; negative for one that is yet to come."""
+    return (at.astimezone(UTC).date() - list_date).days
+
+
+def is_stale(list_date: date | None, max_age_days: int, at: datetime) -> bool:
+    """Whether a list is missing, too old, or of a later day, as where a clock was set back: its age is not known then.
+
+    Somewhere it is tomorrow already.
+    """
+    return list_date is None or not -1 <= list_age_days(list_date, at) <= max_age_days
+
+
 def _opted_out(scope: Scope, facts: Facts) -> bool:
     return any(one.scope is scope and _concerns(one, facts) and one.holds(facts.at) for one in facts.opt_outs)
 
@@ -131,6 +167,8 @@ def _concerns(opt_out: OptOut, facts: Facts) -> bool:
 RULES = (
     Rule("number.invalid", lambda facts: facts.number is None),
     *(Rule(f"optout.{scope}", partial(_opted_out, scope)) for scope in Scope),
+    Rule("registry.listed", lambda facts: any(one.listed for one in facts.registries)),
+    Rule("registry.stale", lambda facts: any(one.is_stale(facts.at) for one in facts.registries)),
 )
 """In the order in which they are named; any one of them denies."""
 

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import TypeAlias, TypeVar
 
 from callguard.config import Config
+from callguard.registry.standing import Standing
 
 T = TypeVar("T")
 
@@ -254,6 +255,7 @@ class Here:
         unit: callguard's service.
         health: what callguard says of itself.
         open_files: how many files callguard may have open, and Asterisk, by process name.
+        registries: how the list of each registry stands.
     """
 
     prompts: str
@@ -263,6 +265,7 @@ class Here:
     unit: Known[Unit]
     health: Known[Answered]
     open_files: Mapping[str, Known[int]]
+    registries: tuple[Standing, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from callguard.config import Config
 from callguard.doctor import health
 from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
 from callguard.errors import CallguardError
+from callguard.registry.standing import standings
 from callguard.speech.catalogue import Catalogue
 from callguard.store.database import is_missing
 from callguard.store.reader import Reader
@@ -40,6 +42,7 @@ async def look(config: Config) -> Here:
         unit=await asyncio.to_thread(_unit),
         health=await health.ask(config.http),
         open_files=await asyncio.to_thread(_open_files, urlsplit(config.asterisk.ari_url).hostname or ""),
+        registries=await asyncio.to_thread(standings, config, datetime.now(UTC)),
     )
 
 

@@ -308,11 +308,21 @@ class DialRecord:
             }
             for one in facts.opt_outs
         )
+        registries = tuple(
+            {
+                "registry": one.registry,
+                "list_date": None if one.list_date is None else one.list_date.isoformat(),
+                "max_age_days": one.max_age_days,
+                "listed": one.listed,
+            }
+            for one in facts.registries
+        )
         seen: dict[str, Value] = {
             "calls": facts.calls,
             "purpose": facts.purpose,
             "campaign": facts.campaign,
             "opt_outs": opt_outs,
+            "registries": registries,
         }
         return cls(call_id, controller, facts.number, profile, facts.at, decision.allow, decision.rules, seen)
 

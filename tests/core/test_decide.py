@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callguard.core.decide import ALLOWED, RULES, Decision, Facts, OptOut, Rule, Scope, decide
+from callguard.core.decide import (
+    ALLOWED,
+    RULES,
+    Decision,
+    Facts,
+    OptOut,
+    Registered,
+    Rule,
+    Scope,
+    decide,
+    list_age_days,
+)
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-MARKETING = Facts("+390612345678", "marketing", "marketing.calls", "spring", NOW, ())
-SERVICE = Facts("+390612345678", "service", "contract.calls", None, NOW, ())
+MARKETING = Facts("+390612345678", "marketing", "marketing.calls", "spring", NOW, (), ())
+SERVICE = Facts("+390612345678", "service", "contract.calls", None, NOW, (), ())
 
 moments = st.integers(-3, 3).map(lambda seconds: NOW + seconds * SECOND)
 names = st.sampled_from(["marketing.calls", "contract.calls", "spring", "autumn"])
@@ -40,6 +51,13 @@ def opt_outs(draw: st.DrawFn) -> OptOut:
     )
 
 
+registered = st.builds(
+    Registered,
+    registry=st.sampled_from(["us", "ca"]),
+    list_date=st.none() | st.integers(-40, 3).map(lambda days: NOW.date() + timedelta(days=days)),
+    max_age_days=st.sampled_from([1, 31]),
+    listed=st.booleans(),
+)
 facts_of_any_kind = st.builds(
     Facts,
     number=st.none() | st.just("+390612345678"),
@@ -48,6 +66,7 @@ facts_of_any_kind = st.builds(
     campaign=st.none() | names,
     at=st.just(NOW),
     opt_outs=st.lists(opt_outs(), max_size=4).map(tuple),
+    registries=st.lists(registered, max_size=2).map(tuple),
 )
 
 
@@ -127,6 +146,53 @@ def test_marketing_opt_outs_never_change_a_service_call(facts: Facts) -> None:
 def test_no_opt_out_ever_allows_a_call(facts: Facts, one_more: OptOut) -> None:
     before, after = decide(facts), decide(replace(facts, opt_outs=(*facts.opt_outs, one_more)))
     assert set(before.rules) <= set(after.rules)
+
+
+US = Registered("us", NOW.date() - timedelta(days=2), 31, listed=False)
+
+
+@pytest.mark.parametrize("facts", [SERVICE, MARKETING])
+def test_who_is_listed_is_not_called(facts: Facts) -> None:
+    """Which registries are asked about which calls is the configuration's; what they say binds."""
+    ca = replace(US, registry="ca")
+    assert decide(replace(facts, registries=(US, ca))).allow
+    assert decide(replace(facts, registries=(US, replace(ca, listed=True)))).rules == ("registry.listed",)
+
+
+@pytest.mark.parametrize(
+    ("days", "rules"),
+    [
+        pytest.param(31, (), id="as old as it may be"),
+        pytest.param(32, ("registry.stale",), id="older"),
+        pytest.param(0, (), id="of the day"),
+        pytest.param(-1, (), id="of tomorrow, which it is somewhere"),
+        pytest.param(-2, ("registry.stale",), id="of a later day: the clock was set back"),
+        pytest.param(None, ("registry.stale",), id="missing"),
+    ],
+)
+def test_a_list_counts_while_it_is_fresh(days: int | None, rules: tuple[str, ...]) -> None:
+    list_date = None if days is None else NOW.date() - timedelta(days=days)
+    assert decide(replace(MARKETING, registries=(replace(US, list_date=list_date),))).rules == rules
+
+
+def test_a_lists_age_is_counted_in_days_of_utc() -> None:
+    """At 23:30 in New York on 22 November it is the 23rd in UTC."""
+    at = datetime(2026, 11, 22, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
+    of_the_22nd = replace(US, list_date=NOW.date(), max_age_days=1)
+    assert list_age_days(NOW.date(), at) == 1
+    assert not of_the_22nd.is_stale(at)
+    assert of_the_22nd.is_stale(at + timedelta(days=1))
+
+
+@given(facts_of_any_kind, registered)
+def test_no_registry_ever_allows_a_call(facts: Facts, one_more: Registered) -> None:
+    before, after = decide(facts), decide(replace(facts, registries=(*facts.registries, one_more)))
+    assert set(before.rules) <= set(after.rules)
+
+
+@given(facts_of_any_kind, st.integers(0, len(RULES)))
+def test_a_rule_more_never_allows_a_call(facts: Facts, some: int) -> None:
+    assert decide(facts, RULES[:some]).allow or not decide(facts).allow
 
 
 @given(facts_of_any_kind)

@@ -149,6 +149,7 @@ def healthy(folder: Path) -> Facts:
             unit=Unit(True, 2.0),
             health=Answered(Answer.SERVING),
             open_files={"callguard": 65_536, "asterisk": 65_536},
+            registries=(),
         ),
         marker=MARKER,
         shipped=STEPS[:2],

@@ -27,6 +27,7 @@ from callguard.doctor.facts import (
 )
 from callguard.doctor.findings import Severity
 from callguard.doctor.tried import nothing_tried
+from callguard.registry.standing import Standing, State
 from tests.doctor.healthy import (
     MANAGER,
     STEPS,
@@ -54,6 +55,11 @@ GIB = 2**30
 def dialled(options: str, app: str = "Dial") -> Break:
     data = f"{'PJSIP/1,30' if app == 'Dial' else 'service'},{options}b(callguard-agent^s^1)"
     return lambda facts: with_steps(facts, step("mine", "5", app, data))
+
+
+def listing(state: State, age_days: int | None, problem: str = "") -> Break:
+    one = Standing("us", Path("/srv/registries/us.numbers"), state, None, age_days, 31, problem)
+    return lambda facts: here(facts, registries=(one,))
 
 
 def unwatched(facts: Facts) -> Facts:
@@ -204,6 +210,10 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
           (StoreIs.CLOSED, "chown callguard: /srv /srv/callguard.db*"), (StoreIs.DAMAGED, "put a backup of /srv"),
           (StoreIs.ANOTHER, "systemctl restart callguard updates"),
       )),
+    (listing(State.MISSING, None, "there is no list yet"), "registries.fresh", WARNING, "us has no list: there is no"),
+    (listing(State.UNREADABLE, None, "is damaged"), "registries.fresh", WARNING, "list that cannot be used: is"),
+    (listing(State.STALE, 32), "registries.fresh", WARNING, "us is 32 days old, 31 at most"),
+    (listing(State.FRESH, 31), "registries.fresh", WARNING, "us will be too old in 1 days"),
     (lambda f: ari(f, ahead_ms=-1_500), "clock.agrees", WARNING, "1.5 s behind"),
     (lambda f: ari(f, ahead_ms=3_100), "clock.agrees", RISK, "3.1 s ahead of"),
     (lambda f: here(f, synchronised=False), "clock.kept", WARNING, "no NTP"),
@@ -375,7 +385,8 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
         well_still = {one.id for one in found.values() if one.severity is Severity.OK}
         assert well_still == {
             "folder.rights", "folder.space", "prompts.built", "store.opens",
-            "clock.kept", "service.health", "service.watchdog", "limits.callguard", "limits.asterisk",
+            "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
+            "limits.asterisk",
         }  # fmt: skip
 
 

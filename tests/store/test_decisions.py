@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from sqlite3 import Connection
 from typing import Any
 
 import pytest
 
-from callguard.core.decide import Facts, OptOut, Scope, decide
+from callguard.core.decide import Facts, OptOut, Registered, Scope, decide
 from callguard.errors import StoreError
 from callguard.store import Store
 from callguard.store.records import DialRecord
@@ -20,7 +20,8 @@ from .legs import START
 from .test_opt_outs import LATER, NUMBER, proofs
 
 OPT_OUT = OptOut(Scope.MARKETING, None, None, START, LATER, "key")
-SEEN = Facts(NUMBER, "marketing", None, "spring", START, (OPT_OUT,))
+REGISTERED = Registered("us", date(2026, 11, 20), 31, listed=False)
+SEEN = Facts(NUMBER, "marketing", None, "spring", START, (OPT_OUT,), (REGISTERED,))
 
 
 def dial(facts: Facts = SEEN, call_id: str = "call") -> DialRecord:
@@ -46,6 +47,7 @@ async def test_a_decision_is_what_was_decided_and_what_it_saw(store: Store, data
                 "until": to_ms(LATER),
             }
         ],
+        "registries": [{"registry": "us", "list_date": "2026-11-20", "max_age_days": 31, "listed": False}],
     }
     assert database.execute("SELECT subject_id, number FROM subjects").fetchall() == [(decision.subject_id, NUMBER)]
 

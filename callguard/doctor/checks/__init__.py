@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callguard.doctor.checks import agents, connection, conversation, freepbx, gate, machine, recordings
+from callguard.doctor.checks import agents, connection, conversation, freepbx, gate, machine, recordings, registries
 from callguard.doctor.facts import Facts
 from callguard.doctor.findings import Check, Finding, Severity
 
@@ -13,6 +13,7 @@ CHECKS: tuple[Check, ...] = (
     *agents.CHECKS,
     *freepbx.CHECKS,
     *recordings.CHECKS,
+    *registries.CHECKS,
     *machine.CHECKS,
 )
 

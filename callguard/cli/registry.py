@@ -1,0 +1,130 @@
+"""``callguard registry``: national lists of numbers that may not be called."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from callguard import config
+from callguard.cli import tables
+from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, one_of
+from callguard.core.decide import is_stale
+from callguard.errors import InputError
+
+if TYPE_CHECKING:
+    from callguard.registry.standing import Standing
+
+app = typer.Typer(help="National lists of numbers that may not be called.", no_args_is_help=True)
+
+
+@app.command("import")
+def import_(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The registry, as the configuration names it.", show_default=False)
+    ],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="Its whole list, as it gives it out: text, or a zip archive with one.",
+            readable=False,
+            show_default=False,
+        ),
+    ],
+    day: Annotated[
+        str | None,
+        typer.Option(
+            "--date",
+            metavar="YYYY-MM-DD",
+            help="As of which day it is; by default the day that the archive says its file is of, or the file's own.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Take it even if it is older than the one in force, or less than half of it."),
+    ] = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Make a registry's whole list the one in force, or leave the one before; calls go on meanwhile."""
+    from callguard.registry.load import load
+
+    settings = config.load(path)
+    if not settings.registries:
+        raise InputError("the configuration has no [registries.NAME]", file=path, field="NAME")
+    registry = settings.registries[one_of(settings.registries, name, "NAME")]
+    given = _day(day)
+    console = Console(stderr=True)
+    # What is no terminal would be sent an empty line.
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks = {what: progress.add_task(f"{what} {file.name}", total=None) for what in ("Reading", "Writing")}
+
+        def told(what: str, done: int, of: int) -> None:
+            progress.update(tasks[what], completed=done, total=of or None)
+
+        head, before = load(file, settings.registry_file(name), name, registry, given, force=force, told=told)
+    said = f" (before: {before.numbers} of {before.list_date})" if before else ""
+    typer.echo(f"{name}: {head.numbers} numbers of {head.list_date} are in force{said}")
+    if is_stale(head.list_date, registry.max_age_days, datetime.now(UTC)):
+        typer.echo(
+            f"callguard: that is older than the {registry.max_age_days} days it may be: calls are denied", err=True
+        )
+
+
+@app.command("status")
+def status(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Show the lists in force and how old they are. Exit code 1: calls are denied as one is stale or missing."""
+    from callguard.registry.standing import State, standings
+
+    found = standings(config.load(path), datetime.now(UTC))
+    if print_json:
+        typer.echo(json.dumps([_as_json(one) for one in found], indent=2, ensure_ascii=False))
+    else:
+        _show(found)
+    if any(one.state is not State.FRESH for one in found):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _show(found: tuple[Standing, ...]) -> None:
+    if not found:
+        typer.echo("No registries")
+        return
+    table = tables.table("Registry", "State", "Numbers", "List of", "Days old", "At most", "Imported")
+    for one in found:
+        head = one.head
+        tables.add(
+            table, one.registry, one.state, head and head.numbers, head and head.list_date, one.age_days,
+            one.max_age_days, tables.moment(head.imported_at if head else None),
+        )  # fmt: skip
+    tables.show(table)
+    for one in found:
+        if one.problem:
+            typer.echo(f"{one.registry}: {one.problem}")
+
+
+def _as_json(one: Standing) -> dict[str, object]:
+    head = one.head
+    return {
+        "registry": one.registry,
+        "state": one.state,
+        "numbers": head and head.numbers,
+        "list_date": head and head.list_date.isoformat(),
+        "imported_at": head and head.imported_at.isoformat(),
+        "age_days": one.age_days,
+        "max_age_days": one.max_age_days,
+        "sha256": head and head.body_sha256.hex(),
+        "file": str(one.file),
+        "problem": one.problem or None,
+    }
+
+
+def _day(given: str | None) -> date | None:
+    try:
+        return None if given is None else date.fromisoformat(given)
+    except ValueError as error:
+        raise InputError("a day such as 2026-11-20 is needed", field="--date") from error

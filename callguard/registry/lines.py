@@ -1,0 +1,122 @@
+"""Lines of a list to numbers, many at once: a number is its digits in E.164 as an integer.
+
+An error names the line and never what stands in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from callguard.errors import InputError
+from callguard.registry.source import Source
+
+Numbers: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
+# Of a chunk's text, where some lines begin and how long they are: what they are, and which of them are wrong.
+Parser: TypeAlias = Callable[[NDArray[np.uint8], Numbers, Numbers], tuple[Numbers, Flags]]
+
+CHUNK = 4 << 20
+LONGEST_LINE = 1_000
+_LF, _CR, _PLUS, _COMMA, _ZERO, _TWO = b"\n\r+,02"
+# ITU-T E.164: at most 15 digits; fewer than 7 are no subscriber's.
+_FEWEST, _MOST = 7, 15
+_BOM = b"\xef\xbb\xbf"
+
+AREA_NUMBER = "three digits, a comma and seven digits are needed, and nothing else"
+
+
+def parsed(source: Source, form: str, codes: tuple[str, ...]) -> Iterator[tuple[int, Numbers]]:
+    """The numbers of a list, and how many bytes they came from, chunk by chunk; empty lines are left out.
+
+    Args:
+        form: ``nanp`` (``area,number``) or ``e164``.
+        codes: what numbers in E.164 may begin with, such as ``+44``.
+
+    Raises:
+        InputError: a line is not what the format says; it is named, what stands in it is not.
+    """
+    wants = AREA_NUMBER
+    parser: Parser = _area_number
+    if form == "e164":
+        wants = f"a number in international format is needed that begins with {' or '.join(codes)}, and nothing else"
+        parser = _e164(codes)
+    line, rest = 1, b""
+    while True:
+        chunk = source.read(CHUNK)
+        data = rest + chunk
+        if line == 1:
+            data = data.removeprefix(_BOM)
+        if not chunk and data:
+            data += b"\n"
+        cut = data.rfind(b"\n") + 1
+        data, rest = data[:cut], data[cut:]
+        if len(rest) > LONGEST_LINE:
+            raise InputError(wants, file=source.path, line=line + data.count(b"\n"))
+        if data:
+            text = np.frombuffer(data, np.uint8)
+            lines, starts, lengths = _split(text)
+            numbers, wrong = parser(text, starts, lengths)
+            if wrong.any():
+                raise InputError(wants, file=source.path, line=line + int(lines[wrong.argmax()]))
+            line += int(np.count_nonzero(text == _LF))
+            yield len(data), numbers
+        if not chunk:
+            return
+
+
+def _split(text: NDArray[np.uint8]) -> tuple[Numbers, Numbers, Numbers]:
+    """Of each line that is not empty: its place among all, where it begins, its length without its end."""
+    ends = np.flatnonzero(text == _LF)
+    starts = np.concatenate((np.zeros(1, ends.dtype), ends[:-1] + 1))
+    lengths = ends - starts
+    lengths -= (lengths > 0) & (text[ends - 1] == _CR)
+    lines = np.flatnonzero(lengths)
+    return lines, starts[lines], lengths[lines]
+
+
+def _digits(text: NDArray[np.uint8], starts: Numbers, columns: range) -> tuple[Numbers, Flags]:
+    """The numbers that stand in these columns, and which are none."""
+    numbers = np.zeros(len(starts), np.int64)
+    wrong = np.zeros(len(starts), np.bool_)
+    for column in columns:
+        digit = text[starts + column] - np.uint8(_ZERO)  # what is less wraps to more than nine
+        wrong |= digit > 9
+        numbers *= 10
+        numbers += digit
+    return numbers, wrong
+
+
+def _area_number(text: NDArray[np.uint8], starts: Numbers, lengths: Numbers) -> tuple[Numbers, Flags]:
+    wrong = lengths != 11
+    # What is too short could lie beyond the text's end.
+    starts = np.where(wrong, 0, starts)
+    if len(text) < 12:
+        return starts, wrong
+    areas, no_area = _digits(text, starts, range(3))
+    numbers, no_number = _digits(text, starts, range(4, 11))
+    wrong |= no_area | no_number | (text[starts + 3] != _COMMA) | (text[starts] < _TWO)
+    return (areas + 1_000) * 10_000_000 + numbers, wrong
+
+
+def _e164(calling_codes: tuple[str, ...]) -> Parser:
+    codes = [code.removeprefix("+") for code in calling_codes]
+
+    def parse(text: NDArray[np.uint8], starts: Numbers, lengths: Numbers) -> tuple[Numbers, Flags]:
+        plus = text[starts] == _PLUS
+        starts, lengths = starts + plus, lengths - plus
+        numbers = np.zeros(len(starts), np.int64)
+        wrong = (lengths < _FEWEST) | (lengths > _MOST)
+        for length in map(int, np.unique(lengths[~wrong])):
+            these = np.flatnonzero(lengths == length)
+            numbers[these], none = _digits(text, starts[these], range(length))
+            foreign = np.ones(len(these), np.bool_)
+            for code in codes:
+                foreign &= numbers[these] // 10 ** (length - len(code)) != int(code)
+            wrong[these] = none | foreign
+        return numbers, wrong
+
+    return parse

@@ -1,0 +1,184 @@
+"""A list of numbers in one file, looked up where it lies.
+
+Layout: a head of fixed length, then the body: one block for each prefix (all digits of E.164 but the last seven), then
+the index of the blocks. A block is a bitmap of all ten million last seven digits, or these sorted as 32-bit integers,
+whichever is shorter. All integers are little-endian.
+
+It is read by pread(2) and not through a mapping: of a file that somebody cuts short, or on a disk that fails, a mapping
+would kill the whole service with SIGBUS, and the file's pages would count as the service's memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Self
+
+from callguard.errors import InputError
+
+SPAN = 10_000_000
+BITMAP_BYTES = SPAN // 8
+SUFFIX = struct.Struct("<I")
+# Prefix, how many numbers it has, where its block begins in the file.
+ENTRY = struct.Struct("<IIQ")
+
+MAGIC, VERSION = b"CGNUMSET", 1
+# Magic, version, registry, the list's date, imported when (ms), numbers, prefixes, the body's length and SHA-256.
+_HEAD = struct.Struct("<8sH40sIQQIQ32s")
+_CHECKSUM = struct.Struct("<I")
+HEAD_BYTES = _HEAD.size + _CHECKSUM.size
+
+AGAIN = "import the list again"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a list says of itself.
+
+    Attributes:
+        registry: the name it was imported under.
+        list_date: the day as of which the list is.
+        imported_at: aware.
+        numbers: how many different ones.
+    """
+
+    registry: str
+    list_date: date
+    imported_at: datetime
+    numbers: int
+    prefixes: int
+    body_bytes: int
+    body_sha256: bytes
+
+    def pack(self) -> bytes:
+        packed = _HEAD.pack(
+            MAGIC, VERSION, self.registry.encode(), self.list_date.toordinal(),
+            round(self.imported_at.timestamp() * 1000), self.numbers, self.prefixes, self.body_bytes, self.body_sha256,
+        )  # fmt: skip
+        return packed + _CHECKSUM.pack(zlib.crc32(packed))
+
+    @classmethod
+    def unpack(cls, data: bytes, file: Path) -> Self:
+        """Raises: InputError, where these are not the first bytes of a list."""
+        if data[: len(MAGIC)] != MAGIC:
+            raise InputError("is no list of numbers that callguard has made", file=file)
+        if len(data) < HEAD_BYTES:
+            raise InputError(f"is cut off: {AGAIN}", file=file)
+        _, version, name, day, imported, numbers, prefixes, length, sha256 = _HEAD.unpack_from(data)
+        if version != VERSION:
+            raise InputError(f"is of another callguard (version {version}, not {VERSION}): {AGAIN}", file=file)
+        if _CHECKSUM.unpack_from(data, _HEAD.size) != (zlib.crc32(data[: _HEAD.size]),):
+            raise InputError(f"is damaged at its beginning: {AGAIN}", file=file)
+        at = datetime.fromtimestamp(imported / 1000, UTC)
+        registry = name.rstrip(b"\0").decode()
+        return cls(registry, date.fromordinal(day), at, numbers, prefixes, length, sha256)
+
+
+class NumberSet:
+    """A list that is open. To be closed; many may have one file open, and it may be replaced meanwhile.
+
+    Attributes:
+        head: what it says of itself.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open it, without a look at its body.
+
+        Raises:
+            InputError: there is none, or it is foreign, damaged at its beginning or cut off.
+        """
+        self._path = path
+        try:
+            self._file = path.open("rb", buffering=0)
+        except FileNotFoundError as error:
+            raise InputError("there is no list yet: callguard registry import", file=path) from error
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+        try:
+            self.head = Head.unpack(self._read(HEAD_BYTES, 0), path)
+            if os.fstat(self._file.fileno()).st_size != HEAD_BYTES + self.head.body_bytes:
+                raise InputError(f"is cut off: {AGAIN}", file=path)
+            size = self.head.prefixes * ENTRY.size
+            index = self._read(size, HEAD_BYTES + self.head.body_bytes - size)
+            if len(index) != size:
+                raise InputError(f"is damaged: {AGAIN}", file=path)
+            self._blocks = {prefix: (count, offset) for prefix, count, offset in ENTRY.iter_unpack(index)}
+        except BaseException:
+            self._file.close()
+            raise
+
+    @classmethod
+    def verified(cls, path: Path, registry: str) -> Self:
+        """Open the list of a registry and read all of it: for a large one, the better part of a second.
+
+        Raises:
+            InputError: as for opening, or its body is damaged, or it is another registry's.
+        """
+        made = cls(path)
+        try:
+            if made.head.registry != registry:
+                raise InputError(f"is the list of {made.head.registry}, not of {registry}", file=path)
+            made._file.seek(HEAD_BYTES)
+            if hashlib.file_digest(made._file, "sha256").digest() != made.head.body_sha256:
+                raise InputError(f"is damaged: {AGAIN}", file=path)
+        except OSError as error:
+            made.close()
+            raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+        except InputError:
+            made.close()
+            raise
+        return made
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __contains__(self, number: str) -> bool:
+        """Whether a number in E.164, plus included, is in the list. Raises: InputError, where that cannot be read."""
+        prefix, suffix = divmod(int(number[1:]), SPAN)
+        if prefix not in self._blocks:
+            return False
+        count, offset = self._blocks[prefix]
+        if is_bitmap(count):
+            return bool(self._exactly(1, offset + suffix // 8)[0] >> suffix % 8 & 1)
+
+        def at(place: int) -> int:
+            value: int = SUFFIX.unpack(self._exactly(SUFFIX.size, offset + place * SUFFIX.size))[0]
+            return value
+
+        found = bisect_left(range(count), suffix, key=at)
+        return found < count and at(found) == suffix
+
+    def _exactly(self, size: int, offset: int) -> bytes:
+        data = self._read(size, offset)
+        if len(data) != size:
+            raise InputError(f"is cut off: {AGAIN}", file=self._path)
+        return data
+
+    def _read(self, size: int, offset: int) -> bytes:
+        try:
+            return os.pread(self._file.fileno(), size, offset)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", file=self._path) from error
+
+
+def is_bitmap(count: int) -> bool:
+    """Whether a bitmap is shorter for so many numbers of one prefix."""
+    return count * SUFFIX.size > BITMAP_BYTES
+
+
+def index_of(blocks: Iterable[tuple[int, int, int]]) -> bytes:
+    """The index of blocks: prefix, count and offset of each."""
+    return b"".join(ENTRY.pack(*block) for block in sorted(blocks))

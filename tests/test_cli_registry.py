@@ -1,0 +1,169 @@
+"""``callguard registry`` and what ``check`` says of it: what is in force, what is said, and by which exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from callguard.store import Store
+from tests.registry.generate import fictitious, nanp
+from tests.test_cli import callguard
+from tests.test_config import CALLING
+
+Run = Callable[..., CompletedProcess[str]]
+
+LISTED, OTHER = "+12025550123", "+12025550124"
+TODAY = datetime.now(UTC).date()
+SALES = """
+[profiles.sales]
+controller = "acme"
+languages = ["en"]
+calls = "marketing"
+
+[[profiles.sales.purposes]]
+id = "recording.quality"
+basis = "consent"
+"""
+REGISTRIES = """
+[registries.us]
+format = "nanp"
+country = "US"
+max_age_days = 31
+
+[registries.tps]
+format = "e164"
+country = "GB"
+max_age_days = 28
+file = "{folder}/elsewhere/tps.list"
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    file = tmp_path / "callguard.toml"
+    text = CALLING.replace('path = "/var/lib/callguard', f'path = "{tmp_path}')
+    file.write_text(text + SALES + REGISTRIES.replace("{folder}", str(tmp_path)), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def run(written: Path) -> Run:
+    return lambda *arguments: callguard(*arguments, CALLGUARD_CONFIG=str(written), COLUMNS="200", TZ="UTC")
+
+
+@pytest.fixture
+def listed(tmp_path: Path) -> Path:
+    file = tmp_path / "us.txt"
+    file.write_text(nanp([*fictitious(20), LISTED]), encoding="ascii")
+    return file
+
+
+def bad(done: CompletedProcess[str], *said: str) -> bool:
+    """One line on standard error, which says this; exit code 2."""
+    one_line = (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    return one_line and all(part in done.stderr for part in said)
+
+
+def test_a_list_is_brought_into_force_and_shown(run: Run, tmp_path: Path, listed: Path) -> None:
+    missing = run("registry", "status")
+    assert missing.returncode == 1
+    assert f"us: {tmp_path}/registries/us.numbers: there is no list yet" in missing.stdout
+    day = TODAY - timedelta(days=2)
+    done = run("registry", "import", "us", str(listed), "--date", day.isoformat())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"us: 21 numbers of {day} are in force\n"
+    shown = run("registry", "status", "--json")
+    us, tps = json.loads(shown.stdout)
+    assert abs(datetime.fromisoformat(us.pop("imported_at")) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert len(us.pop("sha256")) == 64
+    assert us == {
+        "registry": "us",
+        "state": "fresh",
+        "numbers": 21,
+        "list_date": day.isoformat(),
+        "age_days": 2,
+        "max_age_days": 31,
+        "file": f"{tmp_path}/registries/us.numbers",
+        "problem": None,
+    }
+    assert (tps["registry"], tps["state"], tps["numbers"]) == ("tps", "missing", None)
+    assert shown.returncode == 1
+
+
+def test_status_is_well_only_while_every_list_is_fresh(run: Run, tmp_path: Path, listed: Path) -> None:
+    tps = tmp_path / "tps.txt"
+    tps.write_text("+441632960001\n", encoding="ascii")
+    (tmp_path / "elsewhere").mkdir()
+    assert run("registry", "import", "us", str(listed)).returncode == 0
+    assert run("registry", "import", "tps", str(tps)).returncode == 0
+    well = run("registry", "status")
+    assert well.returncode == 0
+    assert [line.split()[:3] for line in well.stdout.splitlines()[1:]] == [["us", "fresh", "21"], ["tps", "fresh", "1"]]
+    old = TODAY - timedelta(days=29)
+    done = run("registry", "import", "tps", str(tps), "--date", old.isoformat(), "--force")
+    assert done.stdout == f"tps: 1 numbers of {old} are in force (before: 1 of {TODAY})\n"
+    assert done.stderr == "callguard: that is older than the 28 days it may be: calls are denied\n"
+    stale = run("registry", "status", "--json")
+    assert (stale.returncode, [one["state"] for one in json.loads(stale.stdout)]) == (1, ["fresh", "stale"])
+    (tmp_path / "elsewhere" / "tps.list").write_bytes(b"nonsense")
+    damaged = run("registry", "status")
+    assert damaged.returncode == 1
+    assert "tps.list: is no list of numbers that callguard has made" in damaged.stdout
+
+
+def test_what_is_wrong_is_one_line_and_the_old_list_stays(run: Run, tmp_path: Path, listed: Path) -> None:
+    assert run("registry", "import", "us", str(listed)).returncode == 0
+    worse = tmp_path / "new.txt"
+    worse.write_text("201,5550101\n201;5550102\n", encoding="ascii")
+    assert bad(run("registry", "import", "us", str(worse)), f"callguard: {worse}:2: three digits, a comma and")
+    older = ("--date", (TODAY - timedelta(days=1)).isoformat())
+    assert bad(run("registry", "import", "us", str(listed), *older), "older than the one in force", "--force")
+    assert bad(run("registry", "import", "us", str(listed), "--date", "yesterday"), "--date: a day such as 2026-")
+    assert bad(run("registry", "import", "uk", str(listed)), "NAME: is not in the configuration; there are: tps, us")
+    assert bad(run("registry", "import", "us", str(tmp_path / "nothing")), "nothing: cannot be read: No such file")
+    (us, _) = json.loads(run("registry", "status", "--json").stdout)
+    assert (us["state"], us["numbers"]) == ("fresh", 21)
+
+
+def test_a_folder_that_there_is_not_is_named(run: Run, tmp_path: Path) -> None:
+    tps = tmp_path / "tps.txt"
+    tps.write_text("+441632960001\n", encoding="ascii")
+    (tmp_path / "elsewhere").write_text("", encoding="ascii")
+    done = run("registry", "import", "tps", str(tps))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"{tmp_path}/elsewhere cannot be written to: " in done.stderr
+
+
+def test_without_registries_there_is_nothing_to_import(written: Path, run: Run, listed: Path) -> None:
+    written.write_text(written.read_text(encoding="utf-8").partition("[registries.us]")[0], encoding="utf-8")
+    assert bad(run("registry", "import", "us", str(listed)), "NAME: the configuration has no [registries.NAME]")
+    done = run("registry", "status")
+    assert (done.returncode, done.stdout) == (0, "No registries\n")
+
+
+async def test_check_says_what_each_registry_says(run: Run, tmp_path: Path, listed: Path) -> None:
+    async with Store.open(tmp_path / "callguard.db", gate=None, controllers={"acme": "Acme Energy"}):
+        pass
+    sales = ("--profile", "sales")
+    without = run("check", OTHER, *sales)
+    assert (without.returncode, without.stdout.splitlines()[0]) == (3, "Denied: registry.stale")
+    assert "Registry us: it has no list that can be used" in without.stdout
+    assert "us.numbers: there is no list yet" in without.stderr
+    assert run("registry", "import", "us", str(listed)).returncode == 0
+    denied = run("check", LISTED, *sales)
+    assert (denied.returncode, denied.stdout.splitlines()[0], denied.stderr) == (3, "Denied: registry.listed", "")
+    assert f"Registry us: lists the number (list of {TODAY}, 0 days old, 31 at most: fresh)" in denied.stdout
+    allowed = run("check", OTHER, *sales, "--json")
+    assert (allowed.returncode, json.loads(allowed.stdout)["registries"]) == (0, [
+        {"registry": "us", "listed": False, "list_date": TODAY.isoformat(), "max_age_days": 31, "stale": False}
+    ])  # fmt: skip
+    later = (datetime.now(UTC) + timedelta(days=32)).isoformat()
+    stale = run("check", LISTED, *sales, "--at", later, "--json")
+    assert (stale.returncode, json.loads(stale.stdout)["rules"]) == (3, ["registry.listed", "registry.stale"])
+    for other in ((LISTED, "--profile", "service"), ("+34912345678", *sales), ("nobody", *sales)):
+        assert json.loads(run("check", *other, "--json").stdout)["registries"] == []
