@@ -234,21 +234,29 @@ def test_where_one_number_is_looked_up_a_list_is_one_line(run: Run, command: tup
     assert bad(run(*command, "-", stdin=b"600111223\n600111224\n"), "standard input:2: NUMBER: one at a time")
 
 
-def test_of_a_list_that_the_store_does_not_take_it_is_said_how_many_are_kept(
+def test_of_a_list_that_the_store_does_not_end_it_is_said_how_many_are_ended(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Store.opt_out
+    ended = Store.opt_in
 
     async def full(self: Store, controller: str, number: str, *rest: Any, **more: Any) -> bool:
         if number == "+34600111224":
             raise StoreError("the disk is full")
-        return await kept(self, controller, number, *rest, **more)
+        return await ended(self, controller, number, *rest, **more)
 
-    monkeypatch.setattr(Store, "opt_out", full)
+    monkeypatch.setattr(Store, "opt_in", full)
     monkeypatch.setattr(optout, "TOGETHER", 1)
-    done = run("optout", "add", "-", stdin=b"600111223\n600111224\n600111225\n")
+    three = b"600111223\n600111224\n600111225\n"
+    run("optout", "add", "-", stdin=three)
+    done = run("optout", "remove", "-", stdin=three)
     assert (done.code, done.out) == (1, "")
     assert done.err == "callguard: the disk is full (done for 1 of 3 numbers; again, it is done for the rest)\n"
+
+
+def test_a_list_that_nobody_can_add_at_once_is_not_begun(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optout, "MOST", 2)
+    assert bad(run("optout", "add", "-", stdin=b"600111223\n600111224\n600111225\n"), "more than 2 at once")
+    assert run("optout", "add", "-", stdin=b"600111223\n600111224\n").code == 0
 
 
 def test_a_national_number_needs_a_country(run: Run, two: Path) -> None:

@@ -22,8 +22,12 @@ from callguard.sections import Name, PurposeId
 DEFAULT_CONFIG = Path("/etc/callguard/callguard.toml")
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DENIED = 1, 2, 3
 STDIN, INPUT = "-", "standard input"
+_PURPOSE: TypeAdapter[str] = TypeAdapter(PurposeId)
+_CAMPAIGN: TypeAdapter[str] = TypeAdapter(Name)
 # In bytes: more than any number with its separators.
 LONGEST_LINE = 100
+# So many opt-outs are added at once: the store is locked for half a second meanwhile, and calls wait a second for it.
+MOST = 50_000
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar="CALLGUARD_CONFIG", readable=False, help="The configuration to use.")
@@ -83,7 +87,7 @@ def a_number(words: list[str], region: str | None) -> str:
     """
     number = number_from(words, region)
     if number is None:
-        raise InputError(_no_number(region), field="NUMBER")
+        raise InputError(no_number(region), field="NUMBER")
     return number
 
 
@@ -103,7 +107,7 @@ def numbers_from(words: list[str], region: str | None) -> tuple[str, ...]:
         if number is not None:
             found[number] = None
         elif written.strip():
-            raise InputError(_no_number(region), file=INPUT, line=line, field="NUMBER")
+            raise InputError(no_number(region), file=INPUT, line=line, field="NUMBER")
     if not found:
         raise InputError("there is none", file=INPUT, field="NUMBER")
     return tuple(found)
@@ -122,7 +126,8 @@ def _text(line: bytes) -> str:
     return "" if len(line) == LONGEST_LINE else line.decode("ascii", "replace").strip()
 
 
-def _no_number(region: str | None) -> str:
+def no_number(region: str | None) -> str:
+    """What is wrong with what is no number; what stands there is not repeated."""
     return "this is no phone number" if region else "this is no international phone number; for others, say --region"
 
 
@@ -156,22 +161,22 @@ def one_of(names: Collection[str], given: str | None, field: str) -> str:
     return given
 
 
-def purpose_id(given: str | None) -> str | None:
+def purpose_id(given: str | None, field: str = "--purpose") -> str | None:
     """A purpose's id.
 
     Raises:
         InputError: no profile could have such a purpose.
     """
-    return _checked(TypeAdapter(PurposeId), given, "--purpose")
+    return _checked(_PURPOSE, given, field)
 
 
-def campaign_name(given: str | None) -> str | None:
+def campaign_name(given: str | None, field: str = "--campaign") -> str | None:
     """A campaign's name.
 
     Raises:
         InputError: no profile could have such a campaign.
     """
-    return _checked(TypeAdapter(Name), given, "--campaign")
+    return _checked(_CAMPAIGN, given, field)
 
 
 def warn_of_unknown(settings: config.Config, controller: str, purpose: str | None, campaign: str | None) -> None:

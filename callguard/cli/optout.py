@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from callguard import config
-from callguard.cli import tables
+from callguard.cli import optout_files, tables
 from callguard.cli.options import (
     DEFAULT_CONFIG,
+    INPUT,
+    MOST,
     CampaignOption,
     ConfigOption,
     ControllerOption,
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from callguard.store.records import StoredOptOut
     from callguard.store.store import Store
 
-LONGEST_REASON = 200
 # So many numbers are written at once: the service writes beside, and waits 2 s at most.
 TOGETHER = 1000
 
@@ -67,21 +68,20 @@ def add(
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Keep that a person, or a list of them, does not want to be called; the next dial sees it."""
+    from callguard.cli.optout_csv import check_reason
+    from callguard.store.records import NewOptOut
+
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     _fits(scope, purpose, campaign)
-    if reason is not None and not (reason.isprintable() and len(reason) <= LONGEST_REASON):
-        raise InputError(f"one line of at most {LONGEST_REASON} characters is needed", field="--reason")
+    check_reason(reason, "--reason")
     now = datetime.now(UTC)
     end = _end_of(until, now)
     numbers = numbers_from(words, region_for(settings, region))
-    added = _each(
-        settings,
-        numbers,
-        lambda store, number: store.opt_out(
-            for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign, reason=reason, until=end
-        ),
-    )
+    if len(numbers) > MOST:
+        raise InputError(f"more than {MOST} at once: split the list", file=INPUT, field="NUMBER")
+    opt_outs = [NewOptOut(number, scope, purpose, campaign, until=end, reason=reason) for number in numbers]
+    added = write(settings, lambda store: store.opt_out_all(for_whom, opt_outs, now, "command"))
     said = _count(added, len(numbers), "Kept", "Kept already")
     typer.echo(f"{said}: opted out of {_words(scope, purpose, campaign)} for {for_whom}")
     warn_of_unknown(settings, for_whom, purpose, campaign)
@@ -136,6 +136,10 @@ def list_(
         typer.echo(json.dumps([as_json(one) for one in found], indent=2, ensure_ascii=False))
     else:
         show(found)
+
+
+app.command("import")(optout_files.import_)
+app.command("export")(optout_files.export)
 
 
 def show(opt_outs: tuple[StoredOptOut, ...]) -> None:

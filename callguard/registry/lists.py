@@ -50,7 +50,8 @@ class Lists:
         """What each registry that is asked about calls of this kind says of a number in E.164.
 
         A registry is asked about all that share its country code, for which country a number belongs to is not always
-        known: where it lists the number, that counts. What it does not list is its business only in its own country.
+        known: where it lists the number, that counts. What it does not list is its business only in its own country,
+        or where no country is known.
         """
         asked = [(name, one) for name, one in config.registries.items() if one.is_asked(calls, number)]
         if not asked:
@@ -66,7 +67,7 @@ class Lists:
             except InputError as error:  # the file was cut short, or the disk fails
                 self._told(str(error))
                 numbers = None
-            if listed or where in one.country:
+            if listed or where is None or where in one.country:
                 list_date = None if numbers is None else numbers.head.list_date
                 said.append(Registered(name, list_date, one.max_age_days, listed))
         return tuple(said)

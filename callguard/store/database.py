@@ -32,10 +32,12 @@ _WRITING = (
     "PRAGMA recursive_triggers = ON",
     # What is erased is overwritten, not merely unlinked.
     "PRAGMA secure_delete = ON",
+    # A list that waits to be added holds numbers: they go into no other file than the store's.
+    "PRAGMA temp_store = MEMORY",
 )
 
 T = TypeVar("T")
-_Agenda: TypeAlias = "deque[Callable[[Transaction], object]]"
+_Agenda: TypeAlias = "deque[tuple[str, Callable[[Transaction], object]]]"
 
 
 class Database:
@@ -54,14 +56,16 @@ class Database:
         except OSError:
             return False
 
-    async def transact(self, work: Callable[[Transaction], T]) -> T:
+    async def transact(self, work: Callable[[Transaction], T], *, lock: bool = True) -> T:
         """Do some work in a transaction of its own and commit it; whoever is cancelled meanwhile leaves it whole.
 
         Args:
             work: runs in the connection's thread; what it raises undoes the transaction.
+            lock: whether it writes to the database. What only reads, or writes to temporary tables, needs no lock.
         """
         results: list[T] = []
-        self._agenda.append(lambda transaction: results.append(work(transaction)))
+        begin = "BEGIN IMMEDIATE" if lock else "BEGIN DEFERRED"
+        self._agenda.append((begin, lambda transaction: results.append(work(transaction))))
         await self.connection.commit()
         return results[0]
 
@@ -78,8 +82,8 @@ class _Flushing(sqlite3.Connection):
         self._agenda = agenda
 
     def commit(self) -> None:
-        work = self._agenda.popleft()
-        self.execute("BEGIN IMMEDIATE")
+        begin, work = self._agenda.popleft()
+        self.execute(begin)
         try:
             work(Transaction(self))
             super().commit()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -18,12 +18,14 @@ from callguard.errors import StoreError
 from callguard.store import from_rows
 from callguard.store.database import open_to_read, usable
 from callguard.store.migrations import check, known
-from callguard.store.queries import fetch
+from callguard.store.queries import fetch, sql
 from callguard.store.records import (
     DueRecording,
     LegDetail,
     LegSubject,
+    NewOptOut,
     OpenRecording,
+    OptOutSource,
     Remembered,
     SavedLeg,
     Segment,
@@ -32,6 +34,7 @@ from callguard.store.records import (
     StoredOptOut,
     StoredRecording,
 )
+from callguard.store.subjects import covers
 from callguard.store.times import to_ms
 
 
@@ -135,6 +138,30 @@ class Reader:
         query = "opt_outs_listed" if controller is None or number is None else "opt_outs_of_number"
         rows = await self._fetch(query, controller=controller, number=number, at=to_ms(at))
         return tuple(map(from_rows.opt_out, rows))
+
+    async def each_opt_out(self, controller: str, at: datetime) -> AsyncGenerator[StoredOptOut, None]:
+        """A controller's opt-outs in force at a moment, newest first, however many there are.
+
+        Whoever stops before the end closes it (`contextlib.aclosing`): later, the database is closed.
+        """
+        parameters = {"controller": controller, "number": None, "at": to_ms(at)}
+        try:
+            async with self._reading.execute(sql("opt_outs_listed"), parameters) as cursor:
+                async for row in cursor:
+                    yield from_rows.opt_out(row)
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+
+    async def standing(self, controller: str, opt_outs: Sequence[NewOptOut], at: datetime, source: OptOutSource) -> int:
+        """For how many of a list, in which each is there once, `Store.opt_out_all` would keep nothing new."""
+        listed = {(one.number, one.scope, one.purpose, one.campaign): one for one in opt_outs}
+        found = set()
+        async with aclosing(self.each_opt_out(controller, at)) as all_there:
+            async for there in all_there:
+                what = (there.number, there.scope, there.purpose, there.campaign)
+                if (one := listed.get(what)) and covers(there.source, there.until, source, one.until):
+                    found.add(what)
+        return len(found)
 
     async def opt_outs_now(self, controller: str, number: str, now: datetime) -> tuple[StoredOptOut, ...]:
         """The opt-outs of a number that have not ended, newest first.

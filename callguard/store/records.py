@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Self, TypeAlias
 
-from callguard.core.decide import Decision, Facts, OptOut
+from callguard.core.decide import Decision, Facts, OptOut, Scope
 from callguard.core.evidence import Kind, Value
 from callguard.core.model import Answer, Basis, GrantState, Heard, Outcome, Purpose
 from callguard.store.times import to_ms
@@ -263,6 +263,25 @@ class StoredOptOut(OptOut):
     controller: str
     number: str
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOptOut:
+    """An opt-out of a list that is to be kept.
+
+    Attributes:
+        number: E.164.
+        since: aware and not in the future; None for now. `until` is not past; None for never.
+        reason: somebody's own words.
+    """
+
+    number: str
+    scope: Scope
+    purpose: str | None = None
+    campaign: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -17,15 +17,21 @@ from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, incidents, segments, subjects
+from callguard.store import actions, agents, incidents, lists, segments, subjects
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
 from callguard.store.reader import Reader
-from callguard.store.records import DialRecord, Kept, LegRecord, OpenRecording, OptOutSource
+from callguard.store.records import DialRecord, Kept, LegRecord, NewOptOut, OpenRecording, OptOutSource
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
 from callguard.store.writer import T, Writer
+
+TOGETHER = 1000
+"""So many of a list are made ready at once."""
+
+ATTEMPTS = 3
+"""So often a list is made ready before others who write about the same numbers are too many."""
 
 
 class Store(Reader):
@@ -287,6 +293,51 @@ class Store(Reader):
             reason=reason,
             until=None if until is None else to_ms(until),
         )
+
+    async def opt_out_all(
+        self,
+        controller: str,
+        opt_outs: Sequence[NewOptOut],
+        at: datetime,
+        source: OptOutSource,
+        tell: Callable[[int], None] = lambda ready: None,
+    ) -> int:
+        """Many subjects opt out, all of them or none; no two of the opt-outs are the same person's of the same scope.
+
+        The database is locked for the last step only, about 10 µs for each that is new, more in a large store: what
+        others who write beside it can wait for is the caller's to bound.
+
+        Args:
+            at: now.
+            tell: called with how many are ready to be added, as the work goes on.
+
+        Returns:
+            For how many of them something new is kept, as `opt_out` says it.
+
+        Raises:
+            StoreError: none is kept; why, as in `opt_out`.
+        """
+        attempt = 1
+        while True:
+            await self._writer.prepare(lists.begin)
+            made: dict[str, str] = {}
+            new = 0
+            for first in range(0, len(opt_outs), TOGETHER):
+                some = opt_outs[first : first + TOGETHER]
+                new += await self._writer.prepare(
+                    partial(
+                        lists.stage, controller=controller, opt_outs=some, at=to_ms(at), source=source, subjects=made
+                    )
+                )
+                tell(first + len(some))
+            try:
+                if new:
+                    await self._run(lists.add)
+                return new
+            except lists.Overtaken:
+                if attempt == ATTEMPTS:
+                    raise
+                attempt += 1
 
     async def opt_in(
         self,

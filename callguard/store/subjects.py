@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TypeVar
+
 from uuid_utils import uuid7
 
 from callguard.core.decide import Scope
 from callguard.core.evidence import Kind, Value, canonical
 from callguard.errors import StoreError
-from callguard.store.queries import Transaction
+from callguard.store.queries import Row, Transaction
 from callguard.store.records import DialRecord, OptOutSource
 from callguard.store.rows import new_subject, subject_evidence_row
 from callguard.store.times import to_ms
+
+T = TypeVar("T", int, datetime)
 
 UNVERIFIED: OptOutSource = "typed_unverified"
 """Anybody can type anybody's number: such an opt-out protects, but neither stands in for the subject's own nor may
@@ -34,27 +39,59 @@ def opt_out(
     if until is not None and until <= at:
         raise StoreError("an opt-out ends after it begins")
     subject_id = _subject(transaction, controller, number)
-    what = {"scope": scope.value, "purpose": purpose, "campaign": campaign}
-    for standing in transaction.fetch("same_opt_outs", subject_id=subject_id, at=at, **what):
-        lasts = standing["until"] is None or (until is not None and until <= standing["until"])
-        if lasts and (source == UNVERIFIED or standing["source"] != UNVERIFIED):
-            return False
-    opt_out_id = str(uuid7())
-    transaction.fetch(
-        "add_opt_out",
-        opt_out_id=opt_out_id,
-        controller=controller,
-        subject_id=subject_id,
-        source=source,
-        reason=reason,
-        since=at,
-        until=until,
-        **what,
+    what: Row = {"scope": scope.value, "purpose": purpose, "campaign": campaign}
+    if stands(transaction, subject_id, at, source, until, what):
+        return False
+    row, proof = opt_out_rows(controller, subject_id, at, source, until, what, since=at, reason=reason)
+    transaction.fetch("add_opt_out", **row)
+    transaction.fetch("add_subject_evidence", **proof)
+    return True
+
+
+def stands(
+    transaction: Transaction, subject_id: str, at: int, source: OptOutSource, until: int | None, what: Row
+) -> bool:
+    """Whether an opt-out of this scope, purpose and campaign would add nothing to what is in force."""
+    return any(
+        covers(standing["source"], standing["until"], source, until)
+        for standing in transaction.fetch("same_opt_outs", subject_id=subject_id, at=at, **what)
     )
+
+
+def covers(standing_source: str, standing_until: T | None, source: OptOutSource, until: T | None) -> bool:
+    """Whether an opt-out in force lasts as long as another one, and is as much the subject's own."""
+    lasts = standing_until is None or (until is not None and until <= standing_until)
+    return lasts and (source == UNVERIFIED or standing_source != UNVERIFIED)
+
+
+def opt_out_rows(
+    controller: str,
+    subject_id: str,
+    at: int,
+    source: OptOutSource,
+    until: int | None,
+    what: Row,
+    *,
+    since: int,
+    reason: str | None,
+) -> tuple[Row, Row]:
+    """An opt-out that is kept at a moment, and its evidence."""
+    opt_out_id = str(uuid7())
+    row: Row = {
+        "opt_out_id": opt_out_id,
+        "controller": controller,
+        "subject_id": subject_id,
+        "source": source,
+        "reason": reason,
+        "since": since,
+        "until": until,
+        **what,
+    }
     # The reason is somebody's own words, which may name a person: it stands in the row, which can be erased.
     proved = {"opt_out": opt_out_id, "source": source, "until": until, **what}
-    _prove(transaction, Kind.OPTOUT_ADDED, at, controller, subject_id, **proved)
-    return True
+    if since != at:
+        proved["since"] = since
+    return row, subject_evidence_row(Kind.OPTOUT_ADDED, at, controller=controller, subject_id=subject_id, **proved)
 
 
 def opt_in(

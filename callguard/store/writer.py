@@ -107,6 +107,17 @@ class Writer:
         result: T = await self._submit({}, action)
         return result
 
+    async def prepare(self, action: Action[T]) -> T:
+        """Run an action that reads, or writes to temporary tables, at once and without a lock: others write meanwhile.
+
+        Raises:
+            StoreError: it failed.
+        """
+        try:
+            return await self._database.transact(action, lock=False)
+        except sqlite3.Error as error:
+            raise StoreError(f"the store does not take this: {error}") from error
+
     async def _submit(self, rows: Rows, action: Action[Any] | None) -> Any:
         if self._closed:
             raise StoreError("the store is closed")
