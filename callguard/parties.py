@@ -28,8 +28,8 @@ class Parties:
         self._agents = agents
         self._inside: set[str] = set()
 
-    async def may_be_recorded(self, session: ami.Session, talk: Talk, channel: str, name: str) -> bool:
-        """Whether a party is of the house, or has given all that the recording is for.
+    async def may_be_recorded(self, session: ami.Session, talk: Talk, channel: str, name: str) -> bool | None:
+        """Whether a party is of the house, or has given all that the recording is for; None for one that is gone.
 
         Args:
             channel: no leg of ours: what these have given is known.
@@ -42,8 +42,8 @@ class Parties:
             return await self._agent_may(talk, name)
         try:
             stands = await session.variable(channel, ami.STANDS)
-        except Refused:  # gone already, and nobody knows who it was
-            return False
+        except Refused:
+            return None
         if stands == INSIDE:
             self._inside.add(channel)
             return await self._agent_may(talk, name)

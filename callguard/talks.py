@@ -20,7 +20,7 @@ from callguard.core import conversation
 from callguard.core.conversation import Agreed, Conversation, Happened, Met, Paused, Resumed, Why, Withdrawn
 from callguard.current import Current
 from callguard.earlier import Earlier
-from callguard.errors import Disconnected, StoreError
+from callguard.errors import Disconnected, Refused, StoreError
 from callguard.leg import Subject
 from callguard.parties import Parties
 from callguard.segments import Segments
@@ -255,8 +255,7 @@ class Talks:
             while talk.waiting and (session := self.session) is not None:
                 what = talk.waiting[0]
                 if isinstance(what, Company):
-                    strangers = [one for one in what.others if not await self._may_be_recorded(session, talk, one)]
-                    what = Met(what.others, frozenset(strangers), what.at)
+                    what = Met(what.others, await self._strangers(session, talk, what), what.at)
                 state, orders = conversation.step(talk.state, what)
                 for order in orders:
                     await self._segments.carry_out(session, talk, order)
@@ -277,8 +276,27 @@ class Talks:
                 with suppress(Disconnected):
                     await self._segments.stop(self.session, talk)
 
-    async def _may_be_recorded(self, session: ami.Session, talk: Talk, channel: str) -> bool:
-        """Whether a party has given all that the recording is for, or is no leg of ours and may be all the same."""
+    async def _strangers(self, session: ami.Session, talk: Talk, company: Company) -> frozenset[str]:
+        """Those who may not be recorded."""
+        may = {one: await self._may_be_recorded(session, talk, one) for one in company.others}
+        unknown = {one for one, allowed in may.items() if allowed is None}
+        if unknown and company.at == EVER and await _is_over(session, talk):
+            # As of the calls that ended while nobody watched, of which this is the last.
+            unknown = set()
+        return frozenset(unknown | {one for one, allowed in may.items() if allowed is False})
+
+    async def _may_be_recorded(self, session: ami.Session, talk: Talk, channel: str) -> bool | None:
+        """Whether a party has given all that the recording is for, or is no leg of ours and may be all the same; None
+        for one that is gone, of whom nobody knows.
+        """
         if (leg := self._by_channel.get(channel)) is not None:
             return talk.granted <= leg.granted
         return await self._parties.may_be_recorded(session, talk, channel, self._bridges.name(channel))
+
+
+async def _is_over(session: ami.Session, talk: Talk) -> bool:
+    try:
+        await session.variable(talk.channel, ami.LEG)
+    except Refused:
+        return True
+    return False

@@ -79,6 +79,8 @@ class Telephony:
         self.meanwhile: Callable[[], None] = lambda: None
         self.fails: list[Exception] = []
         self.runs = True
+        # Whether the call ends with whom is asked about and is gone, and whether it has.
+        self.ends = self.over = False
 
     async def live(self) -> list[LiveChannel]:
         self.meanwhile()
@@ -89,9 +91,10 @@ class Telephony:
 
     async def variable(self, channel: str, name: str) -> str:
         self.asked.set()
-        if channel == ANA:
+        if channel == ANA and not self.over:
             return self.of_ana.get(name, "")
         if channel not in self.stands:
+            self.over = self.ends
             raise Refused(404, "gone")
         return self.stands[channel]
 
@@ -204,6 +207,30 @@ async def test_who_is_gone_before_it_is_known_who_they_were_may_not_be_heard(cal
     call.come(AGENT, ANA)
     call.come(STRANGER)
     call.go(STRANGER)
+    await call.talks.over(LEG)
+    assert call.store.ended == [(0, Why.STRANGER, True)]
+
+
+@pytest.mark.parametrize("over", [True, False])
+async def test_who_goes_as_callguard_comes_back_is_in_doubt_only_while_the_call_goes_on(call: Call, over: bool) -> None:
+    """A call that ends just then is one of those that ended while nobody watched."""
+    call.was_recorded()
+    call.telephony.channels = call.listed("b", AGENT, ANA)
+    del call.telephony.stands[AGENT]
+    call.telephony.ends = over
+    call.lost()
+    await call.catch_up()
+    await call.talks.over(LEG)
+    assert call.store.ended == ([] if over else [(0, Why.STRANGER, True)])
+
+
+async def test_a_stranger_who_was_known_stays_one_when_the_call_ends(call: Call) -> None:
+    call.was_recorded()
+    call.telephony.channels = call.listed("b", AGENT, STRANGER, ANA)
+    del call.telephony.stands[AGENT]
+    call.telephony.ends = True
+    call.lost()
+    await call.catch_up()
     await call.talks.over(LEG)
     assert call.store.ended == [(0, Why.STRANGER, True)]
 

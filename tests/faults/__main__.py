@@ -76,6 +76,7 @@ async def run(fault: Fault, times: int) -> Tried:
             extension=fault.extension,
             pbx_died=fault.pbx_died,
             no_room=fault.no_room,
+            longest_wait_s=fault.longest_wait_s,
         )
 
 

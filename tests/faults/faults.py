@@ -15,6 +15,7 @@ from typing import Final
 from callguard.speech.catalogue import Catalogue
 from tests.faults.bed import PATIENCE_S, Bed, full
 from tests.faults.callers import Kind
+from tests.faults.judge import LONGEST_SLOW_WAIT_S
 from tests.faults.steps import LEASES_END_S, killed, killed_for_good
 from tests.faults.store_faults import store_damaged, store_read_only
 from tests.faults.trial import APART_S, CHANCE, Fault
@@ -215,7 +216,9 @@ FAULTS: Final = (
     Fault("callguard hung, watched", hung),
     Fault("callguard hung, by FastAGI", hung_by_agi, recovers=False),
     Fault("ARI cut", ari_cut),
-    Fault("ARI delayed", ari_delayed, recovers=False),
+    Fault(
+        "ARI delayed", ari_delayed, rate=10, stays_ms=23_000, longest_wait_s=LONGEST_SLOW_WAIT_S, recovers=False
+    ),
     Fault("ARI half open", ari_half_open),
     Fault("ARI not read", not_read, supervised=False, small_socket=True, stays_ms=9_000, recovers=False),
     Fault("AMI cut", ami_cut),

@@ -14,7 +14,7 @@ from callguard.errors import TelephonyError
 from tests.bench.load import percentile
 from tests.faults.bed import Bed
 from tests.faults.callers import MIX, Called, Kind, load
-from tests.faults.judge import STEPS, Verdict, files_of, judge, rows_of, steps_at
+from tests.faults.judge import LONGEST_WAIT_S, STEPS, Verdict, files_of, judge, rows_of, steps_at
 
 # Every step of the gate is reached within this, so the next fault finds calls in all of them.
 BETWEEN_S: Final = (1.5, 3.5)
@@ -44,7 +44,7 @@ class Fault:
         between_s: from the end of one to the beginning of the next.
         stays_ms: when callers hang up.
         kinds: who calls; see `load`, as for `extension`.
-        pbx_died: see `judge`; `no_room` likewise.
+        pbx_died: see `judge`; `no_room` and `longest_wait_s` likewise.
         recovers: whether the time until a new call is gated is a figure of callguard's.
     """
 
@@ -62,6 +62,7 @@ class Fault:
     extension: str = "1000"
     pbx_died: bool = False
     no_room: bool = False
+    longest_wait_s: float = LONGEST_WAIT_S
     recovers: bool = True
 
 
@@ -98,6 +99,7 @@ async def tried(
     stays_ms: int = 12_000,
     pbx_died: bool = False,
     no_room: bool = False,
+    longest_wait_s: float = LONGEST_WAIT_S,
     kinds: tuple[Kind, ...] = MIX,
     extension: str = "1000",
 ) -> Tried:
@@ -112,7 +114,8 @@ async def tried(
     rows, calls = rows_of(bed.store), running.calls()
     files = await asyncio.to_thread(files_of, bed.recordings)
     verdict = judge(
-        calls, rows, files, restarts=bed.served(), left=left, pbx_died=pbx_died, no_room=no_room
+        calls, rows, files, restarts=bed.served(), left=left, pbx_died=pbx_died, no_room=no_room,
+        longest_wait_s=longest_wait_s,
     )  # fmt: skip
     steps = dict.fromkeys(STEPS, 0)
     for moment in began:
