@@ -115,6 +115,7 @@ class After:
                 pressed = await session.variable(expected.channel, PRESSED)
             except Refused:  # the call is over
                 continue
+            self._withdrawals.goes_on(expected.channel, pressed)
             if withdraws(pressed) and not await session.variable(expected.channel, OBJECTED):
                 heed(expected.leg_id, partial(self._withdraw, session, expected.channel, expected.leg_id))
         for mark in await session.marks():
@@ -202,6 +203,8 @@ class After:
             return
         if not purposes or not await self._store.agree(notice.leg_id, at, purposes, "1", notice.leg_id, heard=heard):
             return
+        if expected := await self._store.expected_recording(notice.leg_id):
+            self._withdrawals.follow(expected.channel, notice.leg_id)
         if not self._talks.agreed(notice.leg_id, (purpose.id for purpose in purposes)):
             log.warning("agreed, and not recorded: who is in the call is not known", leg=notice.leg_id)
             await self._recordings.ended(notice.leg_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ FILE = "MIXMONITOR_FILENAME"
 MOST = 16
 # Asterisk opens a recorder's file a moment after it tells of it.
 FILE_TRIES, FILE_AGAIN_S = 20, 0.05
+# The dialplan begins ours at once.
+SOON_S = 1.0
 # How many channels are asked at once when a session begins.
 AT_ONCE = 20
 
@@ -41,9 +44,11 @@ class _Leg:
         begun: how many of them have been seen.
         identity: MixMonitor's of the last one seen.
         looked_at: whether one was found running, whose start may be told still.
+        since: when one was last expected, by `time.monotonic`.
     """
 
     leg_id: str
+    since: float = 0.0
     expected: int = 0
     begun: int = 0
     identity: str = ""
@@ -76,7 +81,9 @@ class Watchdog:
         Args:
             channel: Uniqueid.
         """
-        self._legs.setdefault(channel, _Leg(leg_id)).expected += 1
+        leg = self._legs.setdefault(channel, _Leg(leg_id))
+        leg.expected += 1
+        leg.since = time.monotonic()
 
     def expect_no_more(self, channel: str) -> None:
         """One of ours that was expected will not begin: what begins there next is not taken for it."""
@@ -135,7 +142,7 @@ class Watchdog:
         try:
             recorder, identity = await self._recorder(session, start, leg)
         except Refused:  # the channel is gone, and what was recorded was not seen by name
-            if running and leg is not None and leg.begun < leg.expected:
+            if running and leg is not None and leg.begun < leg.expected and time.monotonic() - leg.since < SOON_S:
                 leg.begun += 1  # who hangs up right after their yes is no incident; of two starts one is
                 return
             recorder, identity = Recorder(start.name, start.context, ""), ""

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from callguard import watchdog
 from callguard.config import Config
 from callguard.current import Current
 from callguard.errors import Refused, StoreError
@@ -215,6 +216,15 @@ async def test_who_hangs_up_right_after_their_yes_is_no_incident(bench: Bench) -
     another = Channel([(0, OURS)])
     another.gone = True
     await bench.watch(another)
+    assert [(one["stopped"], one["file"]) for one in bench.store.details] == [(0, "unknown")]
+
+
+async def test_what_is_expected_for_long_is_not_what_began(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "SOON_S", 0.0)
+    bench.dog.expect(CHANNEL, LEG)  # and the dialplan has thought better of it
+    channel = Channel([(0, "/elsewhere/1.wav")])
+    channel.gone = True
+    await bench.watch(channel)
     assert [(one["stopped"], one["file"]) for one in bench.store.details] == [(0, "unknown")]
 
 

@@ -2,8 +2,8 @@
 
 Asterisk writes a caller's number into its events as it came, line ends included (22.10, `From: <sip:1%0d%0aEvent…@…>`;
 names it escapes). So a caller can add headers to the events of their own channel, cut them in two, and begin one that
-speaks of another's channel or leg. What they cannot do is write a whole one: Asterisk cuts a number at 79 bytes, and
-the headers that every event of a channel bears do not fit in there.
+speaks of another's channel or leg. What they cannot do is write a whole one: Asterisk cuts a number and a dialled
+extension at 79 bytes each, and the headers that every event of a channel bears do not fit in there in their order.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ EVENTS = {
     "Unhold": CHANNEL,
     "MixMonitorStart": CHANNEL,
 }
+NEVER_EMPTY = ("privilege", "channel", "uniqueid", "linkedid")
 # By these an answer finds who waits for it, and says how it went; twice, they are not Asterisk's.
 OF_ANSWERS = ("response", "event", "actionid", "commandid", "message", "eventlist", "subevent")
 # Whether anybody waits for a key of a channel, by its Uniqueid.
@@ -114,4 +115,9 @@ def is_asterisks(text: str, awaited: Collection[str]) -> bool | None:
     if values.get("actionid") in awaited:
         return True
     needed = EVENTS.get(values.get("event", ""))
-    return None if needed is None else all(names[name] == 1 for name in needed)
+    if needed is None:
+        return None
+    # Number and dialled extension are raw both, 79 bytes each, and Asterisk's own headers lie between: together they
+    # can hold all names, in an order that is not Asterisk's, and hardly a value.
+    ordered = [name.lower() for name, _ in pairs if name.lower() in needed] == [*needed]
+    return ordered and all(values[name] for name in NEVER_EMPTY)

@@ -86,7 +86,7 @@ class Recordings:
                 if (finish or before) and self._here(recording):
                     await self._end(recording, keep=not before)
             elif recording is not None and (before or not surviving(recording.purposes, withdrawn=True)):
-                await self._store.destroy_by(leg_id, self._due(at))
+                await self._store.destroy_by(leg_id, datetime.now(UTC) if before else self._due(at))
         await self.sweep()
 
     async def make_way(self, leg_id: str) -> None:
@@ -206,7 +206,8 @@ class Recordings:
                 _tell_why_there_is_none(recording.leg_id, segments)
             return
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
-        destroy_at = None if stays else self._due(recording.withdrawn_at or now)
+        # What should never have been begun is given no time.
+        destroy_at = None if stays else self._due(recording.withdrawn_at or now) if keep else now
         if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
             await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)

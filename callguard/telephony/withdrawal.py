@@ -32,6 +32,12 @@ class Withdrawals:
         if channel not in self._followed:
             self._followed[channel] = leg_id, Keypad(STOP, STOP)
 
+    def goes_on(self, channel: str, pressed: str) -> None:
+        """What was pressed before anybody listened may be the beginning of what comes next."""
+        _, keypad = self._followed.get(channel, ("", None))
+        if keypad is not None and not keypad.pressed and pressed.endswith(STOP[0][0]):
+            keypad.press(STOP[0][0], round(self._loop.time() * 1000))
+
     def __contains__(self, channel: str) -> bool:
         return channel in self._followed
 

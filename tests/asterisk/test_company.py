@@ -12,7 +12,7 @@ from callguard.demo.agent import TALKS, AgentCall
 from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.sipp import CallResult, EndedBy
-from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES
+from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE
 from callguard.store.records import LegDetail
 from tests.asterisk.conftest import PATIENCE_S, WAIT_S, World, load_modules, says_yes, stop_keys
 from tests.asterisk.test_talks import COLLEAGUE, STRANGER, heard, parts, picks_up, says
@@ -183,6 +183,23 @@ async def test_who_picks_up_a_parked_call_is_recorded_only_if_they_may_be(house:
     mine = {int(COLLEAGUE)} if taker == "3213" else set()
     assert {int(CALLER_AFTER_YES), int(AGENT)} | mine == heard(house, leg).keys()
     assert (await parts(house, leg))[0].ended_why == ("transfer" if taker == "3213" else "stranger")
+
+
+async def test_who_agreed_in_the_call_stops_the_recording_where_they_are_parked(house: World) -> None:
+    """No feature works there: callguard hears the keys, as of those who agreed in the gate."""
+    essential = house.times.essential
+    says_no = (Tone(CALLER_BEFORE, essential + 800), Key("2"), Tone(CALLER_BEFORE, 900))
+    agrees = (Key("*"), Silence(100), Key("8"), Tone(CALLER_BEFORE, essential + 1_000), Key("1"))
+    stops = (Tone(CALLER_AFTER_YES, 5_000), *stop_keys(), Tone(CALLER_AFTER_STOP, 3_000))
+    calls = len(house.agent.calls)
+    house.agent.timeline = (Tone(AGENT, 5_800), *dials("#1"), Silence(300), *dials("3270"), *says(AGENT))
+    calling = asyncio.create_task(house.call(*says_no, *agrees, *stops, extension="3200", from_number="+34600000301"))
+    told = house.told(await house.agent_call(calls))
+    async with asyncio.timeout(PATIENCE_S):
+        while (await house.leg(told.call)).leg.withdrawn_at is None:
+            assert not calling.done()
+            await asyncio.sleep(0.1)
+    await calling
 
 
 async def test_two_calls_that_are_parked_when_callguard_comes_back_keep_their_recordings(house: World) -> None:

@@ -10,6 +10,7 @@ import sqlite3
 import urllib.request
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE
@@ -106,6 +107,29 @@ async def test_nobody_speaks_for_anothers_call(world: World) -> None:
     assert world.tones(leg) == {CALLER_AFTER_YES, AGENT}
     assert "AMI event dropped" in world.gate.log()
     assert world.gate.log().count("serving") == 1
+
+
+async def test_number_and_what_is_dialled_are_no_event_of_anothers_call_together(world: World) -> None:
+    """Both are raw in an event, and Asterisk's own headers between them: one that starts a recorder elsewhere."""
+    site = world.pbx.path / "etc" / "site.conf"
+    site.write_text(f"{site.read_text()}\n[from-outside](+)\nexten => _9.,1,Answer()\n same => n,Wait(20)\n")
+    await world.pbx.cli("dialplan reload")
+    calls = len(world.agent.calls)
+    victim = asyncio.create_task(world.call(*says_yes(world.times, talks_ms=5_000)))
+    told = world.told(await world.agent_call(calls))
+    # Without the system's name, by which it would not fit in whichever order.
+    channel = (await world.leg(told.call)).leg.channel.rpartition("-")[2]
+    number = f"\r\n\r\nEvent: MixMonitorStart\r\nPrivilege: \r\nCallerIDNum: \r\nUniqueid: {channel}"
+    dialled = "9\r\nChannel: \r\nChannelState: \r\nChannelStateDesc: \r\nPriority: \r\nLinkedid: 1\r\n\r\n"
+    number, dialled = (quote(text, safe="") for text in (number, dialled))
+    dropped = world.gate.log().count("AMI event dropped")
+    await world.call(Silence(300), Key("5"), Silence(500), extension=dialled, from_number=number)
+    assert not victim.done()
+    await victim
+    leg = await world.settled(told.call)
+    assert world.tones(leg) == {CALLER_AFTER_YES, AGENT}
+    assert "somebody else began a recording" not in world.gate.log()
+    assert world.gate.log().count("AMI event dropped") > dropped
 
 
 async def test_a_call_by_fastagi_is_served_among_hundreds_who_say_nothing(world: World) -> None:

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 import pytest
 
-from callguard.errors import Refused
 from callguard.telephony.ami import Session
 
 
@@ -29,7 +28,8 @@ async def test_several_variables_are_one_question() -> None:
     assert session.asked == ["EVAL(${CG_MIXMONITOR}\x01${CG_LEG}\x01${FILE})"]
 
 
-@pytest.mark.parametrize("value", ["", "a", "a\x01b\x01c"])
-async def test_values_that_cannot_be_told_apart_are_none(value: str) -> None:
-    with pytest.raises(Refused, match="not one value each for A, B"):
-        await Said(value).variables("1.1", "A", "B")
+@pytest.mark.parametrize("value", ["", "a", "a\x01b\x01c", f"{'x' * 900}\x01b"])
+async def test_what_may_not_be_told_apart_or_be_cut_is_asked_for_one_by_one(value: str) -> None:
+    session = Said(value)
+    assert await session.variables("1.1", "A", "B") == [value, value]
+    assert session.asked == ["EVAL(${A}\x01${B})", "A", "B"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import pytest
 from panoramisk.message import Message
 
 from callguard.telephony.ami_wire import Protocol, is_asterisks, whose_key
 from tests.faults.transcripts import AMI_EVENTS, CHANNEL_ID, LEG, ami_answers, key_event
 
-ANOTHERS = "callguard-1795346190.7"
+ANOTHERS = "1795346190.7"
 WAITING = {"action/1"}
+# Of a number, and of what was dialled, Asterisk takes so much.
+RAW_BYTES = 79
 
 
 def messages(data: bytes) -> list[str]:
@@ -42,6 +46,25 @@ def test_each_part_of_an_answer_that_is_waited_for_is_taken(action: str) -> None
 )
 def test_what_a_caller_puts_into_a_number_speaks_for_nobody(number: str) -> None:
     assert True not in [is_asterisks(text, WAITING) for text in messages(key_event("1", CallerIDNum=number))]
+
+
+@pytest.mark.parametrize("event", ["Unhold", "MixMonitorStart"])
+def test_what_is_in_a_number_and_in_what_was_dialled_is_no_event_together(event: str) -> None:
+    heads = (
+        f"Event: {event}", "Privilege: ", "Channel: ", "ChannelState: ", "ChannelStateDesc: ", "CallerIDNum: ",
+        "Priority: ", f"Uniqueid: {ANOTHERS}", "Linkedid: 1",
+    )  # fmt: skip
+    tried = 0
+    for some in (one for count in range(1, len(heads)) for one in combinations(heads, count)):
+        number = "\r\n\r\n" + "\r\n".join(some)
+        dialled = "9\r\n" + "\r\n".join(one for one in heads if one not in some) + "\r\n\r\n"
+        if max(len(number), len(dialled)) > RAW_BYTES:
+            continue
+        tried += 1
+        assert True not in [
+            is_asterisks(text, WAITING) for text in messages(key_event("5", CallerIDNum=number, Exten=dialled))
+        ]
+    assert tried
 
 
 def test_headers_of_an_administrators_own_are_no_hindrance() -> None:

@@ -34,6 +34,17 @@ async def test_only_the_recorded_caller_withdraws() -> None:
     assert [withdrawals.pressed(key(digit)) for digit in "*9"] == [None, None]
 
 
+async def test_a_withdrawal_that_began_while_nobody_listened_is_one() -> None:
+    withdrawals = Withdrawals()
+    withdrawals.goes_on("pbx-1.1", "*")  # not followed
+    withdrawals.follow("pbx-1.1", "leg")
+    withdrawals.goes_on("pbx-1.1", "1*")
+    assert withdrawals.pressed(key("9")) == "leg"
+    withdrawals.follow("pbx-1.2", "other")
+    withdrawals.goes_on("pbx-1.2", "*1")
+    assert withdrawals.pressed(key("9", channel="pbx-1.2")) is None
+
+
 def test_the_keys_that_the_dialplan_kept() -> None:
     assert withdraws("12*9")
     assert withdraws("**93")
