@@ -12,13 +12,20 @@ from tests.asterisk.conftest import PROMPT_HZ, SPANISH_HZ, World
 from tests.asterisk.test_outbound import talks, the_person_called
 
 ANA, MEXICAN = "+34600000062", "+525512345678"
+# Shorter than the silence before any prompt and after it.
+STUTTER_MS = 200
 NO: tuple[Segment, ...] = (Tone(CALLER_BEFORE, 900), Key("2"), Tone(CALLER_BEFORE, 1_500))
 
 
 def languages_heard(result: CallResult) -> list[str]:
-    """By their tones, in order."""
-    heard = tones(result.heard.samples, 8_000, [PROMPT_HZ, SPANISH_HZ])
-    return [{PROMPT_HZ: "en", SPANISH_HZ: "es"}[int(tone.hz)] for tone in sorted(heard, key=lambda tone: tone.start_ms)]
+    """By their tones, in order; a prompt that stutters on a busy machine is one."""
+    heard = sorted(tones(result.heard.samples, 8_000, [PROMPT_HZ, SPANISH_HZ]), key=lambda tone: tone.start_ms)
+    begins = [
+        tone
+        for before, tone in zip((None, *heard), heard, strict=False)
+        if before is None or before.hz != tone.hz or tone.start_ms - before.end_ms > STUTTER_MS
+    ]
+    return [{PROMPT_HZ: "en", SPANISH_HZ: "es"}[int(tone.hz)] for tone in begins]
 
 
 def proved(leg: LegDetail) -> list[str]:
