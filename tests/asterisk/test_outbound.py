@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,27 @@ async def dialled(world: World, extension: str) -> str:
 )
 async def test_a_number_is_dialled_only_when_a_rule_says_so(world: World, extension: str, decided: str) -> None:
     assert await dialled(world, extension) == decided
+
+
+async def test_a_national_list_counts_from_its_import_on_and_without_one_nobody_is_called(
+    world: World, tmp_path: Path
+) -> None:
+    """For marketing; the service is not told that there is a list now."""
+    await world.gate.stop()
+    listed = {"FORMAT": "e164", "COUNTRY": "ES", "MAX_AGE_DAYS": "28"}
+    world.gate.environment |= {f"CALLGUARD_REGISTRIES__ROBINSON__{name}": value for name, value in listed.items()}
+    await world.gate.start()
+    assert await dialled(world, f"41{ANA}") == "deny/registry.stale"
+    assert await dialled(world, f"40{ANA}") == "allow/dial.allowed"
+    (tmp_path / "list.txt").write_text(f"+34{ANA}\n", encoding="ascii")
+    imported = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "callguard", "registry", "import", "robinson", str(tmp_path / "list.txt"),
+        "--config", str(world.gate.folder / "callguard.toml"), env=world.gate.environment,
+        stdout=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert await imported.wait() == 0
+    assert await dialled(world, f"41{ANA}") == "deny/registry.listed"
+    assert await dialled(world, f"41{BEA}") == "allow/dial.allowed"
 
 
 async def test_who_opted_out_is_not_called_for_marketing_and_still_served(world: World) -> None:
