@@ -200,6 +200,8 @@ async def test_who_agreed_in_the_call_stops_the_recording_where_they_are_parked(
             assert not calling.done()
             await asyncio.sleep(0.1)
     await calling
+    await house.settled(told.call)
+    await house.forgotten("callguard_withdrawn")
 
 
 async def test_two_calls_that_are_parked_when_callguard_comes_back_keep_their_recordings(house: World) -> None:
