@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from callguard import config
 from callguard.cli.options import (
@@ -31,6 +29,7 @@ from callguard.cli.options import (
     region_for,
     warn_of_unknown,
 )
+from callguard.cli.progress import progress
 from callguard.cli.stores import read, write
 from callguard.errors import InputError, SetupError
 
@@ -70,7 +69,7 @@ def import_(
     name = INPUT if str(file) == STDIN else str(file)
     data = _data(file, name)
     now = datetime.now(UTC)
-    with _progress() as tell:
+    with progress("Reading") as tell:
         found = _checked(data, name, national, now, tell)
         opt_outs = tuple(found.opt_outs.values())
         if not dry_run:
@@ -162,15 +161,6 @@ def _checked(data: bytes, name: str, region: str | None, now: datetime, tell: Ca
             file=name,
         )
     return found
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Tells on a terminal what is going on, and how much of it is done."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("Reading", total=None)
-        yield lambda what, ready, of: progress.update(task, description=what, completed=ready, total=of)
 
 
 async def _write(reader: Reader, out: TextIO, controller: str) -> int:

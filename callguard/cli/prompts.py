@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from callguard import config
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
+from callguard.cli.progress import progress
 from callguard.errors import InputError, SetupError
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ def build(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
     from callguard.speech.build import build as build_prompts
 
     settings = config.load(path)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Rendering prompts", total=None)
-        done = build_prompts(settings, lambda ready, of: progress.update(task, completed=ready, total=of))
+    with progress(rendering := "Rendering prompts") as tell:
+        done = build_prompts(settings, lambda ready, of: tell(rendering, ready, of))
     folder = settings.prompts.folder.path_here
     if print_json:
         made_and_removed = {"made": done.made, "kept": done.kept, "removed": done.removed}

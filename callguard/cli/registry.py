@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from callguard import config
 from callguard.cli import tables
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, one_of
+from callguard.cli.progress import progress
 from callguard.core.decide import is_stale
 from callguard.errors import InputError
 
@@ -59,15 +58,11 @@ def import_(
         raise InputError("the configuration has no [registries.NAME]", file=path, field="NAME")
     registry = settings.registries[one_of(settings.registries, name, "NAME")]
     given = _day(day)
-    console = Console(stderr=True)
-    # What is no terminal would be sent an empty line.
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        tasks = {what: progress.add_task(f"{what} {file.name}", total=None) for what in ("Reading", "Writing")}
-
-        def told(what: str, done: int, of: int) -> None:
-            progress.update(tasks[what], completed=done, total=of or None)
-
-        head, before = load(file, settings.registry_file(name), name, registry, given, force=force, told=told)
+    with progress(f"Reading {file.name}") as tell:
+        head, before = load(
+            file, settings.registry_file(name), name, registry, given, force=force,
+            told=lambda what, done, of: tell(f"{what} {file.name}", done, of),
+        )  # fmt: skip
     said = f" (before: {before.numbers} of {before.list_date})" if before else ""
     typer.echo(f"{name}: {head.numbers} numbers of {head.list_date} are in force{said}")
     if is_stale(head.list_date, registry.max_age_days, datetime.now(UTC)):

@@ -83,7 +83,7 @@ def _in_archive(path: Path, file: BufferedReader, stack: ExitStack) -> Source:
         unpacked = stack.enter_context(archive.open(member))
     except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
         raise InputError("the archive is damaged or cut off: fetch it again", file=path) from error
-    except NotImplementedError as error:
+    except NotImplementedError as error:  # what zipfile raises for a compression method that it does not know
         raise InputError("the archive is packed in a way that is not known here: unpack it first", file=path) from error
     return Source(path, member.file_size, _day(member), unpacked)
 

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,6 +31,7 @@ UK = Registry(format="e164", country=("GB",), max_age_days=28)
 DAY = date(2026, 11, 20)
 LISTED = fictitious(200)
 LATE = 30.0
+When: TypeAlias = tuple[int, int, int, int, int, int]
 
 
 def take(
@@ -56,10 +57,10 @@ def text(path: Path, lines: str | bytes) -> Path:
     return path
 
 
-def zipped(path: Path, content: str | bytes, *others: str, when: tuple[int, ...] = (2026, 11, 18, 6, 0, 0)) -> Path:
+def zipped(path: Path, content: str | bytes, *others: str, when: When = (2026, 11, 18, 6, 0, 0)) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in (("list.txt", content), *((other, "x") for other in others)):
-            member = zipfile.ZipInfo(name, when)  # type: ignore[arg-type]
+            member = zipfile.ZipInfo(name, when)
             member.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(member, data)
     return path
@@ -235,6 +236,15 @@ def test_an_archive_that_is_damaged_is_refused(tmp_path: Path, listed: Path, int
     with pytest.raises(InputError, match=r"damaged or cut off|three digits"):
         take(text(tmp_path / "new.zip", bytes(data)), into)
     assert held(into) == set(LISTED)
+
+
+def test_an_archive_that_is_packed_in_an_unknown_way_is_refused(tmp_path: Path, listed: Path, into: Path) -> None:
+    take(listed, into)
+    # APPNOTE.TXT, 4.3.7 and 4.3.12: where the method stands in the file's own head, and in the directory's entry.
+    data = bytearray(zipped(tmp_path / "new.zip", nanp(LISTED)).read_bytes())
+    for method in (8, data.index(b"PK\x01\x02") + 10):
+        data[method : method + 2] = (99).to_bytes(2, "little")
+    refused(": the archive is packed in a way that is not known here", text(tmp_path / "new.zip", bytes(data)), into)
 
 
 @pytest.mark.parametrize(("others", "count"), [(("readme.txt",), 2), (("a", "b"), 3)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection, connect
 
@@ -15,7 +15,7 @@ from callguard.core.decide import Scope
 from callguard.errors import StoreError
 from callguard.store import Store
 from callguard.store import store as module
-from callguard.store.records import NewOptOut
+from callguard.store.records import NewOptOut, OptOutSource
 from callguard.store.times import to_ms
 
 from .legs import CONTROLLERS, START, given, make_leg
@@ -63,11 +63,13 @@ async def test_what_stands_already_is_not_kept_twice(store: Store, database: Con
 @pytest.mark.parametrize("source", ["key", "typed_unverified"])
 @pytest.mark.parametrize("until", [None, LATER, LATER + timedelta(days=1)])
 @pytest.mark.parametrize("other", [None, LATER, LATER + timedelta(days=1)])
-async def test_a_list_keeps_what_the_same_would_alone(store: Store, source: str, until: object, other: object) -> None:
+async def test_a_list_keeps_what_the_same_would_alone(
+    store: Store, source: OptOutSource, until: datetime | None, other: datetime | None
+) -> None:
     """By one rule, whether the store or a dry run looks at it."""
     for controller in ("acme", "zeta"):
-        await store.opt_out(controller, NUMBERS[0], Scope.ALL, START, source, until=until)  # type: ignore[arg-type]
-    wish = NewOptOut(NUMBERS[0], Scope.ALL, until=other)  # type: ignore[arg-type]
+        await store.opt_out(controller, NUMBERS[0], Scope.ALL, START, source, until=until)
+    wish = NewOptOut(NUMBERS[0], Scope.ALL, until=other)
     counts = 1 - await store.standing("acme", [wish], START, "import")
     alone = await store.opt_out("zeta", NUMBERS[0], Scope.ALL, START, "import", until=wish.until)
     assert (await store.opt_out_all("acme", [wish], START, "import"), counts) == (alone, alone)

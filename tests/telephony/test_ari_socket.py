@@ -262,7 +262,18 @@ async def test_however_often_it_is_read_in_between_it_rests_after_it(monkeypatch
         peers.put_nowait(connection)
         await stay(connection)
 
+    begun: list[asyncio.TimerHandle] = []
+    loop = asyncio.get_running_loop()
+    later = loop.call_later
+
+    def call_later(delay: float, call: Callable[..., object], *arguments: object) -> asyncio.TimerHandle:
+        timer = later(delay, call, *arguments)
+        if delay == ari_socket.REST_S:
+            begun.append(timer)
+        return timer
+
     async with connected(handle) as socket:
+        monkeypatch.setattr(loop, "call_later", call_later)
         peer = await peers.get()
         await peer.send("first")
         assert await socket.receive() == [b"first"]
@@ -273,9 +284,7 @@ async def test_however_often_it_is_read_in_between_it_rests_after_it(monkeypatch
                 await socket.read_now()
             assert receiving.result() == [f"{number}".encode()]
             assert not socket._transport.is_reading()
-        timers = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
-        rests = [one for one in timers if not one.cancelled() and one._callback == socket._read_on]
-        assert len(rests) == 1
+        assert len([rest for rest in begun if not rest.cancelled()]) == 1
 
 
 async def test_after_what_comes_alone_it_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,3 @@
-# ruff: noqa: F811
 """``callguard optout import`` and ``export``: whole or not at all, each bad line named, and what goes out comes in."""
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from callguard.cli import optout_files
 from callguard.cli.optout_csv import Lines, lines, row, writer
 from callguard.core.decide import Scope
 from callguard.store.records import NewOptOut, StoredOptOut
-from tests.test_cli_optout import NUMBER, Done, Run, bad, listed, run, two, written  # noqa: F401
+from tests.optouts.conftest import NUMBER, Done, Run, bad, listed
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
@@ -287,8 +286,8 @@ STORED = st.builds(
     scope=st.sampled_from(Scope),
     purpose=NAMES,
     campaign=NAMES,
-    since=st.datetimes(datetime(2000, 1, 1), datetime(2026, 11, 22), timezones=st.just(UTC)),  # noqa: DTZ001
-    until=st.none() | st.datetimes(datetime(2026, 11, 23), datetime(2090, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    since=st.timedeltas(timedelta(hours=9), timedelta(days=26 * 365)).map(lambda ago: NOW - ago),
+    until=st.none() | st.timedeltas(timedelta(days=1), timedelta(days=63 * 365)).map(lambda ahead: NOW + ahead),
     source=st.just("key"),
     reason=st.none() | REASONS | FORMULAS,
 )
