@@ -9,7 +9,6 @@ extension at 79 bytes each, and the headers that every event of a channel bears 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
@@ -108,10 +107,10 @@ def is_asterisks(text: str, awaited: Collection[str]) -> bool | None:
     """
     # As panoramisk divides it.
     pairs = [line.split(": ", 1) for line in text.split("\r\n") if ": " in line]
-    names = Counter(name.lower() for name, _ in pairs)
-    if any(names[name] > 1 for name in OF_ANSWERS):
+    names = [name.lower() for name, _ in pairs]
+    if any(names.count(name) > 1 for name in OF_ANSWERS):
         return False
-    values = {name.lower(): value for name, value in pairs}
+    values = {name: value for name, (_, value) in zip(names, pairs, strict=True)}
     if values.get("actionid") in awaited:
         return True
     needed = EVENTS.get(values.get("event", ""))
@@ -119,5 +118,5 @@ def is_asterisks(text: str, awaited: Collection[str]) -> bool | None:
         return None
     # Number and dialled extension are raw both, 79 bytes each, and Asterisk's own headers lie between: together they
     # can hold all names, in an order that is not Asterisk's, and hardly a value.
-    ordered = [name.lower() for name, _ in pairs if name.lower() in needed] == [*needed]
+    ordered = [name for name in names if name in needed] == [*needed]
     return ordered and all(values[name] for name in NEVER_EMPTY)
