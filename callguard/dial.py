@@ -72,12 +72,16 @@ class Dial:
         now = datetime.now(UTC)
         number = to_e164(written, settings.region)
         if number is None:
-            return Facts(None, settings.calls, None, settings.campaign, now, (), ())
+            return Facts(None, settings.calls, settings.purpose_of_calls, settings.campaign, now, (), ())
         opt_outs = await self._store.opt_outs_now(settings.controller, number, now)
         registries = await self._lists.say(self._current.config, settings.calls, number)
+        # A grant is for a purpose: a call that has none rests on none.
+        purpose = settings.purpose_of_calls
+        grants = () if purpose is None else await self._store.grants_of(settings.controller, number)
         # Of a clock that was set back, the latest that is known.
-        at = max([now, *(one.since for one in opt_outs)])
-        return Facts(number, settings.calls, None, settings.campaign, at, opt_outs, registries)
+        at = max([now, *(one.since for one in opt_outs), *(one.ended_at for one in grants if one.ended_at)])
+        needs_basis = settings.basis is not None
+        return Facts(number, settings.calls, purpose, settings.campaign, at, opt_outs, registries, grants, needs_basis)
 
 
 def named(profile: str) -> str:

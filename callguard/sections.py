@@ -20,6 +20,7 @@ from pydantic import (
 
 from callguard.controller import Language, Line
 from callguard.core.decide import Calls
+from callguard.core.grants import MARKETING, Voids
 from callguard.core.model import Basis
 from callguard.numbers import REGIONS, calling_code, country, to_e164
 
@@ -99,6 +100,9 @@ class Profile(Model):
     Attributes:
         calls: what its calls are for; an opt-out from marketing never blocks service.
         campaign: the campaign that outbound calls belong to.
+        for_purpose: what outbound calls are for; grants and opt-outs of this purpose are about them. For marketing it
+            is ``marketing.calls`` by default, and always one of marketing's.
+        basis: ``grant`` calls only those who have granted that purpose, or whom another basis stands for.
         callee: who speaks first to the person called: the gate, or the agent (then the person's key in the call
             starts the recording). Marketing is `agent_first`, as a recorded message before a person speaks needs a
             consent of its own there (Directive 2002/58/EC Art. 13(1)).
@@ -115,6 +119,8 @@ class Profile(Model):
     purposes: Annotated[tuple[PurposeSetting, ...], Field(min_length=1, max_length=2)]
     calls: Calls = "service"
     campaign: Name | None = None
+    for_purpose: PurposeId | None = None
+    basis: Literal["grant"] | None = None
     callee: Literal["gate_first", "agent_first"] | None = None
     gate_required: bool = False
     agents: Literal["agreement"] | None = None
@@ -124,6 +130,19 @@ class Profile(Model):
     language_by_number_called: dict[Called, Language] = {}
     language_by_country: dict[Annotated[str, AfterValidator(_region)], Language] = {}
     answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0
+
+    @property
+    def purpose_of_calls(self) -> str | None:
+        """What outbound calls are for; None where nothing tells."""
+        return self.for_purpose or (f"{MARKETING}calls" if self.calls == "marketing" else None)
+
+    @model_validator(mode="after")
+    def _purpose_is_of_such_calls(self) -> Self:
+        if self.for_purpose is not None and self.for_purpose.startswith(MARKETING) != (self.calls == "marketing"):
+            raise ValueError(f"for_purpose: marketing calls, and no others, are for a purpose {MARKETING}…")
+        if self.basis is not None and self.purpose_of_calls is None:
+            raise ValueError("basis: for_purpose is missing, which says for what a grant is needed")
+        return self
 
     def language_of_call(self, called: str) -> str | None:
         """The language that a number called stands for, as the trunk gave it or as it is in E.164."""
@@ -146,7 +165,8 @@ class Profile(Model):
     @property
     def calls_people(self) -> bool:
         """Whether it says that it is for calls to people; any other may be used for them too."""
-        return self.calls == "marketing" or self.gate_required or not (self.callee is None and self.campaign is None)
+        says = (self.callee, self.campaign, self.for_purpose)
+        return self.calls == "marketing" or self.gate_required or any(one is not None for one in says)
 
     @model_validator(mode="after")
     def _purposes_are_asked_one_by_one(self) -> Self:
@@ -223,6 +243,8 @@ class Registry(Model):
         max_age_days: since the list's date; an older list denies.
         calls: which calls it is asked about.
         file: where the list in force is kept; beside the store by default.
+        voids: which consents of a number's subject an entry voids: those of before it, all, or none.
+        spares: other bases whose grants count in spite of an entry.
     """
 
     format: Literal["nanp", "e164"]
@@ -234,6 +256,18 @@ class Registry(Model):
     max_age_days: Annotated[int, Field(ge=1, le=366)]
     calls: Literal["marketing", "all"] = "marketing"
     file: Path | None = None
+    voids: Voids = "earlier"
+    spares: frozenset[Basis] = frozenset()
+
+    @model_validator(mode="after")
+    def _an_entry_is_an_objection(self) -> Self:
+        for basis, why in (
+            (Basis.CONSENT, "voids says what becomes of consents"),
+            (Basis.LEGITIMATE_INTERESTS, "an entry is the objection to them"),
+        ):
+            if basis in self.spares:
+                raise ValueError(f"spares: {basis}: {why}")
+        return self
 
     @property
     def calling_codes(self) -> tuple[str, ...]:

@@ -102,6 +102,16 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         ('basis = "consent"', 'basis = "consent"\nrequired = true', "cannot be required (GDPR Art. 7(4))"),
         ('id = "recording.quality"', 'id = "marketing.calls"', "never about marketing before the service"),
         ('languages = ["en", "es"]', 'languages = ["en"]\ncalls = "fun"', "toml:28: profiles.service.calls: "),
+        (
+            'languages = ["en", "es"]', 'languages = ["en"]\nfor_purpose = "marketing.energy"',
+            "profiles.service: for_purpose: marketing calls, and no others, are for a purpose marketing.",
+        ),
+        (
+            'languages = ["en", "es"]', 'languages = ["en"]\ncalls = "marketing"\nfor_purpose = "energy"',
+            "profiles.service: for_purpose: marketing calls, and no others, are for a purpose marketing.",
+        ),
+        ('languages = ["en", "es"]', 'languages = ["en"]\nbasis = "grant"', "basis: for_purpose is missing"),
+        ('languages = ["en", "es"]', 'languages = ["en"]\nbasis = "none"', "toml:28: profiles.service.basis: "),
         *((RECORDING, f"[registries.us]\nformat = 'nanp'\ncountry = {country}\n{more}\n{RECORDING}", said)
           for country, more, said in (
               ("'GB'", "max_age_days = 1", "toml:4: registries.us: country: nanp is for numbers of the North American"),
@@ -110,6 +120,9 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
               ("'US'", "", "toml:4: registries.us.max_age_days: "),
               ("'US'", "max_age_days = 0", "toml:7: registries.us.max_age_days: "),
               ("'US'", "max_age_days = 1\ncalls = 'service'", "toml:8: registries.us.calls: "),
+              ("'US'", "max_age_days = 1\nvoids = 'later'", "toml:8: registries.us.voids: "),
+              ("'US'", "max_age_days = 1\nspares = ['consent']", "registries.us: spares: consent: voids says what"),
+              ("'US'", "max_age_days = 1\nspares = ['legitimate_interests']", "an entry is the objection to them"),
               ("'US'", "max_age_days = 1\nfile = '/x'\n[registries.ca]\nformat = 'nanp'\ncountry = 'CA'\n"
                "max_age_days = 1\nfile = '/x'", "toml:13: registries.ca.file: is that of us already"),
           )),
@@ -231,7 +244,9 @@ def test_what_a_notice_has_to_tell_is_not_assumed(field: str, tmp_path: Path) ->
     assert "(GDPR Art. 13" in str(refused.value) or "(WP260" in str(refused.value)
 
 
-@pytest.mark.parametrize("says", ['calls = "marketing"', 'callee = "gate_first"', 'campaign = "spring"'])
+@pytest.mark.parametrize(
+    "says", ['calls = "marketing"', 'callee = "gate_first"', 'campaign = "spring"', 'for_purpose = "survey"']
+)
 def test_who_calls_people_says_where_their_numbers_are_from(says: str, tmp_path: Path) -> None:
     for written in (GOOD, CALLING):
         calling = written.replace("[profiles.service]\n", f"[profiles.service]\n{says}\n")
@@ -260,3 +275,14 @@ def test_a_language_that_nothing_is_written_in_is_told_of_where_it_stands(tmp_pa
     text = GOOD.replace('"nobody"', '{ en = "nobody", es = "nadie" }').replace('["en", "es"]', '["en", "xx"]')
     with pytest.raises(InputError, match=r"toml:27: profiles\.service\.languages: there are no texts for 'xx'"):
         load(tmp_path, text)
+
+
+def test_a_profiles_calls_are_for_a_purpose(tmp_path: Path) -> None:
+    for says, purpose in (
+        ('calls = "marketing"', "marketing.calls"),
+        ('calls = "marketing"\nfor_purpose = "marketing.energy"\nbasis = "grant"', "marketing.energy"),
+        ('for_purpose = "contract.calls"\nbasis = "grant"', "contract.calls"),
+        ("", None),
+    ):
+        written = CALLING.replace("[profiles.service]\n", f"[profiles.service]\n{says}\n")
+        assert load(tmp_path, written).profiles["service"].purpose_of_calls == purpose

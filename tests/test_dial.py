@@ -15,6 +15,8 @@ import pytest
 
 from callguard.config import Config
 from callguard.core.decide import Scope
+from callguard.core.grants import Channel
+from callguard.core.model import Basis, GrantState
 from callguard.current import Current
 from callguard.dial import Dial
 from callguard.metrics import Metrics
@@ -23,6 +25,7 @@ from callguard.registry.load import load
 from callguard.registry.number_set import NumberSet
 from callguard.sections import Registry
 from callguard.store import Store
+from callguard.store.records import NewEnding, NewGrant
 from tests.registry.generate import fictitious, nanp
 
 NUMBER = "+390612345678"
@@ -39,8 +42,12 @@ class World:
     def __init__(self, folder: Path, store: Store, lists: Lists, **registries: Registry) -> None:
         settings = SimpleNamespace(controller="acme", region=None, campaign=None)
         profiles = {
-            calls: SimpleNamespace(**vars(settings), calls=kind)
-            for calls, kind in (("sales", "marketing"), ("service", "service"))
+            name: SimpleNamespace(**vars(settings), calls=kind, purpose_of_calls=purpose, basis=basis)
+            for name, kind, purpose, basis in (
+                ("sales", "marketing", "marketing.calls", None),
+                ("asked_for", "marketing", "marketing.calls", "grant"),
+                ("service", "service", None, None),
+            )
         }
         self.folder, self.store = folder, store
         self.config = SimpleNamespace(profiles=profiles, registries=registries, registry_file=self.file)
@@ -206,3 +213,47 @@ async def test_lists_that_are_no_longer_configured_are_let_go(tmp_path: Path) ->
             assert await lists.ages(config, datetime.now(UTC)) == {"us": 0}
             here.file("us").unlink()
             assert await lists.ages(config, datetime.now(UTC)) == {"us": float("inf")}
+
+
+async def test_a_profile_that_wants_a_grant_calls_only_who_gave_one(tmp_path: Path) -> None:
+    """R30, and R27 where a national list holds the number as well."""
+    now = datetime.now(UTC)
+    week = NewGrant(NUMBER, "marketing.calls", Basis.CONSENT, Channel.ONLINE, now - timedelta(days=7), None, "form 17")
+    async with world(tmp_path, it=Registry(format="e164", country=("IT",), max_age_days=15)) as here:
+        given = here.folder / "it.txt"
+        given.write_text(f"{NUMBER}\n", encoding="ascii")
+        await here.store.grant_all("acme", [week], now, "import")
+        for days, rules in ((1, ["registry.listed", "basis.missing"]), (10, [])):
+            day = TODAY - timedelta(days=days)
+            load(given, here.file("it"), "it", here.config.registries["it"], day, force=True, told=lambda *_: None)
+            await here.comes_to(NUMBER, (rules or ["dial.allowed"])[0])
+            assert await here.asks(NUMBER, "asked_for") == (rules or ["dial.allowed"])[0]
+            (kept,) = await here.store.decisions(1)
+            assert (list(kept.rules), kept.facts["needs_basis"]) == (rules, True)
+            assert [(one["purpose"], one["basis"], one["ended"]) for one in kept.facts["grants"]] == [
+                ("marketing.calls", "consent", None)
+            ]
+            assert kept.facts["registries"][0].items() >= {"voids": "earlier", "since": None, "spares": []}.items()
+        reassigned = NewEnding(NUMBER, GrantState.SUSPENDED, None, "reassigned")
+        await here.store.grant_all("acme", [reassigned], now, "command")
+        assert await here.asks(NUMBER, "asked_for") == "registry.listed"
+        assert (await here.store.decisions(1))[0].rules == ("registry.listed", "basis.missing")
+
+
+async def test_who_opted_out_is_not_called_for_a_grant_given_since(tmp_path: Path) -> None:
+    """An opt-out stands until it is ended; a grant does not end it."""
+    now = datetime.now(UTC)
+    async with world(tmp_path) as here:
+        await here.store.opt_out("acme", NUMBER, Scope.MARKETING, now - timedelta(days=1), "request")
+        new = NewGrant(NUMBER, "marketing.calls", Basis.CONSENT, Channel.PHONE, now, None, "call 7")
+        await here.store.grant_all("acme", [new], now, "command")
+        assert await here.asks(NUMBER, "asked_for") == "optout.marketing"
+        await here.store.opt_in("acme", NUMBER, Scope.MARKETING, datetime.now(UTC), "request")
+        assert await here.asks(NUMBER, "asked_for") == "dial.allowed"
+
+
+async def test_an_opt_out_from_the_purpose_of_a_profiles_calls_binds_it(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.store.opt_out("acme", NUMBER, Scope.PURPOSE, datetime.now(UTC), "request", purpose="marketing.calls")
+        assert await here.asks(NUMBER) == "optout.purpose"
+        assert await here.asks(NUMBER, "service") == "dial.allowed"

@@ -14,6 +14,9 @@ from enum import StrEnum
 from functools import partial
 from typing import Literal, TypeAlias
 
+from callguard.core.grants import Standing, Voids, bases
+from callguard.core.model import Basis
+
 ALLOWED = "dial.allowed"
 
 Calls: TypeAlias = Literal["service", "marketing"]
@@ -63,12 +66,18 @@ class Registered:
         list_date: the day as of which its list is; None where there is none, or none that can be read.
         max_age_days: how old a list may be.
         listed: whether the number is in it.
+        since: the day on which the number was entered, where the registry tells.
+        voids: which consents the entry voids.
+        spares: the other bases that it leaves alone.
     """
 
     registry: str
     list_date: date | None
     max_age_days: int
     listed: bool
+    since: date | None = None
+    voids: Voids = "earlier"
+    spares: frozenset[Basis] = frozenset()
 
     def is_stale(self, at: datetime) -> bool:
         """Whether its list says nothing about a call at that moment."""
@@ -87,6 +96,8 @@ class Facts:
         at: when it would be made, aware.
         opt_outs: this number's, for the controller on whose behalf it is called, and nobody else's.
         registries: what each registry says that has to be asked about such a call.
+        grants: this number's for the controller, ended ones too.
+        needs_basis: only who has granted it is called.
     """
 
     number: str | None
@@ -96,6 +107,13 @@ class Facts:
     at: datetime
     opt_outs: tuple[OptOut, ...]
     registries: tuple[Registered, ...]
+    grants: tuple[Standing, ...] = ()
+    needs_basis: bool = False
+
+    @property
+    def bases(self) -> frozenset[Basis]:
+        """On which bases this call could be made now, by grants that no registry voids."""
+        return bases(self.grants, self.purpose, self.registries, self.at) if self.grants else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +185,9 @@ def _concerns(opt_out: OptOut, facts: Facts) -> bool:
 RULES = (
     Rule("number.invalid", lambda facts: facts.number is None),
     *(Rule(f"optout.{scope}", partial(_opted_out, scope)) for scope in Scope),
-    Rule("registry.listed", lambda facts: any(one.listed for one in facts.registries)),
+    Rule("registry.listed", lambda facts: any(one.listed for one in facts.registries) and not facts.bases),
     Rule("registry.stale", lambda facts: any(one.is_stale(facts.at) for one in facts.registries)),
+    Rule("basis.missing", lambda facts: facts.needs_basis and not facts.bases),
 )
 """In the order in which they are named; any one of them denies."""
 

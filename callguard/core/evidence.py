@@ -37,6 +37,8 @@ class Kind(StrEnum):
     RECORDING_QUARANTINED = "recording.quarantined"
     OPTOUT_ADDED = "optout.added"
     OPTOUT_ENDED = "optout.ended"
+    GRANT_GIVEN = "grant.given"
+    GRANT_ENDED = "grant.ended"
     DIAL_DECIDED = "dial.decided"
     AGENT_GRANTED = "agent.granted"
     AGENT_REVOKED = "agent.revoked"

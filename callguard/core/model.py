@@ -19,7 +19,10 @@ class Basis(StrEnum):
 
 
 class GrantState(StrEnum):
-    """State of one purpose for one subject, after the W3C Data Privacy Vocabulary's consent statuses."""
+    """State of one purpose for one subject, after the W3C Data Privacy Vocabulary's consent statuses.
+
+    SUSPENDED is not among those: the number is nobody's, or somebody else's, and nothing is said of the subject.
+    """
 
     REQUESTED = "requested"
     GIVEN = "given"
@@ -28,6 +31,7 @@ class GrantState(StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     INVALIDATED = "invalidated"
+    SUSPENDED = "suspended"
     UNKNOWN = "unknown"
 
 

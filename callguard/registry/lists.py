@@ -69,7 +69,7 @@ class Lists:
                 numbers = None
             if listed or where is None or where in one.country:
                 list_date = None if numbers is None else numbers.head.list_date
-                said.append(Registered(name, list_date, one.max_age_days, listed))
+                said.append(Registered(name, list_date, one.max_age_days, listed, None, one.voids, one.spares))
         return tuple(said)
 
     async def open(self, config: Config) -> None:

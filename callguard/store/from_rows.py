@@ -11,6 +11,7 @@ from operator import itemgetter
 from callguard.core.agents import AgentGrant
 from callguard.core.decide import Scope
 from callguard.core.evidence import Kind
+from callguard.core.grants import Channel, Ending, opted_out
 from callguard.core.model import Basis, GrantState, Outcome, Purpose
 from callguard.store.records import (
     Evidence,
@@ -20,6 +21,7 @@ from callguard.store.records import (
     SavedLeg,
     Segment,
     StoredDecision,
+    StoredGrant,
     StoredIncident,
     StoredOptOut,
     StoredRecording,
@@ -101,6 +103,29 @@ def opt_out(row: sqlite3.Row) -> StoredOptOut:
         since=from_ms(row["since"]),
         until=from_ms_or_none(row["until"]),
     )
+
+
+def subject_grant(row: sqlite3.Row) -> StoredGrant:
+    """A grant beside any call, as it was given."""
+    return StoredGrant(
+        purpose=row["purpose"],
+        basis=Basis(row["basis"]),
+        channel=Channel(row["channel"]),
+        since=from_ms(row["since"]),
+        until=from_ms_or_none(row["until"]),
+        evidence=row["evidence"] or "(erased)",
+        controller=row["controller"],
+        number=row["number"],
+        source=row["source"],
+    )
+
+
+def endings(row: sqlite3.Row) -> tuple[Ending, ...]:
+    """What an opt-out, or what was kept to end grants, ends."""
+    at = from_ms(row["at"])
+    if row["scope"] is not None:
+        return opted_out(row["scope"], row["purpose"], at)
+    return (Ending(GrantState(row["state"]), row["purpose"], at),)
 
 
 def decision(row: sqlite3.Row) -> StoredDecision:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Self
@@ -14,6 +14,7 @@ from typing import Self
 import aiosqlite
 
 from callguard.core.agents import AgentGrant
+from callguard.core.grants import Ending, ended
 from callguard.errors import StoreError
 from callguard.store import from_rows
 from callguard.store.database import open_to_read, usable
@@ -30,6 +31,7 @@ from callguard.store.records import (
     SavedLeg,
     Segment,
     StoredDecision,
+    StoredGrant,
     StoredIncident,
     StoredOptOut,
     StoredRecording,
@@ -170,6 +172,26 @@ class Reader:
         """
         rows = await self._fetch("opt_outs_not_ended", controller=controller, number=number, at=to_ms(now))
         return tuple(map(from_rows.opt_out, rows))
+
+    async def grants_of(self, controller: str, number: str) -> tuple[StoredGrant, ...]:
+        """What the subject of a number in E.164 has granted a controller beside any call, newest first.
+
+        Each is there with what ended it: a withdrawal, a suspension, or an opt-out, though that may be over.
+        """
+        rows = await self._fetch("subject_grants_of_number", controller=controller, number=number)
+        if not rows:
+            return ()
+        ending = await self._fetch("endings_of_subject", subject_id=rows[0]["subject_id"])
+        all_of_them = tuple(chain.from_iterable(map(from_rows.endings, ending)))
+        return tuple(ended(from_rows.subject_grant(row), all_of_them) for row in rows)
+
+    async def grants(self, controller: str | None, number: str | None) -> tuple[StoredGrant, ...]:
+        """As `grants_of`, of all controllers where `controller` is None, of all numbers where `number` is None."""
+        rows = await self._fetch("subject_grants_listed", controller=controller, number=number)
+        by_subject: dict[str, list[Ending]] = {}
+        for row in await self._fetch("endings_listed") if rows else ():
+            by_subject.setdefault(row["subject_id"], []).extend(from_rows.endings(row))
+        return tuple(ended(from_rows.subject_grant(row), by_subject.get(row["subject_id"], ())) for row in rows)
 
     async def remembered(self, controller: str, number: str | None, since: datetime) -> Remembered:
         """What a subject's earlier calls mean for the next one.

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Self, TypeAlias
 
-from callguard.core.decide import Decision, Facts, OptOut, Scope
+from callguard.core.decide import Decision, Facts, OptOut, Registered, Scope
 from callguard.core.evidence import Kind, Value
+from callguard.core.grants import Channel, Standing
 from callguard.core.model import Answer, Basis, GrantState, Heard, Outcome, Purpose
 from callguard.store.times import to_ms
 
 Direction: TypeAlias = Literal["inbound", "outbound"]
 Files: TypeAlias = Literal["mixed", "two"]
 OptOutSource: TypeAlias = Literal["key", "typed_unverified", "agent", "request", "command", "import"]
+GrantSource: TypeAlias = Literal["command", "import"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,53 @@ class NewOptOut:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGrant(Standing):
+    """A grant beside any call as the store has it, with what ended it, and whose it is; `number` is E.164."""
+
+    controller: str
+    number: str
+    source: GrantSource
+
+
+@dataclass(frozen=True, slots=True)
+class NewGrant:
+    """A grant that is to be kept.
+
+    Attributes:
+        number: E.164.
+        since: when it was given: aware and not in the future. `until` is after it; None for no end.
+        evidence: where the proof is; no number of a phone.
+    """
+
+    number: str
+    purpose: str
+    basis: Basis
+    channel: Channel
+    since: datetime
+    until: datetime | None
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewEnding:
+    """What ends a subject's grants, those that are not younger.
+
+    Attributes:
+        number: E.164.
+        state: withdrawn, revoked, invalidated or suspended.
+        purpose: the one whose grants end; None for all.
+        reason: one of callguard's words, such as ``reassigned``.
+        at: when it happened: aware and not in the future; None for now.
+    """
+
+    number: str
+    state: GrantState
+    purpose: str | None
+    reason: str
+    at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LegSubject:
     """Whose leg it is: the number is None where it was withheld or is erased."""
@@ -333,6 +382,7 @@ class DialRecord:
                 "list_date": None if one.list_date is None else one.list_date.isoformat(),
                 "max_age_days": one.max_age_days,
                 "listed": one.listed,
+                **_towards_grants(one, facts),
             }
             for one in facts.registries
         )
@@ -343,7 +393,33 @@ class DialRecord:
             "opt_outs": opt_outs,
             "registries": registries,
         }
+        if facts.grants or facts.needs_basis:
+            seen |= {"needs_basis": facts.needs_basis, "grants": tuple(map(_granted, facts.grants))}
         return cls(call_id, controller, facts.number, profile, facts.at, decision.allow, decision.rules, seen)
+
+
+def _towards_grants(one: Registered, facts: Facts) -> Mapping[str, Value]:
+    """By what rule an entry in a registry voids grants, where there are any."""
+    if not (one.listed and facts.grants):
+        return {}
+    return {
+        "since": None if one.since is None else one.since.isoformat(),
+        "voids": one.voids,
+        "spares": tuple(sorted(one.spares)),
+    }
+
+
+def _granted(one: Standing) -> Mapping[str, Value]:
+    """A grant without its evidence, which may be a person's own number of something."""
+    return {
+        "purpose": one.purpose,
+        "basis": one.basis,
+        "channel": one.channel,
+        "since": to_ms(one.since),
+        "until": None if one.until is None else to_ms(one.until),
+        "ended": one.ended,
+        "ended_at": None if one.ended_at is None else to_ms(one.ended_at),
+    }
 
 
 @dataclass(frozen=True, slots=True)

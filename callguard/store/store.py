@@ -17,12 +17,22 @@ from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, incidents, lists, segments, subjects
+from callguard.store import actions, agents, incidents, lists, segments, subject_grants, subjects
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
 from callguard.store.reader import Reader
-from callguard.store.records import DialRecord, Kept, LegRecord, NewOptOut, OpenRecording, OptOutSource
+from callguard.store.records import (
+    DialRecord,
+    GrantSource,
+    Kept,
+    LegRecord,
+    NewEnding,
+    NewGrant,
+    NewOptOut,
+    OpenRecording,
+    OptOutSource,
+)
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
 from callguard.store.writer import T, Writer
@@ -349,10 +359,15 @@ class Store(Reader):
         *,
         purpose: str | None = None,
         campaign: str | None = None,
+        mistake: bool = False,
     ) -> bool:
         """The opt-outs of exactly this scope that are in force at a moment end then; that they were stays known.
 
         Source ``typed_unverified`` ends only what came by it: nobody undoes another's opt-out by typing a number.
+
+        Args:
+            mistake: it was never said: grants that it ended count again. So it is with a key, which takes back what was
+                pressed in the same call.
 
         Returns:
             Whether one ended.
@@ -366,7 +381,35 @@ class Store(Reader):
             source=source,
             purpose=purpose,
             campaign=campaign,
+            undone=mistake or source in ("key", subjects.UNVERIFIED),
         )
+
+    async def grant_all(
+        self,
+        controller: str,
+        listed: Sequence[NewGrant] | Sequence[NewEnding],
+        at: datetime,
+        source: GrantSource,
+        tell: Callable[[int], None] = lambda ready: None,
+    ) -> int:
+        """Keep what many subjects have granted beside any call, or what ends such grants: all of it or nothing.
+
+        What is there already, whatever became of it since, is not kept once more. The database is locked for the last
+        step only, as in `opt_out_all`.
+
+        Args:
+            at: now.
+            tell: called with how many are ready to be added, as the work goes on.
+
+        Returns:
+            How many of them are new.
+
+        Raises:
+            StoreError: none is kept: also where the controller is unknown, a number is not E.164, a purpose or its
+                evidence is missing, or a time is in the future or after its end.
+        """
+        by = subject_grants.Added(controller, source, to_ms(at))
+        return await subject_grants.add(self._writer, listed, by, tell)
 
     async def decided(self, record: DialRecord) -> None:
         """Keep a dial decision; a second one of the same call is not kept.

@@ -104,6 +104,7 @@ def opt_in(
     *,
     purpose: str | None,
     campaign: str | None,
+    undone: bool,
 ) -> bool:
     """A subject's opt-outs of a scope end; see `Store.opt_in`."""
     what = {"scope": scope.value, "purpose": purpose, "campaign": campaign}
@@ -114,8 +115,10 @@ def opt_in(
             if source == UNVERIFIED and standing["source"] != UNVERIFIED:
                 continue
             opt_out_id = standing["opt_out_id"]
-            transaction.fetch("end_opt_out", opt_out_id=opt_out_id, at=at)
+            transaction.fetch("end_opt_out", opt_out_id=opt_out_id, at=at, undone=int(undone))
             proved = {"opt_out": opt_out_id, "source": source, **what}
+            if undone:
+                proved["undone"] = True
             _prove(transaction, Kind.OPTOUT_ENDED, at, controller, subject_id, **proved)
             ended = True
     return ended

@@ -239,11 +239,11 @@ async def test_history_is_not_replaced_by_the_store_itself(store: Store, path: P
 @pytest.mark.parametrize(
     "statement",
     [
-        pytest.param("INSERT INTO opt_outs VALUES ('1', 'acme', {}, 'purpose', NULL, NULL, 'key', NULL, 0, NULL)"),
-        pytest.param("INSERT INTO opt_outs VALUES ('1', 'acme', {}, 'all', 'p', NULL, 'key', NULL, 0, NULL)"),
-        pytest.param("INSERT INTO opt_outs VALUES ('1', 'acme', {}, 'campaign', NULL, NULL, 'key', NULL, 0, NULL)"),
-        pytest.param("INSERT INTO opt_outs VALUES ('1', 'nobody', {}, 'all', NULL, NULL, 'key', NULL, 0, NULL)"),
-        pytest.param("INSERT INTO opt_outs VALUES ('1', 'acme', 'nobody', 'all', NULL, NULL, 'key', NULL, 0, NULL)"),
+        pytest.param("INSERT INTO opt_outs VALUES ('1', 'acme', {}, 'purpose', NULL, NULL, 'key', NULL, 0, NULL, 0)"),
+        pytest.param("INSERT INTO opt_outs VALUES ('1', 'acme', {}, 'all', 'p', NULL, 'key', NULL, 0, NULL, 0)"),
+        pytest.param("INSERT INTO opt_outs VALUES ('1', 'acme', {}, 'campaign', NULL, NULL, 'key', NULL, 0, NULL, 0)"),
+        pytest.param("INSERT INTO opt_outs VALUES ('1', 'nobody', {}, 'all', NULL, NULL, 'key', NULL, 0, NULL, 0)"),
+        pytest.param("INSERT INTO opt_outs VALUES ('1', 'acme', 'nobody', 'all', NULL, NULL, 'key', NULL, 0, NULL, 0)"),
     ],
 )
 async def test_an_opt_out_says_what_it_is_out_of(store: Store, database: Connection, statement: str) -> None:
@@ -253,7 +253,7 @@ async def test_an_opt_out_says_what_it_is_out_of(store: Store, database: Connect
     with pytest.raises(IntegrityError):
         database.execute(statement.format(subject))
     database.execute(
-        f"INSERT INTO opt_outs VALUES ('1', 'acme', {subject}, 'marketing', NULL, NULL, 'key', NULL, 0, NULL)"
+        f"INSERT INTO opt_outs VALUES ('1', 'acme', {subject}, 'marketing', NULL, NULL, 'key', NULL, 0, NULL, 0)"
     )
 
 

@@ -17,8 +17,8 @@ WHERE subject_id = :subject_id AND scope = :scope
     AND since <= :at AND (until IS NULL OR until > :at)
 ORDER BY opt_out_id;
 
--- name: end_opt_out(opt_out_id, at)!
-UPDATE opt_outs SET until = :at WHERE opt_out_id = :opt_out_id;
+-- name: end_opt_out(opt_out_id, at, undone)!
+UPDATE opt_outs SET until = :at, undone = :undone WHERE opt_out_id = :opt_out_id;
 
 -- name: opt_outs_of_number(controller, number, at)
 SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
