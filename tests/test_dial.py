@@ -229,11 +229,12 @@ async def test_a_profile_that_wants_a_grant_calls_only_who_gave_one(tmp_path: Pa
             await here.comes_to(NUMBER, (rules or ["dial.allowed"])[0])
             assert await here.asks(NUMBER, "asked_for") == (rules or ["dial.allowed"])[0]
             (kept,) = await here.store.decisions(1)
-            assert (list(kept.rules), kept.facts["needs_basis"]) == (rules, True)
-            assert [(one["purpose"], one["basis"], one["ended"]) for one in kept.facts["grants"]] == [
+            saw: Any = kept.facts
+            assert (list(kept.rules), saw["needs_basis"]) == (rules, True)
+            assert [(one["purpose"], one["basis"], one["ended"]) for one in saw["grants"]] == [
                 ("marketing.calls", "consent", None)
             ]
-            assert kept.facts["registries"][0].items() >= {"voids": "earlier", "since": None, "spares": []}.items()
+            assert saw["registries"][0].items() >= {"voids": "earlier", "since": None, "spares": []}.items()
         reassigned = NewEnding(NUMBER, GrantState.SUSPENDED, None, "reassigned")
         await here.store.grant_all("acme", [reassigned], now, "command")
         assert await here.asks(NUMBER, "asked_for") == "registry.listed"

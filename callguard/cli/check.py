@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from callguard import config
-from callguard.cli import optout
+from callguard.cli import grant, optout
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     EXIT_DENIED,
@@ -31,7 +31,7 @@ from callguard.core.decide import Facts, Registered, decide, list_age_days
 
 if TYPE_CHECKING:
     from callguard.store.reader import Reader
-    from callguard.store.records import StoredOptOut
+    from callguard.store.records import StoredGrant, StoredOptOut
 
 
 def check(
@@ -62,9 +62,12 @@ def check(
     when = moment(at, "--at")
     number = number_from(words, calling.region)
 
-    async def standing(reader: Reader) -> tuple[StoredOptOut, ...]:
+    async def standing(reader: Reader) -> tuple[tuple[StoredOptOut, ...], tuple[StoredGrant, ...]]:
         # Without a number the reader would name everybody's.
-        return () if number is None else await reader.opt_outs(calling.controller, number, when)
+        if number is None:
+            return (), ()
+        opt_outs = await reader.opt_outs(calling.controller, number, when)
+        return opt_outs, await reader.grants_of(calling.controller, number)
 
     async def registered() -> tuple[Registered, ...]:
         from callguard.registry.lists import Lists
@@ -72,8 +75,11 @@ def check(
         with Lists(lambda problem: typer.echo(f"callguard: {problem}", err=True)) as lists:
             return () if number is None else await lists.say(settings, calling.calls, number)
 
-    opt_outs, registries = read(settings, standing), asyncio.run(registered())
-    facts = Facts(number, calling.calls, purpose, campaign or calling.campaign, when, opt_outs, registries)
+    (opt_outs, grants), registries = read(settings, standing), asyncio.run(registered())
+    of_call, needs_basis = purpose or calling.purpose_of_calls, calling.basis is not None
+    facts = Facts(
+        number, calling.calls, of_call, campaign or calling.campaign, when, opt_outs, registries, grants, needs_basis
+    )
     decision = decide(facts)
     if print_json:
         explained = {
@@ -89,6 +95,9 @@ def check(
             "at": when.isoformat(),
             "opt_outs": [optout.as_json(one) for one in opt_outs],
             "registries": [_as_json(one, when) for one in registries],
+            "needs_basis": needs_basis,
+            "bases": sorted(facts.bases),
+            "grants": [grant.as_json(one, when) for one in grants],
         }
         typer.echo(json.dumps(explained, indent=2, ensure_ascii=False))
     else:
@@ -104,6 +113,9 @@ def check(
         optout.show(opt_outs)
         for one in registries:
             typer.echo(f"Registry {one.registry}: {_said(one, when)}")
+        grant.show(grants, when)
+        if of_call and (needs_basis or grants):
+            typer.echo(f"For {of_call} it rests on: {', '.join(sorted(facts.bases)) or 'nothing that counts'}")
     warn_of_unknown(settings, calling.controller, purpose, campaign)
     if not decision.allow:
         raise typer.Exit(EXIT_DENIED)
@@ -133,7 +145,7 @@ def _profile(settings: config.Config, given: str | None, purpose: str | None, ca
     meant = {
         name
         for name, profile in settings.profiles.items()
-        if (purpose is None or purpose in {one.id for one in profile.purposes})
+        if (purpose is None or purpose in {profile.purpose_of_calls, *(one.id for one in profile.purposes)})
         and (campaign is None or campaign == profile.campaign)
     }
     return one_of(meant if given is None and len(meant) == 1 else settings.profiles, given, "--profile")

@@ -183,7 +183,11 @@ def warn_of_unknown(settings: config.Config, controller: str, purpose: str | Non
     """Say what none of a controller's profiles has: it may be of later use, but is mostly mistyped."""
     there = [profile for profile in settings.profiles.values() if profile.controller == controller]
     for what, given, known in (
-        ("purpose", purpose, {one.id for profile in there for one in profile.purposes}),
+        (
+            "purpose",
+            purpose,
+            {one.id for profile in there for one in profile.purposes} | {one.purpose_of_calls for one in there},
+        ),
         ("campaign", campaign, {profile.campaign for profile in there}),
     ):
         if given is not None and given not in known:

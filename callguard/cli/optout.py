@@ -68,13 +68,13 @@ def add(
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Keep that a person, or a list of them, does not want to be called; the next dial sees it."""
-    from callguard.cli.optout_csv import check_reason
+    from callguard.cli.csv_lines import check_text
     from callguard.store.records import NewOptOut
 
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     _fits(scope, purpose, campaign)
-    check_reason(reason, "--reason")
+    check_text(reason, "--reason")
     now = datetime.now(UTC)
     end = _end_of(until, now)
     numbers = numbers_from(words, region_for(settings, region))
@@ -94,6 +94,9 @@ def remove(
     scope: ScopeOption = Scope.MARKETING,
     purpose: PurposeOption = None,
     campaign: CampaignOption = None,
+    mistake: Annotated[
+        bool, typer.Option("--mistake", help="They were kept by mistake: grants that they ended count again.")
+    ] = False,
     region: RegionOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -106,7 +109,9 @@ def remove(
     ended = _each(
         settings,
         numbers,
-        lambda store, number: store.opt_in(for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign),
+        lambda store, number: store.opt_in(
+            for_whom, number, scope, now, "command", purpose=purpose, campaign=campaign, mistake=mistake
+        ),
     )
     said = _count(ended, len(numbers), "Ended", "Nothing to end")
     which = "opt-out of" if ended else "not opted out of exactly"

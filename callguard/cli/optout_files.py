@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,7 @@ def import_(
     for_whom = one_of(settings.controllers, controller, "--controller")
     national = region_for(settings, region)
     name = INPUT if str(file) == STDIN else str(file)
-    data = _data(file, name)
+    data = data_of(file, name)
     now = datetime.now(UTC)
     with progress("Reading") as tell:
         found = _checked(data, name, national, now, tell)
@@ -115,15 +115,16 @@ def export(
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     if str(file) == STDIN:
-        with _standard_output() as out:
+        with standard_output() as out:
             read(settings, lambda reader: _write(reader, out, for_whom))
     else:
-        with _new_file(file, force) as out:
+        with new_file(file, force) as out:
             written = read(settings, lambda reader: _write(reader, out, for_whom))
         typer.echo(f"{file}: {written} opt-outs for {for_whom}")
 
 
-def _data(file: Path, name: str) -> bytes:
+def data_of(file: Path, name: str) -> bytes:
+    """What a file holds, or standard input. Raises: InputError."""
     try:
         if str(file) == STDIN:
             data = sys.stdin.buffer.read(LARGEST + 1)
@@ -151,16 +152,25 @@ def _checked(data: bytes, name: str, region: str | None, now: datetime, tell: Ca
             tell("Checking", found.read, expected)
         if found.read > MOST:
             raise InputError(f"has more than {MOST} lines, so nothing is kept: split it", file=name)
-    if found.problems:
-        for problem in found.problems[:SHOWN]:
+    refuse(found.problems, name)
+    return found
+
+
+def refuse(problems: Sequence[InputError], name: str) -> None:
+    """Tell which lines of a file are bad, if any.
+
+    Raises:
+        InputError: there are some. What is bad is on standard error by then.
+    """
+    if problems:
+        for problem in problems[:SHOWN]:
             typer.echo(str(problem), err=True)
-        bad, more = len(found.problems), len(found.problems) - SHOWN
+        bad, more = len(problems), len(problems) - SHOWN
         raise InputError(
             f"{bad} bad {'line' if bad == 1 else 'lines'}{f', {more} of them not shown' if more > 0 else ''}, "
             "so nothing is kept",
             file=name,
         )
-    return found
 
 
 async def _write(reader: Reader, out: TextIO, controller: str) -> int:
@@ -176,7 +186,7 @@ async def _write(reader: Reader, out: TextIO, controller: str) -> int:
 
 
 @contextmanager
-def _new_file(file: Path, force: bool) -> Iterator[TextIO]:
+def new_file(file: Path, force: bool) -> Iterator[TextIO]:
     """A file for its owner only, which is there once it is whole; without force none is replaced."""
     if file.exists() and not force:
         raise InputError("is there already: --force replaces it", file=file)
@@ -201,7 +211,7 @@ def _new_file(file: Path, force: bool) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _standard_output() -> Iterator[TextIO]:
+def standard_output() -> Iterator[TextIO]:
     """Standard output in UTF-8, with the line ends that CSV has."""
     sys.stdout.flush()
     out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)

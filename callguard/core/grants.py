@@ -41,6 +41,13 @@ class Channel(StrEnum):
     CONTRACT = "contract"
 
 
+class Reported(StrEnum):
+    """Why what was granted on a number is suspended: it is nobody's, or somebody else's."""
+
+    UNALLOCATED = "unallocated"
+    REASSIGNED = "reassigned"
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A grant that stands for a subject, whoever calls.

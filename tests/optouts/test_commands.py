@@ -253,7 +253,7 @@ def test_the_decision_is_explained_in_json(run: Run, two: Path) -> None:
     assert done.code == 3
     explained = done.json
     assert [one["scope"] for one in explained.pop("opt_outs")] == ["campaign", "marketing"]
-    assert explained.pop("registries") == []
+    assert (explained.pop("registries"), explained.pop("grants"), explained.pop("bases")) == ([], [], [])
     assert explained == {
         "allow": False,
         "rule": "optout.marketing",
@@ -262,9 +262,10 @@ def test_the_decision_is_explained_in_json(run: Run, two: Path) -> None:
         "controller": "zeta",
         "profile": "sales",
         "calls": "marketing",
-        "purpose": None,
+        "purpose": "marketing.calls",
         "campaign": "spring",
         "at": "2099-01-31T09:30:00+01:00",
+        "needs_basis": False,
     }
 
 

@@ -144,7 +144,7 @@ async def test_an_opt_out_that_anybody_may_have_typed_takes_nothing_back(store: 
 async def test_of_a_list_with_one_that_cannot_be_kept_none_is(
     store: Store, database: Connection, bad: Any, why: str
 ) -> None:
-    good = FORM if isinstance(bad, NewGrant) else WITHDRAWN
+    good: Any = FORM if isinstance(bad, NewGrant) else WITHDRAWN
     with pytest.raises(StoreError, match=why):
         await store.grant_all("acme", [replace(good, number=OTHER), bad], START, "import")
     with pytest.raises(StoreError, match="FOREIGN KEY"):
