@@ -14,7 +14,6 @@ from callguard.cli import grant_files, tables
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     INPUT,
-    MOST,
     ConfigOption,
     ControllerOption,
     JsonOption,
@@ -111,8 +110,8 @@ def withdraw(
         raise InputError("goes without --invalid: it is one of both", field="--revoked")
     state = GrantState.REVOKED if revoked else GrantState.INVALIDATED if invalid else GrantState.WITHDRAWN
     numbers = numbers_from(words, region_for(settings, region))
-    if len(numbers) > MOST:
-        raise InputError(f"more than {MOST} at once: split the list", file=INPUT, field="NUMBER")
+    if len(numbers) > grant_files.MOST:
+        raise InputError(f"more than {grant_files.MOST} at once: split the list", file=INPUT, field="NUMBER")
     endings = [NewEnding(number, state, purpose, state.value) for number in numbers]
     write(settings, lambda store: store.grant_all(for_whom, endings, datetime.now(UTC), "command"))
     of = "" if len(numbers) == 1 else f" for {len(numbers)} numbers"

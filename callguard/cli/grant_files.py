@@ -16,7 +16,6 @@ from callguard.cli.options import (
     DEFAULT_CONFIG,
     EXIT_DENIED,
     INPUT,
-    MOST,
     STDIN,
     ConfigOption,
     ControllerOption,
@@ -39,6 +38,9 @@ if TYPE_CHECKING:
 
     from callguard.cli.grant_csv import Asked, Lines
     from callguard.store.records import StoredGrant
+
+MOST = 30_000
+"""So many are added at once: the store is locked for half a second meanwhile, and calls wait a second for it."""
 
 Tell = Callable[[str, int, int], None]
 

@@ -395,7 +395,7 @@ class Store(Reader):
         """Keep what many subjects have granted beside any call, or what ends such grants: all of it or nothing.
 
         What is there already, whatever became of it since, is not kept once more. The database is locked for the last
-        step only, as in `opt_out_all`.
+        step only, as in `opt_out_all`, and half as long again for each grant.
 
         Args:
             at: now.

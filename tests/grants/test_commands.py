@@ -287,6 +287,8 @@ def test_more_than_can_be_added_at_once_is_not_begun(run: Run, asking: Path, mon
     assert bad(done, "standard input: has more than 1 lines, so nothing is kept")
     done = run("grant", "suspend", "-", "--reason", "reassigned", *ZETA, stdin=b"912345678\n600111223\n")
     assert bad(done, "standard input: NUMBER: more than 1 at once")
+    done = run("grant", "withdraw", "-", "--purpose", "marketing.energy", *ZETA, stdin=b"912345678\n600111223\n")
+    assert bad(done, "standard input: NUMBER: more than 1 at once")
 
 
 def test_what_counts_is_exported_and_can_be_imported(run: Run, asking: Path, tmp_path: Path) -> None:
