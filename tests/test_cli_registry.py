@@ -130,6 +130,28 @@ def test_what_is_wrong_is_one_line_and_the_old_list_stays(run: Run, tmp_path: Pa
     assert (us["state"], us["numbers"]) == ("fresh", 21)
 
 
+def test_a_change_file_brings_a_list_up_to_date(run: Run, tmp_path: Path, listed: Path) -> None:
+    day = TODAY - timedelta(days=40)
+    changes = tmp_path / "changes.txt"
+    lines = nanp(fictitious(20)[:2]).split()
+    changes.write_text(f"+202,5550124\n+202,5550123\n-{lines[0]}\n-{lines[1]}\n-{lines[1]}\n-999,5550100\n", "ascii")
+    assert bad(run("registry", "update", "us", str(changes)), "us.numbers: there is no list yet")
+    assert run("registry", "import", "us", str(listed), "--date", day.isoformat()).returncode == 0
+    assert bad(run("registry", "update", "us", str(changes), "--date", day.isoformat()), f"of {day} already: give")
+    assert bad(run("registry", "update", "us", str(changes), "--since", "2020-01-01"), "changes the list of 2020-01-01")
+    assert bad(run("registry", "update", "us", str(changes), "--since", "then"), "--since: a day such as 2026-")
+    later = day + timedelta(days=1)
+    done = run("registry", "update", "us", str(changes), "--date", later.isoformat(), "--since", day.isoformat())
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        f"us: 20 numbers of {later} are in force (before: 21 of {day}): 1 added, 2 deleted",
+        "1 of 6 lines were in the list already",
+        "1 of 6 lines were to be deleted and not in the list",
+        "1 of 6 lines are about a number that a later line is about too, which counts",
+    ]
+    assert done.stderr == "callguard: that is older than the 31 days it may be: calls are denied\n"
+
+
 def test_a_folder_that_there_is_not_is_named(run: Run, tmp_path: Path) -> None:
     tps = tmp_path / "tps.txt"
     tps.write_text("+441632960001\n", encoding="ascii")

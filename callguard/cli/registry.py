@@ -18,15 +18,26 @@ from callguard.errors import InputError
 
 if TYPE_CHECKING:
     from callguard.registry.standing import Standing
+    from callguard.sections import Registry
 
 app = typer.Typer(help="National lists of numbers that may not be called.", no_args_is_help=True)
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The registry, as the configuration names it.", show_default=False)
+]
+DateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--date",
+        metavar="YYYY-MM-DD",
+        help="As of which day it is; by default the day that the archive says its file is of, or the file's own.",
+    ),
+]
 
 
 @app.command("import")
 def import_(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The registry, as the configuration names it.", show_default=False)
-    ],
+    name: NameArgument,
     file: Annotated[
         Path,
         typer.Argument(
@@ -36,14 +47,7 @@ def import_(
             show_default=False,
         ),
     ],
-    day: Annotated[
-        str | None,
-        typer.Option(
-            "--date",
-            metavar="YYYY-MM-DD",
-            help="As of which day it is; by default the day that the archive says its file is of, or the file's own.",
-        ),
-    ] = None,
+    day: DateOption = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="Take it even if it is older than the one in force, or less than half of it."),
@@ -53,10 +57,7 @@ def import_(
     """Make a registry's whole list the one in force, or leave the one before; calls go on meanwhile."""
     from callguard.registry.load import load
 
-    settings = config.load(path)
-    if not settings.registries:
-        raise InputError("the configuration has no [registries.NAME]", file=path, field="NAME")
-    registry = settings.registries[one_of(settings.registries, name, "NAME")]
+    settings, registry = _registry(path, name)
     given = _day(day)
     with progress(f"Reading {file.name}") as tell:
         head, before = load(
@@ -65,10 +66,53 @@ def import_(
         )  # fmt: skip
     said = f" (before: {before.numbers} of {before.list_date})" if before else ""
     typer.echo(f"{name}: {head.numbers} numbers of {head.list_date} are in force{said}")
-    if is_stale(head.list_date, registry.max_age_days, datetime.now(UTC)):
-        typer.echo(
-            f"callguard: that is older than the {registry.max_age_days} days it may be: calls are denied", err=True
-        )
+    _warn_if_stale(head.list_date, registry)
+
+
+@app.command("update")
+def update(
+    name: NameArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="What was added and deleted since, as the registry gives it out: text, or a zip archive with one.",
+            readable=False,
+            show_default=False,
+        ),
+    ],
+    day: DateOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM-DD",
+            help="Of which day the list is that it changes; where another one is in force, it is refused.",
+        ),
+    ] = None,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Bring the list in force up to date by a change file, wholly or not at all; calls go on meanwhile."""
+    from callguard.registry import load
+
+    settings, registry = _registry(path, name)
+    given, changed = _day(day), _day(since, "--since")
+    with progress(f"Reading {file.name}") as tell:
+        head, before, counted = load.update(
+            file, settings.registry_file(name), name, registry, given, changed,
+            told=lambda what, done, of: tell(f"{what} {file.name}", done, of),
+        )  # fmt: skip
+    typer.echo(
+        f"{name}: {head.numbers} numbers of {head.list_date} are in force (before: {before.numbers} of "
+        f"{before.list_date}): {counted.added} added, {counted.deleted} deleted"
+    )
+    for what, lines in (
+        ("were in the list already", counted.there),
+        ("were to be deleted and not in the list", counted.not_there),
+        ("are about a number that a later line is about too, which counts", counted.repeated),
+    ):
+        if lines:
+            typer.echo(f"{lines} of {counted.lines} lines {what}")
+    _warn_if_stale(head.list_date, registry)
 
 
 @app.command("status")
@@ -118,8 +162,22 @@ def _as_json(one: Standing) -> dict[str, object]:
     }
 
 
-def _day(given: str | None) -> date | None:
+def _registry(path: Path, name: str) -> tuple[config.Config, Registry]:
+    settings = config.load(path)
+    if not settings.registries:
+        raise InputError("the configuration has no [registries.NAME]", file=path, field="NAME")
+    return settings, settings.registries[one_of(settings.registries, name, "NAME")]
+
+
+def _warn_if_stale(list_date: date, registry: Registry) -> None:
+    if is_stale(list_date, registry.max_age_days, datetime.now(UTC)):
+        typer.echo(
+            f"callguard: that is older than the {registry.max_age_days} days it may be: calls are denied", err=True
+        )
+
+
+def _day(given: str | None, field: str = "--date") -> date | None:
     try:
         return None if given is None else date.fromisoformat(given)
     except ValueError as error:
-        raise InputError("a day such as 2026-11-20 is needed", field="--date") from error
+        raise InputError("a day such as 2026-11-20 is needed", field=field) from error

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from callguard.registry.number_set import HEAD_BYTES, SPAN, Head, index_of, is_b
 BUCKETS = 128
 PIECE = 1 << 20
 FILE_MODE = 0o640
+# A prefix, how many numbers it has, and these as they stand in the file.
+Block: TypeAlias = tuple[int, int, bytes]
 
 
 def build(head: Head, numbers: Iterable[Numbers], scratch: Path, told: Callable[[int], None]) -> tuple[Head, Path]:
@@ -42,20 +44,31 @@ def build(head: Head, numbers: Iterable[Numbers], scratch: Path, told: Callable[
         buckets = [stack.enter_context((scratch / f"{number}").open("w+b", 1 << 15)) for number in range(BUCKETS)]
         for some in numbers:
             _deal(some, buckets)
-        made = scratch / "list"
-        file = stack.enter_context(made.open("wb"))
+        return write(head, _dealt(buckets), scratch / "list", lambda done: told(100 * done // BUCKETS))
+
+
+def write(head: Head, parts: Iterable[Iterable[Block]], made: Path, told: Callable[[int], None]) -> tuple[Head, Path]:
+    """Write the file of a list from its blocks, and through to the disk.
+
+    Args:
+        head: registry, date and time; the rest of it is found out.
+        parts: some blocks each, in any order.
+        told: is called with how many parts are written.
+
+    Raises:
+        OSError: the disk is full, or the like.
+    """
+    with made.open("wb") as file:
         os.fchmod(file.fileno(), FILE_MODE)
         file.write(bytes(HEAD_BYTES))
         sha256 = hashlib.sha256()
         blocks: list[tuple[int, int, int]] = []
-        for done, bucket in enumerate(buckets, start=1):
-            for prefix, count, block in _blocks(bucket):
+        for done, part in enumerate(parts, start=1):
+            for prefix, count, block in part:
                 blocks.append((prefix, count, file.tell()))
                 file.write(block)
                 sha256.update(block)
-            # So that list and scratch files together never need much more than the latter.
-            bucket.truncate(0)
-            told(100 * done // BUCKETS)
+            told(done)
         index = index_of(blocks)
         file.write(index)
         sha256.update(index)
@@ -81,7 +94,14 @@ def _deal(numbers: Numbers, buckets: Sequence[IO[bytes]]) -> None:
         begin = end
 
 
-def _blocks(bucket: IO[bytes]) -> Iterator[tuple[int, int, bytes]]:
+def _dealt(buckets: Sequence[IO[bytes]]) -> Iterator[Iterator[Block]]:
+    for bucket in buckets:
+        yield _blocks(bucket)
+        # So that list and scratch files together never need much more than the latter.
+        bucket.truncate(0)
+
+
+def _blocks(bucket: IO[bytes]) -> Iterator[Block]:
     """The prefixes of a bucket, how many numbers each has, and its block."""
     found: dict[int, _Suffixes] = {}
     bucket.seek(0)

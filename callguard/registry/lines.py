@@ -21,9 +21,11 @@ Parser: TypeAlias = Callable[[NDArray[np.uint8], Numbers, Numbers], tuple[Number
 
 CHUNK = 4 << 20
 LONGEST_LINE = 1_000
-_LF, _CR, _PLUS, _COMMA, _ZERO, _TWO = b"\n\r+,02"
+_LF, _CR, _PLUS, _MINUS, _COMMA, _ZERO, _TWO, _ADDED, _DELETED = b"\n\r+-,02AD"
 # ITU-T E.164: at most 15 digits; fewer than 7 are no subscriber's.
 _FEWEST, _MOST = 7, 15
+# How long `201,5550123` is, and with `,A` after it at least.
+_AREA_NUMBER, _COLUMNS = 11, 13
 _BOM = b"\xef\xbb\xbf"
 
 AREA_NUMBER = "three digits, a comma and seven digits are needed, and nothing else"
@@ -39,11 +41,29 @@ def parsed(source: Source, form: str, codes: tuple[str, ...]) -> Iterator[tuple[
     Raises:
         InputError: a line is not what the format says; it is named, what stands in it is not.
     """
-    wants = AREA_NUMBER
-    parser: Parser = _area_number
-    if form == "e164":
-        wants = f"a number in international format is needed that begins with {' or '.join(codes)}, and nothing else"
-        parser = _e164(codes)
+    wants, parser = _format(form, codes)
+    return read(source, parser, wants)
+
+
+def changes(source: Source, form: str, codes: tuple[str, ...]) -> Iterator[tuple[int, Numbers]]:
+    """What a change file adds and, as negative numbers, takes away; as `parsed` otherwise.
+
+    A line is that of a whole list after ``+`` or ``-``; in ``nanp`` also ``area,number``, then other columns, such as a
+    date, that are not looked at, and at its end ``,A`` (added) or ``,D`` (deleted).
+    """
+    wants, parser = _format(form, codes)
+    form_wanted = "+ or -, and then " + wants
+    if form == "nanp":
+        form_wanted += "; or three digits, a comma, seven digits, more columns, and as the last A or D"
+    return read(source, _changed(parser, columns=form == "nanp"), form_wanted)
+
+
+def read(source: Source, parser: Parser, wants: str) -> Iterator[tuple[int, Numbers]]:
+    """What a parser makes of a file's lines, and how many bytes it came from, chunk by chunk; without empty lines.
+
+    Raises:
+        InputError: the parser finds a line wrong; it is named, with what is wanted, and what stands in it is not.
+    """
     line, rest = 1, b""
     while True:
         chunk = source.read(CHUNK)
@@ -66,6 +86,13 @@ def parsed(source: Source, form: str, codes: tuple[str, ...]) -> Iterator[tuple[
             yield len(data), numbers
         if not chunk:
             return
+
+
+def _format(form: str, codes: tuple[str, ...]) -> tuple[str, Parser]:
+    if form == "nanp":
+        return AREA_NUMBER, _area_number
+    wants = f"a number in international format is needed that begins with {' or '.join(codes)}, and nothing else"
+    return wants, _e164(codes)
 
 
 def _split(text: NDArray[np.uint8]) -> tuple[Numbers, Numbers, Numbers]:
@@ -91,7 +118,7 @@ def _digits(text: NDArray[np.uint8], starts: Numbers, columns: range) -> tuple[N
 
 
 def _area_number(text: NDArray[np.uint8], starts: Numbers, lengths: Numbers) -> tuple[Numbers, Flags]:
-    wrong = lengths != 11
+    wrong = lengths != _AREA_NUMBER
     # What is too short could lie beyond the text's end.
     starts = np.where(wrong, 0, starts)
     if len(text) < 12:
@@ -118,5 +145,25 @@ def _e164(calling_codes: tuple[str, ...]) -> Parser:
                 foreign &= numbers[these] // 10 ** (length - len(code)) != int(code)
             wrong[these] = none | foreign
         return numbers, wrong
+
+    return parse
+
+
+def _changed(parser: Parser, *, columns: bool) -> Parser:
+    def parse(text: NDArray[np.uint8], starts: Numbers, lengths: Numbers) -> tuple[Numbers, Flags]:
+        numbers = np.zeros(len(starts), np.int64)
+        first, last = text[starts], text[starts + lengths - 1]
+        adds, takes = first == _PLUS, first == _MINUS
+        signed = adds | takes
+        wrong = ~signed
+        numbers[signed], wrong[signed] = parser(text, starts[signed] + 1, lengths[signed] - 1)
+        if columns:
+            more = np.flatnonzero(~signed & (lengths >= _COLUMNS))
+            numbers[more], wrong[more] = parser(text, starts[more], np.full(len(more), _AREA_NUMBER))
+            adds[more], takes[more] = last[more] == _ADDED, last[more] == _DELETED
+            ends = starts[more] + lengths[more] - 2
+            wrong[more] |= (text[starts[more] + _AREA_NUMBER] != _COMMA) | (text[ends] != _COMMA)
+            wrong[more] |= ~(adds[more] | takes[more])
+        return np.where(takes, -numbers, numbers), wrong
 
     return parse

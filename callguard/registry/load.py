@@ -1,4 +1,4 @@
-"""An import: a list as a registry gives it out becomes the list in force, whole or not at all."""
+"""An import: a list, or a change file, as a registry gives it out comes into force, whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from callguard.errors import InputError, SetupError
-from callguard.registry.build import build
-from callguard.registry.lines import Numbers, parsed
+from callguard.registry.build import build, write
+from callguard.registry.lines import Numbers, changes, parsed
+from callguard.registry.merge import Changes, last_of_each, merged
 from callguard.registry.number_set import Head, NumberSet
 from callguard.registry.source import Source, opened
+from callguard.registry.xml_list import xml_numbers
 from callguard.sections import Registry
+
+# They are sorted in memory; a change file is of a day, or of some weeks.
+MOST_CHANGES = 10_000_000
 
 # Told which part of the work it is, how much of it is done, and of how much; 0 where that is not known.
 Told = Callable[[str, int, int], None]
@@ -42,22 +47,74 @@ def load(
     with opened(path) as source:
         before = _in_force(into)
         head = Head(name, _day(source, day, before, force), datetime.now(UTC), 0, 0, 0, b"")
-        try:
-            with _scratch(into.parent) as scratch:
-                head, made = build(
-                    head, _counted(source, registry, told), scratch, lambda done: told("Writing", done, 100)
-                )
-                _check(head, path, before, force)
-                made.replace(into)
-                _sync(into.parent)
-        except OSError as error:
-            raise SetupError(f"{into.parent} cannot be written to: {error.strerror}") from error
+        with _scratch_of(into) as scratch:
+            head, made = build(head, _counted(source, registry, told), scratch, lambda done: told("Writing", done, 100))
+            _check(head, path, before, force)
+            _take(made, into)
     return head, before
+
+
+def update(
+    path: Path, into: Path, name: str, registry: Registry, day: date | None, since: date | None, told: Told
+) -> tuple[Head, Head, Changes]:
+    """Bring the list in force up to a later day by a change file. Whoever looks something up goes on meanwhile.
+
+    Args:
+        into: the list in force; it is read to its end before anything is made of it.
+        day: as of which day the changed list is; by default that of the file in its archive, or the file's own.
+        since: of which day the list has to be that is changed; None for any before `day`.
+
+    Returns:
+        What the list says of itself, what it said before, and what the changes came to.
+
+    Raises:
+        InputError, SetupError: as for `load`; and there is no list yet, or the days do not follow one another.
+    """
+    with opened(path) as source, _scratch_of(into) as scratch, NumberSet.verified(into, name) as before:
+        head = Head(name, _next_day(source, day, since, before.head), datetime.now(UTC), 0, 0, 0, b"")
+        counted = Changes()
+        changed = last_of_each(_few_enough(source, registry, told), counted)
+        if not len(changed):
+            raise InputError("there is no number in it", file=path)
+        parts = max(1, len(before.prefixes))
+        blocks = merged(before, changed, counted)
+        head, made = write(head, blocks, scratch / "list", lambda done: told("Writing", min(done, parts), parts))
+        if head.numbers * 2 < before.head.numbers:
+            problem = f"it would leave {head.numbers} of {before.head.numbers} numbers: import the whole list instead"
+            raise InputError(problem, file=path)
+        _take(made, into)
+        return head, before.head, counted
+
+
+def _few_enough(source: Source, registry: Registry, told: Told) -> Iterator[Numbers]:
+    if registry.format == "nanp" and source.is_xml:
+        raise InputError("change files in XML are not known: fetch it as text", file=source.path)
+    done = lines = 0
+    for size, numbers in changes(source, registry.format, registry.calling_codes):
+        done, lines = done + size, lines + len(numbers)
+        if lines > MOST_CHANGES:
+            problem = f"more than {MOST_CHANGES} changes: import the whole list instead"
+            raise InputError(problem, file=source.path)
+        told("Reading", done, source.size)
+        yield numbers
+
+
+def _next_day(source: Source, given: date | None, since: date | None, before: Head) -> date:
+    day = _day(source, given, None, force=False)
+    if since is not None and since != before.list_date:
+        problem = f"it changes the list of {since}, and the one in force is of {before.list_date}"
+        raise InputError(problem, file=source.path)
+    if day <= before.list_date:
+        problem = f"the change file is of {day}, and the list in force of {before.list_date} already: give --date"
+        raise InputError(problem, file=source.path)
+    return day
 
 
 def _counted(source: Source, registry: Registry, told: Told) -> Iterator[Numbers]:
     done = 0
-    for size, numbers in parsed(source, registry.format, registry.calling_codes):
+    is_xml = registry.format == "nanp" and source.is_xml
+    found = xml_numbers(source) if is_xml else parsed(source, registry.format, registry.calling_codes)
+    for size, numbers in found:
         done += size
         told("Reading", done, source.size)
         yield numbers
@@ -93,6 +150,22 @@ def _in_force(path: Path) -> Head | None:
             return numbers.head
     except InputError:
         return None
+
+
+@contextmanager
+def _scratch_of(file: Path) -> Iterator[Path]:
+    """`_scratch` beside a file. Raises: SetupError, where that cannot be written to."""
+    try:
+        with _scratch(file.parent) as scratch:
+            yield scratch
+    except OSError as error:
+        raise SetupError(f"{file.parent} cannot be written to: {error.strerror}") from error
+
+
+def _take(made: Path, into: Path) -> None:
+    """Put a file that is whole and on the disk in the place of the one in force."""
+    made.replace(into)
+    _sync(into.parent)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import os
 import struct
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -160,6 +160,16 @@ class NumberSet:
 
         found = bisect_left(range(count), suffix, key=at)
         return found < count and at(found) == suffix
+
+    @property
+    def prefixes(self) -> Set[int]:
+        """Those that some of its numbers begin with."""
+        return self._blocks.keys()
+
+    def block(self, prefix: int) -> tuple[int, bytes]:
+        """How many numbers of a prefix are in it, and these as they stand in the file. Raises: InputError, as above."""
+        count, offset = self._blocks.get(prefix, (0, 0))
+        return count, self._exactly(BITMAP_BYTES if is_bitmap(count) else count * SUFFIX.size, offset)
 
     def _exactly(self, size: int, offset: int) -> bytes:
         data = self._read(size, offset)

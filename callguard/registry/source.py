@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import cast
 
 from callguard.errors import InputError
 
-# Twice what 300 million lines of `area,number` need. What says that it unpacks to more, or to so many times what it
-# has, was made to fill a disk: of lines of digits, deflate leaves a tenth or more.
-LARGEST = 8 << 30
+# 300 million numbers are 7 GB as XML, half of that as lines of `area,number`. What says that it unpacks to more, or to
+# so many times what it has, was made to fill a disk: of lines of digits, deflate leaves a tenth or more.
+LARGEST = 12 << 30
 MOST_PACKED = 100
 
 
@@ -33,12 +33,21 @@ class Source:
     path: Path
     size: int
     day: date | None
-    _stream: IO[bytes]
+    _stream: BufferedReader | zipfile.ZipExtFile
 
     def read(self, size: int) -> bytes:
         """The next bytes; fewer than asked for only at the end. Raises: InputError, where it breaks off."""
+        return self._read(self._stream.read, size)
+
+    @property
+    def is_xml(self) -> bool:
+        """Whether it begins as XML does, and no line of digits; to be asked before the first read."""
+        begins = self._read(self._stream.peek, 64).removeprefix(b"\xef\xbb\xbf").lstrip()
+        return begins.startswith((b"<", b"\xff\xfe<", b"\xfe\xff\0<"))
+
+    def _read(self, how: Callable[[int], bytes], size: int) -> bytes:
         try:
-            return self._stream.read(size)
+            return how(size)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise InputError("the archive is damaged or cut off: fetch it again", file=self.path) from error
         except OSError as error:
@@ -80,7 +89,7 @@ def _in_archive(path: Path, file: BufferedReader, stack: ExitStack) -> Source:
             raise InputError(problem, file=path)
         if member.flag_bits & 1:
             raise InputError("the archive asks for a password: unpack it first", file=path)
-        unpacked = stack.enter_context(archive.open(member))
+        unpacked = stack.enter_context(cast(zipfile.ZipExtFile, archive.open(member)))
     except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
         raise InputError("the archive is damaged or cut off: fetch it again", file=path) from error
     except NotImplementedError as error:  # what zipfile raises for a compression method that it does not know

@@ -258,6 +258,15 @@ def test_a_zip_bomb_is_refused_unread(tmp_path: Path, into: Path) -> None:
     refused("would unpack to 20000000: that is no list", zipped(tmp_path / "new.zip", bytes(20_000_000)), into)
 
 
+def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path, listed: Path, into: Path) -> None:
+    take(listed, into)
+    # APPNOTE.TXT, 4.4.9: where the size that it unpacks to stands, in both heads.
+    data = bytearray(zipped(tmp_path / "new.zip", nanp(LISTED)).read_bytes())
+    for size in (22, data.index(b"PK\x01\x02") + 24):
+        data[size : size + 4] = (12 * 10).to_bytes(4, "little")
+    refused(": the archive is damaged or cut off", text(tmp_path / "new.zip", bytes(data)), into, force=True)
+
+
 @pytest.mark.parametrize("name", ["new.txt", "new.zip"])
 def test_what_is_larger_than_any_list_is_refused(
     tmp_path: Path, into: Path, monkeypatch: pytest.MonkeyPatch, name: str
