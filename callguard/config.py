@@ -67,6 +67,18 @@ class Config(Model):
         """Where the list in force of a registry is."""
         return self.registries[name].file or self.store.path.parent / "registries" / f"{name}.numbers"
 
+    def receipts_file(self, name: str, controller: str) -> Path:
+        """Where the answers of a registry are that numbers of a controller are submitted to."""
+        return self.store.path.parent / "registries" / f"{name}.{controller}.receipts"
+
+    def screened_for(self, name: str) -> tuple[str, ...]:
+        """The controllers that submit numbers to a registry, as their calls are such that it is asked about."""
+        registry = self.registries[name]
+        if registry.mode != "scrub":
+            return ()
+        calling = {one.controller for one in self.profiles.values() if registry.calls in (one.calls, "all")}
+        return tuple(sorted(calling))
+
     @model_validator(mode="after")
     def _each_registry_has_a_file_of_its_own(self) -> Self:
         names: dict[Path, str] = {}
@@ -166,6 +178,15 @@ def secret(config: Config, name: Literal["ari", "ami"]) -> str:
         raise InputError(
             "no secret: name its file, or set CALLGUARD_ASTERISK__" + f"{name}_secret".upper(), field=field
         )
+    return secret_in(file, field)
+
+
+def secret_in(file: Path, field: str) -> str:
+    """What stands in a secret's file.
+
+    Raises:
+        InputError: it is missing, empty or readable by everyone.
+    """
     try:
         mode = file.stat().st_mode
         value = file.read_text(encoding="utf-8").strip()

@@ -74,7 +74,7 @@ class Dial:
         if number is None:
             return Facts(None, settings.calls, settings.purpose_of_calls, settings.campaign, now, (), ())
         opt_outs = await self._store.opt_outs_now(settings.controller, number, now)
-        registries = await self._lists.say(self._current.config, settings.calls, number)
+        registries = await self._lists.say(self._current.config, settings.calls, settings.controller, number)
         # A grant is for a purpose: a call that has none rests on none.
         purpose = settings.purpose_of_calls
         grants = () if purpose is None else await self._store.grants_of(settings.controller, number)

@@ -50,7 +50,7 @@ disable_created_metrics()
 
 @dataclass(frozen=True, slots=True)
 class GateState:
-    """How the gate is, at a moment; `list_ages` are in days, by registry."""
+    """How the gate is, at a moment; `list_ages` are in days, by registry and controller."""
 
     calls_in_gate: int
     calls_limit: int
@@ -59,7 +59,7 @@ class GateState:
     serving: bool
     recordings_expected: int
     recordings_overdue: int
-    list_ages: Mapping[str, float] = field(default_factory=dict)
+    list_ages: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -110,8 +110,8 @@ class Metrics:
         }
         self._list_age = Gauge(
             "registry_list_age_days",
-            "How many days old a registry's list is; +Inf where there is none that can be read.",
-            ["registry"],
+            "How many days old a registry's list is, or the latest receipt for a controller; +Inf where there is none.",
+            ["registry", "controller"],
             namespace=NAMESPACE,
             registry=self.registry,
         )
@@ -129,8 +129,8 @@ class Metrics:
         for name, gauge in self._gauges.items():
             gauge.set(getattr(state, name))
         self._list_age.clear()
-        for registry, days in state.list_ages.items():
-            self._list_age.labels(registry).set(days)
+        for names, days in state.list_ages.items():
+            self._list_age.labels(*names).set(days)
         return generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -233,20 +233,41 @@ class Store(Model):
     path: Path
 
 
-class Registry(Model):
-    """A national registry of numbers that may not be called, whose list is kept here as a file.
+class QuerySettings(Model):
+    """Where a registry is asked about a number, and how long one waits.
 
     Attributes:
+        within_ms: an answer that is later denies. Somebody waits meanwhile, and the dialplan 2 s at most.
+        number: as it is sent: in E.164, or the SHA-256 of that.
+        secret_file: has the token that is sent as ``Authorization: Bearer``.
+        cache_s: so long an answer may be used again; 0 asks each time.
+    """
+
+    url: Annotated[str, AfterValidator(_http_url)]
+    within_ms: Annotated[int, Field(ge=50, le=1_000)] = 500
+    number: Literal["plain", "sha256"] = "plain"
+    secret_file: Path | None = None
+    cache_s: Annotated[int, Field(ge=0, le=DAY_S)] = 0
+
+
+class Registry(Model):
+    """A national registry of numbers that may not be called.
+
+    Attributes:
+        mode: its whole list is kept here as a file; or numbers are submitted to it by each controller, and its answers
+            are kept; or it is asked at each dial.
         format: of the files that are imported: lines ``area,number``, as the United States and Canada give them out, or
             one number in E.164 a line.
         country: whose numbers it is for; several where they share a registry.
-        max_age_days: since the list's date; an older list denies.
+        max_age_days: since the date of the list, or of the answer; an older one denies. Not of one that is asked.
         calls: which calls it is asked about.
         file: where the list in force is kept; beside the store by default.
         voids: which consents of a number's subject an entry voids: those of before it, all, or none.
         spares: other bases whose grants count in spite of an entry.
+        query: only of one that is asked.
     """
 
+    mode: Literal["full", "scrub", "query"] = "full"
     format: Literal["nanp", "e164"]
     country: Annotated[
         tuple[Annotated[str, AfterValidator(_region)], ...],
@@ -258,6 +279,7 @@ class Registry(Model):
     file: Path | None = None
     voids: Voids = "earlier"
     spares: frozenset[Basis] = frozenset()
+    query: QuerySettings | None = None
 
     @model_validator(mode="after")
     def _an_entry_is_an_objection(self) -> Self:
@@ -267,6 +289,27 @@ class Registry(Model):
         ):
             if basis in self.spares:
                 raise ValueError(f"spares: {basis}: {why}")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_what_its_mode_needs(cls, data: Any) -> Any:
+        mode = data.get("mode", "full") if isinstance(data, dict) else "full"
+        if mode not in ("scrub", "query"):
+            return data
+        if "file" in data:
+            raise ValueError("file: is for a registry whose whole list is kept")
+        if data.get("format", "e164") != "e164":
+            raise ValueError("format: numbers are submitted and asked about in e164")
+        if mode == "query" and "max_age_days" in data:
+            raise ValueError("max_age_days: it is asked at each dial: query.cache_s says how long an answer is kept")
+        # What was answered at a dial is of that day.
+        return {"format": "e164", **({"max_age_days": 1} if mode == "query" else {}), **data}
+
+    @model_validator(mode="after")
+    def _is_asked_where_it_can_be(self) -> Self:
+        if (self.mode == "query") != (self.query is not None):
+            raise ValueError('query: is needed with mode = "query", and only there')
         return self
 
     @property

@@ -110,7 +110,7 @@ class Service:
         Raises:
             Replaced: another process has taken over. This one touches nothing any more.
         """
-        with self._lists:
+        async with self._lists:
             await self._serve_until_stopped()
         if self._replaced is not None:
             raise self._replaced

@@ -83,6 +83,7 @@ def test_a_list_is_brought_into_force_and_shown(run: Run, tmp_path: Path, listed
     assert len(us.pop("sha256")) == 64
     assert us == {
         "registry": "us",
+        "controller": None,
         "state": "fresh",
         "numbers": 21,
         "list_date": day.isoformat(),
@@ -168,6 +169,96 @@ def test_without_registries_there_is_nothing_to_import(written: Path, run: Run, 
     assert (done.returncode, done.stdout) == (0, "No registries\n")
 
 
+SCREENED = """
+[registries.rpo]
+mode = "scrub"
+country = "IT"
+max_age_days = 15
+
+[registries.robinson]
+mode = "query"
+country = "ES"
+query = { url = "http://127.0.0.1:1/listed", secret_file = "{folder}/robinson.secret" }
+"""
+
+
+@pytest.fixture
+def screened(written: Path, tmp_path: Path) -> None:
+    """Registries that give no list out, and no others."""
+    text = written.read_text(encoding="utf-8").partition("[registries.us]")[0]
+    written.write_text(text + SCREENED.replace("{folder}", str(tmp_path)), encoding="utf-8")
+    secret = tmp_path / "robinson.secret"
+    secret.write_text("something secret", encoding="ascii")
+    secret.chmod(0o600)
+
+
+async def test_answers_of_a_registry_are_kept_for_who_submitted(run: Run, tmp_path: Path, screened: None) -> None:
+    listed, may, never = (f"+39061234567{one}" for one in (1, 2, 3))
+    async with Store.open(tmp_path / "callguard.db", gate=None, controllers={"acme": "Acme Energy"}):
+        pass
+    missing = run("registry", "status")
+    assert missing.returncode == 1
+    assert f"rpo for acme: {tmp_path}/registries/rpo.acme.receipts: there is no receipt yet" in missing.stdout
+    submitted, answer = tmp_path / "submitted.txt", tmp_path / "answer.txt"
+    submitted.write_text(f"{listed}\n{may}\n", encoding="ascii")
+    answer.write_text(f"{listed}\n", encoding="ascii")
+    day = TODAY - timedelta(days=3)
+    given = ("registry", "receipt", "rpo", str(answer), "--submitted", str(submitted))
+    done = run(*given, "--date", day.isoformat(), "--controller", "acme")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"rpo for acme: 1 of 2 numbers are listed, as of {day}; 2 numbers are known\n"
+    rpo, robinson = json.loads(run("registry", "status", "--json").stdout)
+    assert (rpo["registry"], rpo["controller"], rpo["state"], rpo["age_days"]) == ("rpo", "acme", "fresh", 3)
+    assert (robinson["state"], robinson["file"], robinson["max_age_days"]) == ("asked", None, None)
+    assert run("registry", "status").returncode == 0
+    sales = ("--profile", "sales")
+    assert run("check", may, *sales).stdout.startswith("Allowed: dial.allowed\n")
+    assert "Registry rpo: lists the number" in run("check", listed, *sales).stdout
+    unscreened = run("check", never, *sales)
+    assert (unscreened.returncode, unscreened.stdout.splitlines()[0]) == (3, "Denied: registry.unscreened")
+    assert "Registry rpo: the number was not submitted to it\n" in unscreened.stdout
+    later = (datetime.now(UTC) + timedelta(days=13)).isoformat()
+    assert run("check", may, *sales, "--at", later).stdout.startswith("Denied: registry.stale\n")
+    unanswered = run("check", "+34912345678", *sales)
+    assert (unanswered.returncode, unanswered.stdout.splitlines()[0]) == (3, "Denied: registry.unanswered")
+    assert "Registry robinson: it has not answered\n" in unanswered.stdout
+    assert "callguard: registry robinson does not answer, and calls" in unanswered.stderr
+    (tmp_path / "robinson.secret").chmod(0o644)
+    unreadable = run("registry", "status")
+    assert (unreadable.returncode, "robinson: " in unreadable.stdout) == (1, True)
+    assert "may be read by everyone: chmod 640" in unreadable.stdout
+
+
+def test_answers_that_do_not_fit_are_one_line(run: Run, tmp_path: Path, screened: None) -> None:
+    answer = tmp_path / "answer.txt"
+    answer.write_text("+390612345671,listed\n+390612345672,callable\n+390612345673\n", encoding="ascii")
+    given = ("registry", "receipt", "rpo", str(answer))
+    day = ("--date", (TODAY - timedelta(days=16)).isoformat())
+    assert bad(run(*given), "--date: the day of the answer is needed")
+    assert bad(run(*given, *day, "--controller", "acne"), "--controller: is not in the configuration; there are: acme")
+    assert bad(run(*given, *day, "--callable"), "--callable: says something only with --submitted")
+    assert bad(run(*given, *day), f"callguard: {answer}:3: a number in international format")
+    assert bad(
+        run("registry", "import", "rpo", str(answer)), "NAME: is a registry with mode = scrub: receipt takes its"
+    )
+    assert bad(run("registry", "update", "robinson", str(answer)), "mode = query: it is asked at each dial, and keeps")
+    answer.write_text("+390612345671,listed\n", encoding="ascii")
+    done = run(*given, *day)
+    assert done.returncode == 0
+    assert done.stderr == "callguard: that is older than the 15 days it may be: calls are denied\n"
+
+
+def test_a_controller_whose_calls_are_not_asked_about_is_told_so(
+    written: Path, run: Run, tmp_path: Path, screened: None
+) -> None:
+    written.write_text(written.read_text(encoding="utf-8").replace('calls = "marketing"', ""), encoding="utf-8")
+    answer = tmp_path / "answer.txt"
+    answer.write_text("+390612345671,listed\n", encoding="ascii")
+    done = run("registry", "receipt", "rpo", str(answer), "--date", TODAY.isoformat())
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert "no profile of acme makes calls that rpo is asked about" in done.stderr
+
+
 async def test_check_says_what_each_registry_says(run: Run, tmp_path: Path, listed: Path) -> None:
     async with Store.open(tmp_path / "callguard.db", gate=None, controllers={"acme": "Acme Energy"}):
         pass
@@ -182,7 +273,8 @@ async def test_check_says_what_each_registry_says(run: Run, tmp_path: Path, list
     assert f"Registry us: lists the number (list of {TODAY}, 0 days old, 31 at most: fresh)" in denied.stdout
     allowed = run("check", OTHER, *sales, "--json")
     assert (allowed.returncode, json.loads(allowed.stdout)["registries"]) == (0, [
-        {"registry": "us", "listed": False, "list_date": TODAY.isoformat(), "max_age_days": 31, "stale": False}
+        {"registry": "us", "listed": False, "list_date": TODAY.isoformat(), "max_age_days": 31,
+         "screened": True, "answered": True, "stale": False}
     ])  # fmt: skip
     later = (datetime.now(UTC) + timedelta(days=32)).isoformat()
     stale = run("check", LISTED, *sales, "--at", later, "--json")

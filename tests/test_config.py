@@ -123,8 +123,21 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
               ("'US'", "max_age_days = 1\nvoids = 'later'", "toml:8: registries.us.voids: "),
               ("'US'", "max_age_days = 1\nspares = ['consent']", "registries.us: spares: consent: voids says what"),
               ("'US'", "max_age_days = 1\nspares = ['legitimate_interests']", "an entry is the objection to them"),
+              ("'US'", "mode = 'some'", "toml:7: registries.us.mode: "),
+              ("'US'", "mode = 'scrub'", "toml:4: registries.us: format: numbers are submitted and asked about"),
+              ("'US'", "mode = 'scrub'\nfile = '/x'", "toml:4: registries.us: file: is for a registry whose whole"),
+              ("'US'", "max_age_days = 1\nquery = { url = 'http://x' }", "toml:4: registries.us: query: is needed wit"),
               ("'US'", "max_age_days = 1\nfile = '/x'\n[registries.ca]\nformat = 'nanp'\ncountry = 'CA'\n"
                "max_age_days = 1\nfile = '/x'", "toml:13: registries.ca.file: is that of us already"),
+          )),
+        *((RECORDING, f"[registries.es]\nmode = '{mode}'\ncountry = 'ES'\n{more}\n{RECORDING}", said)
+          for mode, more, said in (
+              ("scrub", "", "toml:4: registries.es.max_age_days: "),
+              ("query", "", "toml:4: registries.es: query: is needed with mode = \"query\", and only there"),
+              ("query", "max_age_days = 1", "toml:4: registries.es: max_age_days: it is asked at each dial"),
+              ("query", "query = { url = 'robinson.example' }", "registries.es.query.url: an address such as http"),
+              ("query", "query = { url = 'http://x', within_ms = 1001 }", "toml:7: registries.es.query.within_ms: "),
+              ("query", "query = { url = 'http://x', number = 'md5' }", "toml:7: registries.es.query.number: "),
           )),
         ('"90 days"', '{ en = "90 days" }', "retention: is not given for 'recording.quality' in 'es'"),
         ('"90 days"', '{ "recording.contract" = "90 days" }', "retention: is not given for 'recording.quality' in"),

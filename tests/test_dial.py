@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from callguard.config import Config
-from callguard.core.decide import Scope
+from callguard.core.decide import Scope, decide
 from callguard.core.grants import Channel
 from callguard.core.model import Basis, GrantState
 from callguard.current import Current
@@ -23,14 +23,17 @@ from callguard.metrics import Metrics
 from callguard.registry.lists import Lists
 from callguard.registry.load import load
 from callguard.registry.number_set import NumberSet
+from callguard.registry.receipt import receive
 from callguard.sections import Registry
 from callguard.store import Store
 from callguard.store.records import NewEnding, NewGrant
 from tests.registry.generate import fictitious, nanp
+from tests.registry.test_query import never, said, serving
 
 NUMBER = "+390612345678"
 LATE = 30.0
 TODAY = datetime.now(UTC).date()
+RPO = Registry.model_validate({"mode": "scrub", "country": "IT", "max_age_days": 15})
 US = Registry(format="nanp", country=("US",), max_age_days=31)
 # Of area codes in use, for which country a number is of depends on them.
 LISTED, OTHER, CANADIAN, PUERTO_RICAN = "+12025550123", "+12025550124", "+14165550123", "+17875550123"
@@ -49,12 +52,19 @@ class World:
                 ("service", "service", None, None),
             )
         }
+        self.lists = lists
         self.folder, self.store = folder, store
-        self.config = SimpleNamespace(profiles=profiles, registries=registries, registry_file=self.file)
+        self.config = SimpleNamespace(
+            profiles=profiles, registries=registries, registry_file=self.file, receipts_file=self.receipts,
+            screened_for=lambda name: ("acme",) * (registries[name].mode == "scrub"),
+        )  # fmt: skip
         self.dial = Dial(Current(cast(Config, self.config), {}), store, Metrics(), lists)
 
     def file(self, name: str) -> Path:
         return self.folder / "registries" / f"{name}.numbers"
+
+    def receipts(self, name: str, controller: str) -> Path:
+        return self.folder / "registries" / f"{name}.{controller}.receipts"
 
     def take(self, name: str, *numbers: str, day: date = TODAY) -> None:
         """Import a list."""
@@ -64,6 +74,10 @@ class World:
 
     async def asks(self, number: str, profile: str = "sales") -> str:
         return (await self.dial.decide(profile, number)).rule
+
+    async def weighs(self, number: str) -> str:
+        """The deciding rule, with nothing kept of it."""
+        return decide(await self.dial._facts(self.config.profiles["sales"], number)).rule
 
     async def comes_to(self, number: str, rule: str) -> None:
         """Ask until the list that was put in place is read to its end."""
@@ -80,9 +94,9 @@ class World:
 async def world(folder: Path, problems: list[str] | None = None, **registries: Registry) -> AsyncIterator[World]:
     told = [] if problems is None else problems
     controllers = {"acme": "Acme"}
-    async with Store.open(folder / "store.db", gate="callguard", controllers=controllers) as store:
-        with Lists(told.append) as lists:
-            yield World(folder, store, lists, **registries)
+    opened = Store.open(folder / "store.db", gate="callguard", controllers=controllers)
+    async with opened as store, Lists(told.append) as lists:
+        yield World(folder, store, lists, **registries)
 
 
 async def test_who_opted_out_before_the_clock_was_set_back_is_not_called(tmp_path: Path) -> None:
@@ -137,6 +151,78 @@ async def test_countries_that_share_a_code_have_their_own_registries(tmp_path: P
         assert await here.asks(CANADIAN) == "registry.listed"
         assert [one["registry"] for one in await here.saw()] == ["ca"]
         assert await here.asks(PUERTO_RICAN) == "registry.listed"
+
+
+def answered(here: World, listed: str, may: str, day: date, controller: str = "acme") -> None:
+    """A receipt came in."""
+    given = here.folder / "answer.txt"
+    given.write_text(f"{listed},listed\n{may},callable\n", encoding="ascii")
+    receive(
+        given, here.receipts("rpo", controller), ("rpo", controller), RPO, day, submitted=None, callable_=False,
+        force=False, told=lambda *_: None,
+    )  # fmt: skip
+
+
+async def test_who_was_never_submitted_to_a_registry_that_wants_that_is_not_called(tmp_path: Path) -> None:
+    listed, may, never = (f"+39061234567{one}" for one in (1, 2, 3))
+    async with world(tmp_path, rpo=RPO) as here:
+        assert await here.asks(may) == "registry.unscreened"
+        assert await here.saw() == [
+            {"registry": "rpo", "list_date": None, "max_age_days": 15, "listed": False, "screened": False}
+        ]
+        answered(here, may, listed, TODAY, "other")
+        assert await here.asks(may) == "registry.unscreened"
+        answered(here, listed, may, TODAY - timedelta(days=15))
+        await here.comes_to(may, "dial.allowed")
+        day = (TODAY - timedelta(days=15)).isoformat()
+        assert await here.saw() == [{"registry": "rpo", "list_date": day, "max_age_days": 15, "listed": False}]
+        assert [await here.asks(one) for one in (listed, never, OTHER)] == [
+            "registry.listed", "registry.unscreened", "dial.allowed",
+        ]  # fmt: skip
+        assert await here.asks(never, "service") == "dial.allowed"
+
+
+async def test_an_answer_that_is_too_old_denies_until_the_number_is_submitted_again(tmp_path: Path) -> None:
+    listed, may = "+390612345671", "+390612345672"
+    problems: list[str] = []
+    async with world(tmp_path, problems, rpo=RPO) as here:
+        answered(here, listed, may, TODAY - timedelta(days=16))
+        assert [await here.asks(one) for one in (may, listed)] == ["registry.stale", "registry.listed"]
+        assert await here.lists.ages(cast(Config, here.config), datetime.now(UTC)) == {("rpo", "acme"): 16}
+        answered(here, listed, may, TODAY)
+        await here.comes_to(may, "dial.allowed")
+        assert problems == []
+        os.truncate(here.receipts("rpo", "acme"), 150)
+        await here.comes_to(may, "registry.stale")
+        assert "acme.receipts: is cut off" in problems[0]
+
+
+async def test_a_registry_that_does_not_answer_in_time_denies(tmp_path: Path) -> None:
+    spanish, problems = "+34912345678", list[str]()
+    async with serving() as server:
+        settings = {"url": server.url, "within_ms": 200}
+        robinson = Registry.model_validate({"mode": "query", "country": "ES", "query": settings})
+        async with world(tmp_path, problems, robinson=robinson) as here:
+            config = cast(Config, here.config)
+            await here.lists.open(config)
+            assert [await here.asks(one) for one in (spanish, NUMBER)] == ["dial.allowed", "dial.allowed"]
+            assert len(server.requests) == 1
+            server.answers = said({"listed": True})
+            assert await here.asks(spanish) == "registry.listed"
+            server.answers = never
+            assert await here.asks(spanish) == "registry.unanswered"
+            assert await here.saw() == [{
+                "registry": "robinson", "list_date": datetime.now(UTC).date().isoformat(), "max_age_days": 1,
+                "listed": False, "answered": False,
+            }]  # fmt: skip
+            assert len(problems) == 1
+            server.answers = said({"listed": False})
+            # Begun anew, as with a reload; who asks has the answer.
+            under_way = asyncio.create_task(here.asks(spanish))
+            await here.lists.open(config)
+            assert await under_way == "dial.allowed"
+            assert await here.asks(spanish) == "dial.allowed"
+            assert await here.lists.ages(config, datetime.now(UTC)) == {}
 
 
 async def test_a_new_list_counts_with_the_next_dials_and_none_is_undecided_meanwhile(tmp_path: Path) -> None:
@@ -207,12 +293,12 @@ async def test_a_list_that_is_cut_short_where_it_lies_denies(tmp_path: Path) -> 
 async def test_lists_that_are_no_longer_configured_are_let_go(tmp_path: Path) -> None:
     async with world(tmp_path, us=US) as here:
         here.take("us", LISTED)
-        with Lists(lambda _: None) as lists:
+        async with Lists(lambda _: None) as lists:
             config = cast(Config, here.config)
             await lists.open(config)
-            assert await lists.ages(config, datetime.now(UTC)) == {"us": 0}
+            assert await lists.ages(config, datetime.now(UTC)) == {("us", ""): 0}
             here.file("us").unlink()
-            assert await lists.ages(config, datetime.now(UTC)) == {"us": float("inf")}
+            assert await lists.ages(config, datetime.now(UTC)) == {("us", ""): float("inf")}
 
 
 async def test_a_profile_that_wants_a_grant_calls_only_who_gave_one(tmp_path: Path) -> None:

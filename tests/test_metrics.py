@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from callguard.core.commands import Ask
@@ -95,3 +96,10 @@ def test_a_call_costs_little() -> None:
         seen.committed(0.004, early_keys=0)
         seen.left(Outcome.GIVEN, 0.06)
     assert (time.process_time() - began) / calls < 0.000_1
+
+
+def test_the_age_of_each_list_and_of_each_controllers_receipts() -> None:
+    ages = {("us", ""): 2.0, ("rpo", "acme"): float("inf")}
+    found = values(Metrics().text(replace(STATE, list_ages=ages)).decode())
+    assert found['callguard_registry_list_age_days{controller="",registry="us"}'] == 2
+    assert found['callguard_registry_list_age_days{controller="acme",registry="rpo"}'] == float("inf")

@@ -72,8 +72,8 @@ def check(
     async def registered() -> tuple[Registered, ...]:
         from callguard.registry.lists import Lists
 
-        with Lists(lambda problem: typer.echo(f"callguard: {problem}", err=True)) as lists:
-            return () if number is None else await lists.say(settings, calling.calls, number)
+        async with Lists(lambda problem: typer.echo(f"callguard: {problem}", err=True)) as lists:
+            return () if number is None else await lists.say(settings, calling.calls, calling.controller, number)
 
     (opt_outs, grants), registries = read(settings, standing), asyncio.run(registered())
     of_call, needs_basis = purpose or calling.purpose_of_calls, calling.basis is not None
@@ -123,6 +123,10 @@ def check(
 
 def _said(one: Registered, at: datetime) -> str:
     """What a registry says, and by which list."""
+    if not one.screened:
+        return "the number was not submitted to it"
+    if not one.answered:
+        return "it has not answered"
     if one.list_date is None:
         return "it has no list that can be used, so nobody may be called whom it is for"
     too_old = "too old" if one.is_stale(at) else "fresh"
@@ -136,6 +140,8 @@ def _as_json(one: Registered, at: datetime) -> dict[str, object]:
         "listed": one.listed,
         "list_date": one.list_date and one.list_date.isoformat(),
         "max_age_days": one.max_age_days,
+        "screened": one.screened,
+        "answered": one.answered,
         "stale": one.is_stale(at),
     }
 

@@ -115,6 +115,55 @@ def update(
     _warn_if_stale(head.list_date, registry)
 
 
+@app.command("receipt")
+def receipt(
+    name: NameArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="What it answered: with --submitted, the numbers of these that it lists; else all numbers, each with "
+            ",listed or ,callable after it. Text, or a zip archive with one.",
+            readable=False,
+            show_default=False,
+        ),
+    ],
+    controller: Annotated[
+        str | None, typer.Option(help="For whom they were submitted; needed where there are several.")
+    ] = None,
+    day: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="As of which day the answer is.")] = "",
+    submitted: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The numbers that were submitted.", readable=False)
+    ] = None,
+    callable_: Annotated[
+        bool, typer.Option("--callable", help="With --submitted: FILE has those that may be called instead.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Believe also that none of them is listed.")] = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Keep what a registry answered about numbers that were submitted to it; calls go on meanwhile."""
+    from callguard.registry.receipt import receive
+
+    settings, registry = _registry(path, name, "scrub")
+    for_whom = one_of(settings.controllers, controller, "--controller")
+    if (given := _day(day or None)) is None:
+        raise InputError("the day of the answer is needed, such as 2026-11-20", field="--date")
+    if callable_ and submitted is None:
+        raise InputError("says something only with --submitted", field="--callable")
+    with progress(f"Reading {file.name}") as tell:
+        received = receive(
+            file, settings.receipts_file(name, for_whom), (name, for_whom), registry, given, submitted=submitted,
+            callable_=callable_, force=force, told=lambda what, done, of: tell(f"{what} {file.name}", done, of),
+        )  # fmt: skip
+    typer.echo(
+        f"{name} for {for_whom}: {received.listed} of {received.submitted} numbers are listed, as of {given}; "
+        f"{received.head.numbers} numbers are known"
+    )
+    _warn_if_stale(given, registry)
+    if for_whom not in settings.screened_for(name):
+        typer.echo(f"callguard: no profile of {for_whom} makes calls that {name} is asked about", err=True)
+
+
 @app.command("status")
 def status(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Show the lists in force and how old they are. Exit code 1: calls are denied as one is stale or missing."""
@@ -125,7 +174,7 @@ def status(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) 
         typer.echo(json.dumps([_as_json(one) for one in found], indent=2, ensure_ascii=False))
     else:
         _show(found)
-    if any(one.state is not State.FRESH for one in found):
+    if any(one.state not in (State.FRESH, State.ASKED) for one in found):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -137,36 +186,42 @@ def _show(found: tuple[Standing, ...]) -> None:
     for one in found:
         head = one.head
         tables.add(
-            table, one.registry, one.state, head and head.numbers, head and head.list_date, one.age_days,
-            one.max_age_days, tables.moment(head.imported_at if head else None),
+            table, one.name, one.state, head and head.numbers, head and head.list_date, one.age_days,
+            None if one.file is None else one.max_age_days, tables.moment(head.imported_at if head else None),
         )  # fmt: skip
     tables.show(table)
     for one in found:
         if one.problem:
-            typer.echo(f"{one.registry}: {one.problem}")
+            typer.echo(f"{one.name}: {one.problem}")
 
 
 def _as_json(one: Standing) -> dict[str, object]:
     head = one.head
     return {
         "registry": one.registry,
+        "controller": one.controller or None,
         "state": one.state,
         "numbers": head and head.numbers,
         "list_date": head and head.list_date.isoformat(),
         "imported_at": head and head.imported_at.isoformat(),
         "age_days": one.age_days,
-        "max_age_days": one.max_age_days,
+        "max_age_days": None if one.file is None else one.max_age_days,
         "sha256": head and head.body_sha256.hex(),
-        "file": str(one.file),
+        "file": one.file and str(one.file),
         "problem": one.problem or None,
     }
 
 
-def _registry(path: Path, name: str) -> tuple[config.Config, Registry]:
+def _registry(path: Path, name: str, mode: str = "full") -> tuple[config.Config, Registry]:
     settings = config.load(path)
     if not settings.registries:
         raise InputError("the configuration has no [registries.NAME]", file=path, field="NAME")
-    return settings, settings.registries[one_of(settings.registries, name, "NAME")]
+    registry = settings.registries[one_of(settings.registries, name, "NAME")]
+    if registry.mode != mode:
+        takes = {"full": "import and update take its list", "scrub": "receipt takes its answers"}
+        problem = takes.get(registry.mode, "it is asked at each dial, and keeps nothing here")
+        raise InputError(f"is a registry with mode = {registry.mode}: {problem}", field="NAME")
+    return settings, registry
 
 
 def _warn_if_stale(list_date: date, registry: Registry) -> None:

@@ -63,12 +63,15 @@ class Registered:
 
     Attributes:
         registry: its name in the configuration.
-        list_date: the day as of which its list is; None where there is none, or none that can be read.
-        max_age_days: how old a list may be.
+        list_date: the day as of which its list is, or its answer about this number; None where there is none, or none
+            that can be read.
+        max_age_days: how old a list or an answer may be.
         listed: whether the number is in it.
         since: the day on which the number was entered, where the registry tells.
         voids: which consents the entry voids.
         spares: the other bases that it leaves alone.
+        screened: whether the number was submitted to it, where it has to be.
+        answered: whether it has answered when it was asked, where it has to be.
     """
 
     registry: str
@@ -78,10 +81,12 @@ class Registered:
     since: date | None = None
     voids: Voids = "earlier"
     spares: frozenset[Basis] = frozenset()
+    screened: bool = True
+    answered: bool = True
 
     def is_stale(self, at: datetime) -> bool:
-        """Whether its list says nothing about a call at that moment."""
-        return is_stale(self.list_date, self.max_age_days, at)
+        """Whether what it has said says nothing about a call at that moment."""
+        return self.screened and self.answered and is_stale(self.list_date, self.max_age_days, at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +191,8 @@ RULES = (
     Rule("number.invalid", lambda facts: facts.number is None),
     *(Rule(f"optout.{scope}", partial(_opted_out, scope)) for scope in Scope),
     Rule("registry.listed", lambda facts: any(one.listed for one in facts.registries) and not facts.bases),
+    Rule("registry.unscreened", lambda facts: any(not one.screened for one in facts.registries)),
+    Rule("registry.unanswered", lambda facts: any(not one.answered for one in facts.registries)),
     Rule("registry.stale", lambda facts: any(one.is_stale(facts.at) for one in facts.registries)),
     Rule("basis.missing", lambda facts: facts.needs_basis and not facts.bases),
 )

@@ -26,6 +26,7 @@ _LF, _CR, _PLUS, _MINUS, _COMMA, _ZERO, _TWO, _ADDED, _DELETED = b"\n\r+-,02AD"
 _FEWEST, _MOST = 7, 15
 # How long `201,5550123` is, and with `,A` after it at least.
 _AREA_NUMBER, _COLUMNS = 11, 13
+_LISTED, _CALLABLE = b",listed", b",callable"
 _BOM = b"\xef\xbb\xbf"
 
 AREA_NUMBER = "three digits, a comma and seven digits are needed, and nothing else"
@@ -56,6 +57,13 @@ def changes(source: Source, form: str, codes: tuple[str, ...]) -> Iterator[tuple
     if form == "nanp":
         form_wanted += "; or three digits, a comma, seven digits, more columns, and as the last A or D"
     return read(source, _changed(parser, columns=form == "nanp"), form_wanted)
+
+
+def marked(source: Source, codes: tuple[str, ...]) -> Iterator[tuple[int, Numbers]]:
+    """Numbers in E.164, each with ``,callable`` after it or, then negative, ``,listed``; as `parsed` otherwise."""
+    wants, parser = _format("e164", codes)
+    wants = wants.removesuffix(", and nothing else") + ", and then ,listed or ,callable"
+    return read(source, _marked(parser), wants)
 
 
 def read(source: Source, parser: Parser, wants: str) -> Iterator[tuple[int, Numbers]]:
@@ -167,3 +175,21 @@ def _changed(parser: Parser, *, columns: bool) -> Parser:
         return np.where(takes, -numbers, numbers), wrong
 
     return parse
+
+
+def _marked(parser: Parser) -> Parser:
+    def parse(text: NDArray[np.uint8], starts: Numbers, lengths: Numbers) -> tuple[Numbers, Flags]:
+        ends = starts + lengths
+        listed, may = (_ends_with(text, ends, lengths, word) for word in (_LISTED, _CALLABLE))
+        words = np.where(listed, len(_LISTED), np.where(may, len(_CALLABLE), 0))
+        numbers, wrong = parser(text, starts, lengths - words)
+        return np.where(listed, -numbers, numbers), wrong | ~(listed | may)
+
+    return parse
+
+
+def _ends_with(text: NDArray[np.uint8], ends: Numbers, lengths: Numbers, word: bytes) -> Flags:
+    found: Flags = lengths > len(word)
+    for column, byte in enumerate(reversed(word), start=1):
+        found &= text[np.where(lengths > len(word), ends - column, 0)] == byte
+    return found

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Set
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Self
 
 from callguard.config import Config
 from callguard.core.decide import Calls, Registered, list_age_days
 from callguard.errors import InputError
 from callguard.numbers import country
 from callguard.registry.number_set import NumberSet
-
-# What tells one file from the next of the same name; None where there is none.
-_Seen: TypeAlias = tuple[Path, int, int, int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    seen: _Seen
-    numbers: NumberSet | None
+from callguard.registry.opened import Opened
+from callguard.registry.query import Query
+from callguard.registry.receipts import Receipts
+from callguard.sections import Registry
 
 
 class Lists:
@@ -37,17 +31,19 @@ class Lists:
 
     def __init__(self, told: Callable[[str], None]) -> None:
         self._told = told
-        self._held: dict[str, _Held] = {}
-        self._opening: dict[str, asyncio.Task[None]] = {}
+        self._lists: dict[str, Opened[NumberSet]] = {}
+        # By registry and controller.
+        self._receipts: dict[tuple[str, str], Opened[Receipts]] = {}
+        self._queries: dict[str, Query] = {}
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._keep_only(set())
+    async def __aexit__(self, *_: object) -> None:
+        await self._keep_only(set())
 
-    async def say(self, config: Config, calls: Calls, number: str) -> tuple[Registered, ...]:
-        """What each registry that is asked about calls of this kind says of a number in E.164.
+    async def say(self, config: Config, calls: Calls, controller: str, number: str) -> tuple[Registered, ...]:
+        """What each registry that is asked about calls of this kind, of this controller, says of a number in E.164.
 
         A registry is asked about all that share its country code, for which country a number belongs to is not always
         known: where it lists the number, that counts. What it does not list is its business only in its own country,
@@ -59,69 +55,106 @@ class Lists:
         where = country(number)
         said = []
         for name, one in asked:
-            numbers = await self._list(name, config.registry_file(name))
-            # Looked into before anything else is awaited: after that it may have been closed.
-            listed = False
-            try:
-                listed = numbers is not None and number in numbers
-            except InputError as error:  # the file was cut short, or the disk fails
-                self._told(str(error))
-                numbers = None
-            if listed or where is None or where in one.country:
-                list_date = None if numbers is None else numbers.head.list_date
-                said.append(Registered(name, list_date, one.max_age_days, listed, None, one.voids, one.spares))
+            is_theirs = where is None or where in one.country
+            if one.mode == "full":
+                found = await self._by_list(name, one, config.registry_file(name), number)
+            elif one.mode == "scrub":
+                found = await self._by_receipt(name, one, config.receipts_file(name, controller), controller, number)
+            elif is_theirs:
+                found = await self._by_query(name, one, number)
+            else:
+                continue
+            if found.listed or is_theirs:
+                said.append(replace(found, voids=one.voids, spares=one.spares))
         return tuple(said)
 
     async def open(self, config: Config) -> None:
-        """Open the lists of a configuration ahead of the first question, and let go of others."""
-        self._keep_only(config.registries.keys())
-        for name in config.registries:
-            await self._list(name, config.registry_file(name))
+        """Open what a configuration needs ahead of the first question, and let go of others.
 
-    async def ages(self, config: Config, at: datetime) -> dict[str, float]:
-        """How many days old each list is; infinitely old where there is none that can be read."""
-        lists = {name: await self._list(name, config.registry_file(name)) for name in config.registries}
+        Who asks a registry begins anew: its settings, or what its secret's file says, may have changed.
+        """
+        queries, self._queries = self._queries, {}
+        await self._keep_only(config.registries.keys())
+        for name, one in config.registries.items():
+            if one.mode == "full":
+                await self._list(name).get(config.registry_file(name))
+            elif one.mode == "query":
+                await self._query(name, one).ready()
+            for controller in config.screened_for(name):
+                await self._received(name, controller).get(config.receipts_file(name, controller))
+        for asked in queries.values():
+            await asked.close()
+
+    async def ages(self, config: Config, at: datetime) -> dict[tuple[str, str], float]:
+        """How many days old each list is, or the latest receipt, by registry and controller; none for a whole list.
+
+        Infinitely old where there is none that can be read.
+        """
+        found: dict[tuple[str, str], NumberSet | Receipts | None] = {}
+        for name, one in config.registries.items():
+            if one.mode == "full":
+                found[name, ""] = await self._list(name).get(config.registry_file(name))
+            for controller in config.screened_for(name):
+                path = config.receipts_file(name, controller)
+                found[name, controller] = await self._received(name, controller).get(path)
         return {
-            name: float("inf") if numbers is None else list_age_days(numbers.head.list_date, at)
-            for name, numbers in lists.items()
+            names: float("inf") if one is None else list_age_days(one.head.list_date, at)
+            for names, one in found.items()
         }
 
-    async def _list(self, name: str, path: Path) -> NumberSet | None:
-        seen = _seen(path)
-        held = self._held.get(name)
-        if held is None or held.seen != seen:
-            if name not in self._opening:
-                self._opening[name] = asyncio.create_task(self._open(name, path))
-            if held is None or held.numbers is None or seen is None:
-                await asyncio.shield(self._opening[name])
-                held = self._held[name]
-        return held.numbers
-
-    async def _open(self, name: str, path: Path) -> None:
+    async def _by_list(self, name: str, one: Registry, path: Path, number: str) -> Registered:
+        numbers = await self._list(name).get(path)
         try:
-            seen = _seen(path)
-            numbers = None
-            try:
-                numbers = await asyncio.to_thread(NumberSet.verified, path, name)
-            except InputError as error:
-                self._told(f"the calls that registry {name} is asked about are denied: {error}")
-            before = self._held.get(name)
-            self._held[name] = _Held(seen, numbers)
-            if before is not None and before.numbers is not None:
-                before.numbers.close()
-        finally:
-            del self._opening[name]
-
-    def _keep_only(self, names: Set[str]) -> None:
-        for name in self._held.keys() - names:
-            numbers = self._held.pop(name).numbers
             if numbers is not None:
-                numbers.close()
+                return Registered(name, numbers.head.list_date, one.max_age_days, number in numbers)
+        except InputError as error:  # the file was cut short, or the disk fails
+            self._told(str(error))
+        return Registered(name, None, one.max_age_days, listed=False)
 
+    async def _by_receipt(self, name: str, one: Registry, path: Path, controller: str, number: str) -> Registered:
+        held = self._received(name, controller)
+        receipts = await held.get(path)
+        screened = not held.is_missing
+        try:
+            if receipts is not None:
+                if answer := receipts.answer(number):
+                    return Registered(name, answer.day, one.max_age_days, answer.listed)
+                screened = False
+        except InputError as error:
+            self._told(str(error))
+        return Registered(name, None, one.max_age_days, listed=False, screened=screened)
 
-def _seen(path: Path) -> _Seen:
-    try:
-        about = path.stat()
-    except OSError:
-        return None
-    return path, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
+    async def _by_query(self, name: str, one: Registry, number: str) -> Registered:
+        listed = await self._query(name, one).listed(number)
+        return Registered(
+            name, datetime.now(UTC).date(), one.max_age_days, listed=listed is True, answered=listed is not None
+        )
+
+    def _list(self, name: str) -> Opened[NumberSet]:
+        if name not in self._lists:
+            self._lists[name] = Opened(lambda path: NumberSet.verified(path, name), self._denies(name))
+        return self._lists[name]
+
+    def _received(self, name: str, controller: str) -> Opened[Receipts]:
+        if (name, controller) not in self._receipts:
+            opened = Opened(lambda path: Receipts(path, name, controller), self._denies(name))
+            self._receipts[name, controller] = opened
+        return self._receipts[name, controller]
+
+    def _query(self, name: str, one: Registry) -> Query:
+        if name not in self._queries:
+            if one.query is None:
+                raise TypeError("a registry that is asked at each dial has an address")
+            self._queries[name] = Query(name, one.query, self._told)
+        return self._queries[name]
+
+    def _denies(self, name: str) -> Callable[[str], None]:
+        return lambda problem: self._told(f"the calls that registry {name} is asked about are denied: {problem}")
+
+    async def _keep_only(self, names: Set[str]) -> None:
+        for name in self._lists.keys() - names:
+            self._lists.pop(name).close()
+        for key in [key for key in self._receipts if key[0] not in names]:
+            self._receipts.pop(key).close()
+        for name in self._queries.keys() - names:
+            await self._queries.pop(name).close()

@@ -47,10 +47,10 @@ def load(
     with opened(path) as source:
         before = _in_force(into)
         head = Head(name, _day(source, day, before, force), datetime.now(UTC), 0, 0, 0, b"")
-        with _scratch_of(into) as scratch:
+        with scratch_of(into) as scratch:
             head, made = build(head, _counted(source, registry, told), scratch, lambda done: told("Writing", done, 100))
             _check(head, path, before, force)
-            _take(made, into)
+            take(made, into)
     return head, before
 
 
@@ -70,7 +70,7 @@ def update(
     Raises:
         InputError, SetupError: as for `load`; and there is no list yet, or the days do not follow one another.
     """
-    with opened(path) as source, _scratch_of(into) as scratch, NumberSet.verified(into, name) as before:
+    with opened(path) as source, scratch_of(into) as scratch, NumberSet.verified(into, name) as before:
         head = Head(name, _next_day(source, day, since, before.head), datetime.now(UTC), 0, 0, 0, b"")
         counted = Changes()
         changed = last_of_each(_few_enough(source, registry, told), counted)
@@ -82,7 +82,7 @@ def update(
         if head.numbers * 2 < before.head.numbers:
             problem = f"it would leave {head.numbers} of {before.head.numbers} numbers: import the whole list instead"
             raise InputError(problem, file=path)
-        _take(made, into)
+        take(made, into)
         return head, before.head, counted
 
 
@@ -153,7 +153,7 @@ def _in_force(path: Path) -> Head | None:
 
 
 @contextmanager
-def _scratch_of(file: Path) -> Iterator[Path]:
+def scratch_of(file: Path) -> Iterator[Path]:
     """`_scratch` beside a file. Raises: SetupError, where that cannot be written to."""
     try:
         with _scratch(file.parent) as scratch:
@@ -162,7 +162,7 @@ def _scratch_of(file: Path) -> Iterator[Path]:
         raise SetupError(f"{file.parent} cannot be written to: {error.strerror}") from error
 
 
-def _take(made: Path, into: Path) -> None:
+def take(made: Path, into: Path) -> None:
     """Put a file that is whole and on the disk in the place of the one in force."""
     made.replace(into)
     _sync(into.parent)

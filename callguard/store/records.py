@@ -383,6 +383,9 @@ class DialRecord:
                 "max_age_days": one.max_age_days,
                 "listed": one.listed,
                 **_towards_grants(one, facts),
+                # Whole lists say nothing of these.
+                **({} if one.screened else {"screened": False}),
+                **({} if one.answered else {"answered": False}),
             }
             for one in facts.registries
         )

@@ -26,7 +26,7 @@ from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.tree import find
 from callguard.errors import TelephonyError
 from callguard.speech.render import LEAD_MS
-from tests.bench import bed
+from tests.bench import bed, registry
 from tests.bench import watching as watched
 from tests.bench.load import Caller, Load, load, percentile, spent
 from tests.bench.watching import watching
@@ -155,6 +155,7 @@ async def bench(python: str | None, report: Any) -> dict[str, Any]:
             results["watching"] = [asdict(row) for row in rows]
 
             results["waiting"] = await _waiting(pbx, folder)
+    results["registry"] = await asyncio.to_thread(registry.measure, registry.full_or(registry.COUNT))
     return results
 
 
@@ -278,6 +279,7 @@ def _verdict(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
             + (": Asterisk died" if waiting["asterisk_died"] else ""),
             waiting["resident_mb"] <= BUDGET_MB and waiting["calls"] >= WAITING and not waiting["failed"],
         ),
+        *registry.verdict(results["registry"]),
     ]
 
 

@@ -57,6 +57,8 @@ registered = st.builds(
     list_date=st.none() | st.integers(-40, 3).map(lambda days: NOW.date() + timedelta(days=days)),
     max_age_days=st.sampled_from([1, 31]),
     listed=st.booleans(),
+    screened=st.booleans(),
+    answered=st.booleans(),
 )
 facts_of_any_kind = st.builds(
     Facts,
@@ -173,6 +175,17 @@ def test_who_is_listed_is_not_called(facts: Facts) -> None:
 def test_a_list_counts_while_it_is_fresh(days: int | None, rules: tuple[str, ...]) -> None:
     list_date = None if days is None else NOW.date() - timedelta(days=days)
     assert decide(replace(MARKETING, registries=(replace(US, list_date=list_date),))).rules == rules
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        pytest.param(replace(US, list_date=None, screened=False), "registry.unscreened", id="never submitted"),
+        pytest.param(replace(US, answered=False), "registry.unanswered", id="asked in vain"),
+    ],
+)
+def test_who_was_not_screened_is_not_called(said: Registered, rule: str) -> None:
+    assert decide(replace(MARKETING, registries=(said,))).rules == (rule,)
 
 
 def test_a_lists_age_is_counted_in_days_of_utc() -> None:

@@ -57,8 +57,8 @@ def dialled(options: str, app: str = "Dial") -> Break:
     return lambda facts: with_steps(facts, step("mine", "5", app, data))
 
 
-def listing(state: State, age_days: int | None, problem: str = "") -> Break:
-    one = Standing("us", Path("/srv/registries/us.numbers"), state, None, age_days, 31, problem)
+def listing(state: State, age_days: int | None, problem: str = "", controller: str = "", file: str = "/us") -> Break:
+    one = Standing("us", Path(file) if file else None, state, None, age_days, 31, problem, controller)
     return lambda facts: here(facts, registries=(one,))
 
 
@@ -214,6 +214,9 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (listing(State.UNREADABLE, None, "is damaged"), "registries.fresh", WARNING, "list that cannot be used: is"),
     (listing(State.STALE, 32), "registries.fresh", WARNING, "us is 32 days old, 31 at most"),
     (listing(State.FRESH, 31), "registries.fresh", WARNING, "us will be too old in 1 days"),
+    (listing(State.MISSING, None, "no", "acme"), "registries.fresh", WARNING, "us for acme has no receipt: no"),
+    (listing(State.STALE, 32, "", "acme"), "registries.fresh", WARNING, "receipt of registry us for acme is 32 days"),
+    (listing(State.UNREADABLE, None, "x: is empty", file=""), "registries.fresh", WARNING, "us cannot be asked: x: is"),
     (lambda f: ari(f, ahead_ms=-1_500), "clock.agrees", WARNING, "1.5 s behind"),
     (lambda f: ari(f, ahead_ms=3_100), "clock.agrees", RISK, "3.1 s ahead of"),
     (lambda f: here(f, synchronised=False), "clock.kept", WARNING, "no NTP"),
