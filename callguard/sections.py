@@ -261,6 +261,7 @@ class Registry(Model):
         country: whose numbers it is for; several where they share a registry.
         max_age_days: since the date of the list, or of the answer; an older one denies. Not of one that is asked.
         calls: which calls it is asked about.
+        areas: the area codes that the list has, where it has not all of them: a number of another denies.
         file: where the list in force is kept; beside the store by default.
         voids: which consents of a number's subject an entry voids: those of before it, all, or none.
         spares: other bases whose grants count in spite of an entry.
@@ -276,6 +277,7 @@ class Registry(Model):
     ]
     max_age_days: Annotated[int, Field(ge=1, le=366)]
     calls: Literal["marketing", "all"] = "marketing"
+    areas: tuple[Annotated[str, StringConstraints(pattern=r"^[2-9][0-9]{2}$")], ...] = ()
     file: Path | None = None
     voids: Voids = "earlier"
     spares: frozenset[Basis] = frozenset()
@@ -312,6 +314,10 @@ class Registry(Model):
             raise ValueError('query: is needed with mode = "query", and only there')
         return self
 
+    def has(self, number: str) -> bool:
+        """Whether a number in E.164 is of an area that its list is about."""
+        return not self.areas or number[2:5] in self.areas
+
     @property
     def calling_codes(self) -> tuple[str, ...]:
         """What the numbers of its countries begin with, such as ``+1``."""
@@ -325,6 +331,8 @@ class Registry(Model):
     def _areas_are_of_the_north_american_plan(self) -> Self:
         if self.format == "nanp" and self.calling_codes != ("+1",):
             raise ValueError("country: nanp is for numbers of the North American Numbering Plan, +1")
+        if self.format != "nanp" and self.areas:
+            raise ValueError("areas: are those of the North American Numbering Plan, and for nanp only")
         return self
 
 

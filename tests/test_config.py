@@ -123,6 +123,7 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
               ("'US'", "max_age_days = 1\nvoids = 'later'", "toml:8: registries.us.voids: "),
               ("'US'", "max_age_days = 1\nspares = ['consent']", "registries.us: spares: consent: voids says what"),
               ("'US'", "max_age_days = 1\nspares = ['legitimate_interests']", "an entry is the objection to them"),
+              ("'US'", "max_age_days = 1\nareas = ['101']", "toml:8: registries.us.areas.0: "),
               ("'US'", "mode = 'some'", "toml:7: registries.us.mode: "),
               ("'US'", "mode = 'scrub'", "toml:4: registries.us: format: numbers are submitted and asked about"),
               ("'US'", "mode = 'scrub'\nfile = '/x'", "toml:4: registries.us: file: is for a registry whose whole"),
@@ -133,6 +134,7 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         *((RECORDING, f"[registries.es]\nmode = '{mode}'\ncountry = 'ES'\n{more}\n{RECORDING}", said)
           for mode, more, said in (
               ("scrub", "", "toml:4: registries.es.max_age_days: "),
+              ("scrub", "max_age_days = 1\nareas = ['201']", "toml:4: registries.es: areas: are those of the North"),
               ("query", "", "toml:4: registries.es: query: is needed with mode = \"query\", and only there"),
               ("query", "max_age_days = 1", "toml:4: registries.es: max_age_days: it is asked at each dial"),
               ("query", "query = { url = 'robinson.example' }", "registries.es.query.url: an address such as http"),

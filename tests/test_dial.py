@@ -21,7 +21,7 @@ from callguard.current import Current
 from callguard.dial import Dial
 from callguard.metrics import Metrics
 from callguard.registry.lists import Lists
-from callguard.registry.load import load
+from callguard.registry.load import load, update
 from callguard.registry.number_set import NumberSet
 from callguard.registry.receipt import receive
 from callguard.sections import Registry
@@ -140,6 +140,18 @@ async def test_a_list_that_is_too_old_or_missing_denies_and_says_so(tmp_path: Pa
         assert await here.asks(NUMBER) == "dial.allowed"
 
 
+async def test_a_number_of_an_area_that_the_list_has_not_is_not_called(tmp_path: Path) -> None:
+    elsewhere = "+12125550123"
+    async with world(tmp_path, us=US.model_copy(update={"areas": ("202",)})) as here:
+        here.take("us", LISTED)
+        assert [await here.asks(one) for one in (OTHER, LISTED, elsewhere, CANADIAN)] == [
+            "dial.allowed", "registry.listed", "registry.unscreened", "dial.allowed",
+        ]  # fmt: skip
+        here.take("us", LISTED, day=TODAY - timedelta(days=32))
+        await here.comes_to(OTHER, "registry.stale")
+        assert await here.asks(elsewhere) == "registry.unscreened"
+
+
 async def test_countries_that_share_a_code_have_their_own_registries(tmp_path: Path) -> None:
     """Which country a number belongs to is a matter of area codes; who is listed is listed wherever."""
     async with world(tmp_path, us=US, ca=US.model_copy(update={"country": ("CA",)})) as here:
@@ -236,6 +248,25 @@ async def test_a_new_list_counts_with_the_next_dials_and_none_is_undecided_meanw
         await importing
         await here.comes_to(numbers[0], "dial.allowed")
         assert await here.asks(numbers[100]) == "registry.listed"
+
+
+async def test_a_change_file_is_applied_while_dials_are_decided(tmp_path: Path) -> None:
+    numbers = fictitious(200)
+    gone, stays, comes = numbers[0], numbers[50], numbers[150]
+    changes = tmp_path / "changes.txt"
+    changes.write_text("".join(f"-{one}\n" for one in nanp([gone]).split()) + f"+{nanp([comes])}", encoding="ascii")
+    async with world(tmp_path, us=US) as here:
+        here.take("us", *numbers[:100], day=TODAY - timedelta(days=1))
+        assert await here.asks(gone) == "registry.listed"
+        applying = asyncio.create_task(
+            asyncio.to_thread(update, changes, here.file("us"), "us", US, TODAY, None, lambda *_: None)
+        )
+        while not applying.done():
+            assert await here.asks(stays) == "registry.listed"
+        await applying
+        await here.comes_to(gone, "dial.allowed")
+        assert [await here.asks(one) for one in (stays, comes)] == ["registry.listed", "registry.listed"]
+        assert (await here.saw())[0]["list_date"] == TODAY.isoformat()
 
 
 async def test_the_old_list_answers_until_the_new_one_is_read_to_its_end(

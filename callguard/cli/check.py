@@ -124,7 +124,7 @@ def check(
 def _said(one: Registered, at: datetime) -> str:
     """What a registry says, and by which list."""
     if not one.screened:
-        return "the number was not submitted to it"
+        return "it says nothing of the number: not submitted to it, or of an area that its list has not"
     if not one.answered:
         return "it has not answered"
     if one.list_date is None:

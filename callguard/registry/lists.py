@@ -106,7 +106,9 @@ class Lists:
         numbers = await self._list(name).get(path)
         try:
             if numbers is not None:
-                return Registered(name, numbers.head.list_date, one.max_age_days, number in numbers)
+                listed = number in numbers
+                screened = listed or one.has(number)
+                return Registered(name, numbers.head.list_date, one.max_age_days, listed, screened)
         except InputError as error:  # the file was cut short, or the disk fails
             self._told(str(error))
         return Registered(name, None, one.max_age_days, listed=False)

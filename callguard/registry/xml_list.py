@@ -44,7 +44,8 @@ class _Reader:
         self._path = source.path
         self._fed = 0
         self._area = 0
-        self._open: list[str] = []
+        # What is open: nothing, the list, an area of it, or a number of that.
+        self._depth = 0
         self._found: list[int] = []
         self._parser = parser = expat.ParserCreate()
         parser.ordered_attributes = True
@@ -78,22 +79,22 @@ class _Reader:
 
     def _begins(self, name: str, attributes: list[str]) -> None:
         # Most are numbers; this is the whole cost of a list.
-        if name == "ph" and self._open[-1:] == ["ac"] and attributes[::2] == ["val"]:
+        if self._depth == 2 and name == "ph" and len(attributes) == 2 and attributes[0] == "val":
             if not _NUMBER(attributes[1]):
                 raise self._wrong(WANTS)
             self._found.append(self._area + int(attributes[1]))
-        elif name == "ac" and self._open == ["list"] and attributes[::2] == ["val"] and _AREA(attributes[1]):
+        elif self._depth == 1 and name == "ac" and attributes[::2] == ["val"] and _AREA(attributes[1]):
             self._area = (1_000 + int(attributes[1])) * 10_000_000
-        elif name == "list" and not self._open:
+        elif self._depth == 0 and name == "list":
             kind = dict(zip(attributes[::2], attributes[1::2], strict=True)).get("type", "full")
             if kind != "full":
                 raise self._wrong("is no full list: its type says something else")
         else:
             raise self._wrong(WANTS)
-        self._open.append(name)
+        self._depth += 1
 
     def _ends(self, _: str) -> None:
-        self._open.pop()
+        self._depth -= 1
 
     def _wrong(self, problem: str) -> InputError:
         return InputError(problem, file=self._path, line=self._parser.CurrentLineNumber)
