@@ -108,7 +108,7 @@ class Lists:
             if numbers is not None:
                 listed = number in numbers
                 screened = listed or one.has(number)
-                return Registered(name, numbers.head.list_date, one.max_age_days, listed, screened)
+                return Registered(name, numbers.head.list_date, one.max_age_days, listed, screened=screened)
         except InputError as error:  # the file was cut short, or the disk fails
             self._told(str(error))
         return Registered(name, None, one.max_age_days, listed=False)
