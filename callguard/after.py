@@ -1,6 +1,7 @@
 """After the gate: what the subject presses and what the dialplan tells while the call lasts, and what follows from it.
 
-What fails now is tried again: an ended recording is still expected, and a mark of Asterisk's stays until it is heeded.
+What fails now is tried again: an ended recording is still expected, and what a subject said is kept here, and in a mark
+of Asterisk's for the next process, until it is saved.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import NoReturn
 
 import structlog
 
@@ -21,7 +23,7 @@ from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Store
 from callguard.talks import Talks
 from callguard.telephony.ami import BRIDGED, KEYS, OBJECTED, PRESSED, Session
-from callguard.telephony.ami_events import Held, KeyPressed, Notice, RecorderStarted, Told
+from callguard.telephony.ami_events import FAMILIES, Held, KeyPressed, Notice, RecorderStarted, Told
 from callguard.telephony.holds import Holds, Yeses
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals, withdraws
@@ -38,6 +40,8 @@ STOP_TRIES, STOP_AGAIN_S = 3, 0.05
 FRESH = timedelta(seconds=3)
 # What only the gate that answered for the leg acts upon, of several on one PBX; any of them keeps a withdrawal.
 THE_GATES = frozenset({Told.ENDED, Told.AGREED, Told.REPLIED})
+# What could not be saved is tried again so soon: a store that is locked, or has no space, may be well by then.
+AGAIN_S = 5.0
 
 
 class After:
@@ -61,6 +65,7 @@ class After:
         self._yeses = Yeses()
         self._watchdog = watchdog
         self._talks = talks
+        self._unsaved: list[Notice] = []
 
     async def listen(self, session: Session) -> None:
         """Heed what comes until the session is over, and what happened while nobody listened: of one leg in its order,
@@ -82,6 +87,7 @@ class After:
                 last[of] = task
                 task.add_done_callback(lambda done: last.pop(of) if last.get(of) is done else None)
 
+            again = group.create_task(self._try_again(session, heed))
             try:
                 await self._catch_up(session, heed)
                 session.only_keys(self._wants_key)
@@ -100,7 +106,16 @@ class After:
                         heed(told.leg_id, partial(self._heed, session, told))
             except (Disconnected, StoreError) as error:
                 over = error  # what is being worked off is finished first
+            finally:
+                again.cancel()
         raise over
+
+    async def _try_again(self, session: Session, heed: Callable[[str, Work], None]) -> NoReturn:
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            unsaved, self._unsaved = self._unsaved, []
+            for notice in unsaved:
+                heed(notice.leg_id, partial(self._heed, session, notice))
 
     def _wants_key(self, channel: str, digit: str) -> bool:
         return self._yeses.wants(digit) or channel in self._holds or channel in self._withdrawals
@@ -168,6 +183,8 @@ class After:
                 await session.forget(notice.told, notice.leg_id)
         except (StoreError, OSError) as error:
             log.error("what happened in a call is not saved yet, trying again", leg=notice.leg_id, problem=str(error))
+            if notice.told in FAMILIES:
+                self._unsaved.append(notice)
 
     async def _agreed(self, session: Session, notice: Notice, at: datetime) -> None:
         """A yes after the agent asked for it, in words: only what is asked of a person who is called."""

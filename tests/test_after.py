@@ -12,7 +12,7 @@ import pytest
 from callguard.after import After
 from callguard.agents import Agents
 from callguard.current import Current
-from callguard.errors import Disconnected
+from callguard.errors import Disconnected, StoreError
 from callguard.store import Store
 from callguard.talks import Talks
 from callguard.telephony.ami import Session
@@ -62,6 +62,7 @@ class Slow:
         self.done: list[str] = []
         self.begun: asyncio.Queue[str] = asyncio.Queue()
         self.let = {ANA: asyncio.Event(), BEN: asyncio.Event()}
+        self.locked = False
 
     async def ended(self, leg_id: str) -> None:
         await self._work("ended", leg_id)
@@ -71,6 +72,8 @@ class Slow:
 
     async def _work(self, what: str, leg_id: str) -> None:
         self.begun.put_nowait(what)
+        if self.locked:
+            raise StoreError("the store is locked")
         await self.let[leg_id].wait()
         self.done.append(f"{what} {'ana' if leg_id == ANA else 'ben'}")
 
@@ -111,7 +114,8 @@ class Listening:
 
 
 @pytest.fixture
-async def after() -> AsyncIterator[Listening]:
+async def after(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Listening]:
+    monkeypatch.setattr("callguard.after.AGAIN_S", 0.01)
     async with asyncio.timeout(5):
         yield Listening()
 
@@ -128,6 +132,22 @@ async def test_one_leg_does_not_wait_for_another(after: Listening) -> None:
     after.recordings.let[ANA].set()
     await after.over()
     assert sorted(after.recordings.done) == ["ended ana", "ended ben"]
+
+
+async def test_a_withdrawal_that_could_not_be_saved_is_saved_when_it_can_be(
+    after: Listening,
+) -> None:
+    """Though the call is over meanwhile, and no new session begins."""
+    after.recordings.locked = True
+    after.recordings.let[ANA].set()
+    after.session.say.put_nowait(Notice(Told.WITHDRAWN, ANA, AT))
+    after.session.say.put_nowait(ended(ANA))
+    assert {await after.recordings.begun.get() for _ in range(3)} == {"withdrawn", "ended"}
+    after.recordings.locked = False
+    while not after.recordings.done:
+        await after.recordings.begun.get()
+    await after.over()
+    assert after.recordings.done == ["withdrawn ana"]
 
 
 async def test_of_one_leg_the_order_is_kept(after: Listening) -> None:

@@ -25,6 +25,7 @@ from callguard.demo.gate import Gate
 from callguard.demo.pbx import Pbx
 from callguard.shipped import shipped
 from callguard.speech.plan import plan
+from callguard.telephony.ami_events import FAMILIES
 from tests.asterisk.supervisor import Supervisor
 from tests.faults.clock import Clock
 from tests.faults.proxy import Proxy
@@ -78,6 +79,11 @@ class Bed:
     async def channels(self) -> int:
         """How many channels Asterisk has."""
         return int((await self.pbx.cli("core show channels count")).split()[0])
+
+    async def marks(self) -> set[str]:
+        """The legs of which Asterisk keeps something still that was said and is not saved."""
+        said = [await self.pbx.cli(f"database show {family}") for family in FAMILIES.values()]
+        return {leg for one in said for leg in re.findall(r"(?m)^/\w+/([0-9a-f-]{36})\b", one)}
 
     def served(self) -> list[float]:
         """When callguard began to serve, each time; in seconds since the epoch."""

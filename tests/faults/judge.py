@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from callguard.demo.tones import CANDIDATES, tones
+from callguard.demo.tones import CALLER_AFTER_STOP, CANDIDATES, tones
 from tests.faults.bed import PROMPT_HZ
 from tests.faults.callers import GIVES, RIGHTFUL, Called, Kind, Reached
 
@@ -23,6 +23,9 @@ LONGEST_WAIT_S: Final = 11.4
 # All their leases, each used up as what callguard orders comes late; and the same margin.
 LONGEST_SLOW_WAIT_S: Final = 21.4
 HEADER_BYTES: Final = 44
+# What may be recorded between the end of the key that withdraws and the last sample: 0.15 s, a figure of its own. (Of
+# what rests on consent alone nothing stays at all; here it is kept for a while, to be looked at.)
+STOPPED_WITHIN_BYTES: Final = 150 * 16
 # From a key's beginning; it is held for 0.1 s. Who waits longer waits for a process that died before.
 COMMITTED_WITHIN_S: Final = 0.4
 
@@ -111,7 +114,11 @@ def judge(
     for leg, heard in files.items():
         owner = by_number.get(rows[leg].number) if leg in rows else None
         right = RIGHTFUL if owner is not None and owner.kind in GIVES and rows[leg].recording else frozenset()
-        wrong = sum(size for hz, size in heard.items() if hz and hz not in right)
+        spared = STOPPED_WITHIN_BYTES if right and owner is not None and owner.kind is Kind.STOPS else 0
+        wrong = sum(
+            size for hz, size in heard.items()
+            if hz and hz not in right and not (hz == CALLER_AFTER_STOP and size <= spared)
+        )  # fmt: skip
         if wrong:
             unlawful.append((f"{leg} {owner and owner.kind}: {dict(heard)}", wrong))
         recorded += bool(right & heard.keys())
@@ -132,7 +139,8 @@ def _kept(call: Called, told: Reached, row: Row | None, files: Container[str], *
     """Whether what an agent was told of is in the store, as the caller meant it, and where it is `whole`, recorded."""
     if row is None or row.number != call.number or not _fits(call.kind, row.outcome):
         return False
-    recorded = row.kept and row.leg in files
+    # Of who withdraws before anything is recorded, which is found at the end where the store was locked, nothing stays.
+    recorded = row.kept and (row.leg in files or call.kind is Kind.STOPS)
     return recorded or not (whole and told.state == "given" and row.recording)
 
 

@@ -59,11 +59,19 @@ def test_what_an_agent_was_told_of_and_the_store_does_not_know_is_lost(rows: dic
 def test_a_recording_that_came_to_nothing_is_lost_unless_there_was_no_room_for_it() -> None:
     assert [one.split()[0] for one in judge(CALLS, ROWS, {}).lost] == ["a"]
     assert judge(CALLS, ROWS, {}, no_room=True).clean
+    assert judge((replace(GIVEN, kind=Kind.STOPS), REFUSED, UNASKED), ROWS, {}).clean  # destroyed
 
 
 @pytest.mark.parametrize("hz", [CALLER_BEFORE, CALLER_AFTER_STOP, PROMPT_HZ])
 def test_sound_from_before_the_yes_or_after_the_no_is_unlawful(hz: int) -> None:
     assert judge(CALLS, ROWS, {"a": FILES["a"] | {hz: 320}}).unlawful_bytes == 320
+
+
+def test_of_who_withdraws_no_more_is_heard_than_the_time_to_stop_takes() -> None:
+    stops = (replace(GIVEN, kind=Kind.STOPS), REFUSED, UNASKED)
+    assert judge(stops, ROWS, {"a": FILES["a"] | {CALLER_AFTER_STOP: 2_400}}).clean
+    assert judge(stops, ROWS, {"a": FILES["a"] | {CALLER_AFTER_STOP: 2_720}}).unlawful_bytes == 2_720
+    assert judge(stops, ROWS, {"a": FILES["a"] | {CALLER_BEFORE: 320}}).unlawful_bytes == 320
 
 
 def test_any_sound_of_who_gave_nothing_or_is_not_known_is_unlawful() -> None:
