@@ -22,6 +22,7 @@ from callguard.sections import (
     Agents,
     Asterisk,
     Http,
+    Law,
     Limits,
     Log,
     Model,
@@ -51,6 +52,7 @@ class Config(Model):
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+    law: Law = Law()
     agents: Annotated[dict[Name, Agents], Field(default_factory=dict)]
     registries: Annotated[dict[Name, Registry], Field(default_factory=dict)]
     _file: Path | None = PrivateAttr(default=None)
@@ -61,7 +63,7 @@ class Config(Model):
             text = self._file.read_text(encoding="utf-8") if self._file else ""
         except (OSError, UnicodeDecodeError):  # it has changed since
             text = ""
-        return InputError(problem, file=self._file, line=_line_of(text, where), field=".".join(where))
+        return InputError(problem, file=self._file, line=line_of(text, where), field=".".join(where))
 
     def registry_file(self, name: str) -> Path:
         """Where the list in force of a registry is."""
@@ -141,7 +143,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         if isinstance(asterisk, dict) and name in asterisk:
             raise InputError(
                 f"a secret stands in a file ({name}_file) or in the environment, not here",
-                file=path, line=_line_of(text, ("asterisk", name)), field=f"asterisk.{name}",
+                file=path, line=line_of(text, ("asterisk", name)), field=f"asterisk.{name}",
             )  # fmt: skip
     _override(data, environment)
     try:
@@ -158,7 +160,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
         if variable in environment:
             raise InputError(message, field=variable) from error
-        raise InputError(message, file=path, line=_line_of(text, where), field=".".join(map(str, where))) from error
+        raise InputError(message, file=path, line=line_of(text, where), field=".".join(map(str, where))) from error
     config._file = path
     return config
 
@@ -221,8 +223,8 @@ def _plain(message: str) -> str:
     return re.sub(r"Tuple should have at most (\d+) items? after validation, not (\d+)", r"\1 at most, not \2", message)
 
 
-def _line_of(text: str, where: Sequence[str | int]) -> int | None:
-    """The line of a setting, or of the nearest table above it that is written there."""
+def line_of(text: str, where: Sequence[str | int]) -> int | None:
+    """In a TOML file's text, the line of a setting, or of the nearest table above it that is written there."""
     table: tuple[str | int, ...] = ()
     counts: dict[tuple[str | int, ...], int] = {}
     best: tuple[int, int] = (0, 0)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from callguard.config import Config
 from callguard.core.model import Prompt
 from callguard.core.profile import Flow
+from callguard.policies.load import NO_LAW, Lawbook
 
 # A leg's answer ends with the application's name and, after a reload that changed purposes or languages, with one of
 # these marks: the dialplan looks up what the answer's purposes and language were called then. None begins again while
@@ -26,9 +27,10 @@ KEPT = 10
 class Current:
     """What is in force now, and what was when a leg began."""
 
-    def __init__(self, config: Config, flows: Mapping[str, Flow]) -> None:
+    def __init__(self, config: Config, flows: Mapping[str, Flow], book: Lawbook = NO_LAW) -> None:
         self.config = config
         self.flows = flows
+        self.book = book
         self._round = 0
         self._left: dict[int, float] = {}
         self._since: list[tuple[int, Mapping[str, Flow]]] = [(0, flows)]
@@ -47,12 +49,12 @@ class Current:
         left = self._left.get(self._round % ROUNDS + 1)
         return self._changes(flows) and left is not None and time.monotonic() < left + NOBODY_IS_LEFT_AFTER_S
 
-    def replace(self, config: Config, flows: Mapping[str, Flow]) -> None:
+    def replace(self, config: Config, flows: Mapping[str, Flow], book: Lawbook = NO_LAW) -> None:
         """From now on, for new legs."""
         if self._changes(flows):
             self._left[self._round] = time.monotonic()
             self._round = self._round % ROUNDS + 1
-        self.config, self.flows = config, flows
+        self.config, self.flows, self.book = config, flows, book
         self._since = [*self._since[1 - KEPT :], (round(time.time() * 1000), flows)]
 
     def flow_when_begun(self, profile: str, leg_id: str) -> Flow | None:

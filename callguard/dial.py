@@ -5,17 +5,21 @@ Both are on disk before the answer.
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 import structlog
 import uuid_utils
 
-from callguard.core.decide import Decision, Facts, decide
+from callguard.core.decide import Decision, Facts
 from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.metrics import Metrics
 from callguard.numbers import to_e164
+from callguard.policies.load import Lawbook
 from callguard.registry.lists import Lists
 from callguard.sections import Profile
 from callguard.store import Store
@@ -35,6 +39,7 @@ class Dial:
         self._store = store
         self._metrics = metrics
         self._lists = lists
+        self._turns: WeakValueDictionary[tuple[str, str | None], asyncio.Lock] = WeakValueDictionary()
 
     async def decide(self, profile: str, written: str) -> Decision:
         """Whether the number, as it is about to be dialled, may be called now for this profile."""
@@ -59,18 +64,21 @@ class Dial:
             return Decision(allow=False, rules=(NO_PROFILE,))
         call_id = str(uuid_utils.uuid7())
         try:
-            facts = await self._facts(settings, written)
-            decision = decide(facts)
-            await self._store.decided(DialRecord.of(call_id, settings.controller, profile, facts, decision))
+            # What the law counts has to be counted: two dials of one number at the same time are one after the other.
+            number = to_e164(written, settings.region)
+            async with self._turns.setdefault((settings.controller, number), asyncio.Lock()):
+                book = self._current.book
+                facts = await self._facts(settings, number, book)
+                decision = book.law.decide(facts)
+                await self._store.decided(DialRecord.of(call_id, settings.controller, profile, facts, decision))
         except StoreError as error:
             log.error("a dial is denied: what the store knows cannot be asked", call=call_id, problem=str(error))
             return Decision(allow=False, rules=(FAILED,))
         log.info("dial decided", call=call_id, allow=decision.allow, rule=decision.rule)
         return decision
 
-    async def _facts(self, settings: Profile, written: str) -> Facts:
+    async def _facts(self, settings: Profile, number: str | None, book: Lawbook) -> Facts:
         now = datetime.now(UTC)
-        number = to_e164(written, settings.region)
         if number is None:
             return Facts(None, settings.calls, settings.purpose_of_calls, settings.campaign, now, (), ())
         opt_outs = await self._store.opt_outs_now(settings.controller, number, now)
@@ -80,8 +88,18 @@ class Dial:
         grants = () if purpose is None else await self._store.grants_of(settings.controller, number)
         # Of a clock that was set back, the latest that is known.
         at = max([now, *(one.since for one in opt_outs), *(one.ended_at for one in grants if one.ended_at)])
-        needs_basis = settings.basis is not None
-        return Facts(number, settings.calls, purpose, settings.campaign, at, opt_outs, registries, grants, needs_basis)
+        facts = Facts(
+            number, settings.calls, purpose, settings.campaign, at, opt_outs, registries, grants,
+            needs_basis=settings.basis is not None,
+            place=book.places.of(number),
+            caller_country=settings.law_of_caller,
+            agent_first=settings.agent_first,
+        )  # fmt: skip
+        back = book.law.looks_back(facts)
+        if back:
+            attempts, refusals = await self._store.looked_back(settings.controller, number, at - back)
+            facts = replace(facts, attempts=attempts, refusals=refusals)
+        return facts
 
 
 def named(profile: str) -> str:

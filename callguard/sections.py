@@ -28,6 +28,7 @@ DAY_S = 86_400
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 PurposeId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,59}$")]
+RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.]{1,30}$")]
 # As a trunk gives it, or with a plus and the country code.
 Called = Annotated[str, StringConstraints(pattern=r"^[0-9*#+]{1,30}$")]
 
@@ -110,6 +111,7 @@ class Profile(Model):
         agents: ``agreement`` records only while each agent in the call has a basis of their own in ``[agents]``.
         whisper: an agent who answers hears whether the call is recorded, where Dial or Queue says U(callguard-whisper).
         region: of numbers in national format.
+        caller_country: whose law binds who calls, beside that of the number called; the region by default.
         language_by_number_called: where an inbound call begins, by the number that was called.
         language_by_country: where a call begins, by the country of the subject's number.
     """
@@ -127,6 +129,7 @@ class Profile(Model):
     whisper: bool = False
     on_refusal: Literal["continue"] = "continue"
     region: Annotated[str, AfterValidator(_region)] | None = None
+    caller_country: Annotated[str, AfterValidator(_region)] | None = None
     language_by_number_called: dict[Called, Language] = {}
     language_by_country: dict[Annotated[str, AfterValidator(_region)], Language] = {}
     answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0
@@ -157,6 +160,11 @@ class Profile(Model):
         if number is None or not number.startswith(tuple(map(calling_code, self.language_by_country))):
             return None
         return self.language_by_country.get(country(number) or "")
+
+    @property
+    def law_of_caller(self) -> str | None:
+        """The country whose law binds who calls (ISO 3166-1 alpha-2); None where it is not known."""
+        return self.caller_country or self.region
 
     @property
     def agent_first(self) -> bool:
@@ -334,6 +342,18 @@ class Registry(Model):
         if self.format != "nanp" and self.areas:
             raise ValueError("areas: are those of the North American Numbering Plan, and for nanp only")
         return self
+
+
+class Law(Model):
+    """Which rules of law a dial is judged by beside those that are in force and verified: these always are.
+
+    Attributes:
+        adopt: ids of shipped rules that are voluntary, proposed or unverified, and are kept here all the same.
+        policies: a folder of policies of one's own (``*.toml``), which add rules to the shipped ones.
+    """
+
+    adopt: tuple[RuleId, ...] = ()
+    policies: Path | None = None
 
 
 class Http(Model):

@@ -26,6 +26,7 @@ from callguard.errors import CallguardError, Disconnected, InputError, Refused, 
 from callguard.health import Health
 from callguard.metrics import CONTENT_TYPE, GateState, Metrics
 from callguard.notify import Notify
+from callguard.policies.load import load as load_law
 from callguard.prepare import prepare, reloaded
 from callguard.registry.lists import Lists
 from callguard.room import Room
@@ -69,7 +70,7 @@ class Service:
         self._notify = notify
         self._store = store
         self._metrics = Metrics()
-        self._current = Current(config, flows)
+        self._current = Current(config, flows, load_law(config))
         self._room = Room(lambda: self._current.config.limits.calls_in_gate, self._metrics)
         self._recordings = Recordings(config.recording, store)
         self._withdrawals = Withdrawals()
@@ -290,6 +291,7 @@ class Service:
         if self._current.too_soon(flows):
             raise InputError("purposes have changed too often in the last half hour: try again later", field="profiles")
         config, waiting = reloaded(self._current.config, read)
+        book = await asyncio.to_thread(load_law, config)
         await self._store.know({name: controller.name for name, controller in config.controllers.items()})
         client = self._ari.client
         try:
@@ -298,7 +300,7 @@ class Service:
                 await asyncio.sleep(CLAIM_MS / 1000)
         except TelephonyError:
             client = None  # told when it is back
-        self._current.replace(config, flows)
+        self._current.replace(config, flows, book)
         await self._lists.open(config)
         self._recordings.destroy_withdrawn_after(config.recording.destroy_withdrawn_after_s)
         log.info("configuration reloaded", profiles=len(flows))

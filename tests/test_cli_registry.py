@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -262,7 +262,9 @@ def test_a_controller_whose_calls_are_not_asked_about_is_told_so(
 async def test_check_says_what_each_registry_says(run: Run, tmp_path: Path, listed: Path) -> None:
     async with Store.open(tmp_path / "callguard.db", gate=None, controllers={"acme": "Acme Energy"}):
         pass
-    sales = ("--profile", "sales")
+    # In Washington it is noon.
+    noon = datetime.combine(TODAY, time(17), UTC)
+    sales = ("--profile", "sales", "--at", noon.isoformat())
     without = run("check", OTHER, *sales)
     assert (without.returncode, without.stdout.splitlines()[0]) == (3, "Denied: registry.stale")
     assert "Registry us: it has no list that can be used" in without.stdout
@@ -276,8 +278,8 @@ async def test_check_says_what_each_registry_says(run: Run, tmp_path: Path, list
         {"registry": "us", "listed": False, "list_date": TODAY.isoformat(), "max_age_days": 31,
          "screened": True, "answered": True, "stale": False}
     ])  # fmt: skip
-    later = (datetime.now(UTC) + timedelta(days=32)).isoformat()
-    stale = run("check", LISTED, *sales, "--at", later, "--json")
-    assert (stale.returncode, json.loads(stale.stdout)["rules"]) == (3, ["registry.listed", "registry.stale"])
+    later = (noon + timedelta(days=32)).isoformat()
+    stale = run("check", LISTED, "--profile", "sales", "--at", later, "--json")
+    assert (stale.returncode, json.loads(stale.stdout)["rules"]) == (3, ["registry.listed", "registry.stale", "us.dnc"])
     for other in ((LISTED, "--profile", "service"), ("+34912345678", *sales), ("nobody", *sales)):
         assert json.loads(run("check", *other, "--json").stdout)["registries"] == []

@@ -16,10 +16,13 @@ import pytest
 from callguard.config import Config
 from callguard.core.decide import Scope, decide
 from callguard.core.grants import Channel
+from callguard.core.law import Law, Policy
 from callguard.core.model import Basis, GrantState
 from callguard.current import Current
 from callguard.dial import Dial
 from callguard.metrics import Metrics
+from callguard.policies.load import Lawbook
+from callguard.policies.place import Places
 from callguard.registry.lists import Lists
 from callguard.registry.load import load, update
 from callguard.registry.number_set import NumberSet
@@ -38,12 +41,21 @@ US = Registry(format="nanp", country=("US",), max_age_days=31)
 # Of area codes in use, for which country a number is of depends on them.
 LISTED, OTHER, CANADIAN, PUERTO_RICAN = "+12025550123", "+12025550124", "+14165550123", "+17875550123"
 
+# Countries that are known, and forbid nothing: what is tested here are lists and opt-outs.
+NO_RULES = Lawbook(
+    Law(tuple(Policy(country, "", (), ()) for country in ("IT", "US", "CA", "PR"))), Places({}, {}, {})
+)  # fmt: skip
+
 
 class World:
     """A profile that sells, another that serves, and the registries that they are to ask."""
 
-    def __init__(self, folder: Path, store: Store, lists: Lists, **registries: Registry) -> None:
-        settings = SimpleNamespace(controller="acme", region=None, campaign=None)
+    def __init__(
+        self, folder: Path, store: Store, lists: Lists, book: Lawbook | None = None, **registries: Registry
+    ) -> None:
+        settings = SimpleNamespace(
+            controller="acme", region=None, campaign=None, law_of_caller=None, agent_first=True
+        )  # fmt: skip
         profiles = {
             name: SimpleNamespace(**vars(settings), calls=kind, purpose_of_calls=purpose, basis=basis)
             for name, kind, purpose, basis in (
@@ -58,7 +70,7 @@ class World:
             profiles=profiles, registries=registries, registry_file=self.file, receipts_file=self.receipts,
             screened_for=lambda name: ("acme",) * (registries[name].mode == "scrub"),
         )  # fmt: skip
-        self.dial = Dial(Current(cast(Config, self.config), {}), store, Metrics(), lists)
+        self.dial = Dial(Current(cast(Config, self.config), {}, book or NO_RULES), store, Metrics(), lists)
 
     def file(self, name: str) -> Path:
         return self.folder / "registries" / f"{name}.numbers"
@@ -91,12 +103,14 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, problems: list[str] | None = None, **registries: Registry) -> AsyncIterator[World]:
+async def world(
+    folder: Path, problems: list[str] | None = None, book: Lawbook | None = None, **registries: Registry
+) -> AsyncIterator[World]:
     told = [] if problems is None else problems
     controllers = {"acme": "Acme"}
     opened = Store.open(folder / "store.db", gate="callguard", controllers=controllers)
     async with opened as store, Lists(told.append) as lists:
-        yield World(folder, store, lists, **registries)
+        yield World(folder, store, lists, book, **registries)
 
 
 async def test_who_opted_out_before_the_clock_was_set_back_is_not_called(tmp_path: Path) -> None:

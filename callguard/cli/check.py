@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,9 +28,11 @@ from callguard.cli.options import (
     warn_of_unknown,
 )
 from callguard.cli.stores import read
-from callguard.core.decide import Facts, Registered, decide, list_age_days
+from callguard.core.decide import Decision, Facts, Finding, Registered, list_age_days
+from callguard.core.windows import zone_of
 
 if TYPE_CHECKING:
+    from callguard.policies.load import Lawbook
     from callguard.store.reader import Reader
     from callguard.store.records import StoredGrant, StoredOptOut
 
@@ -69,18 +72,27 @@ def check(
         opt_outs = await reader.opt_outs(calling.controller, number, when)
         return opt_outs, await reader.grants_of(calling.controller, number)
 
+    from callguard.policies.load import load as load_law
+
+    book = load_law(settings)
+
     async def registered() -> tuple[Registered, ...]:
         from callguard.registry.lists import Lists
 
         async with Lists(lambda problem: typer.echo(f"callguard: {problem}", err=True)) as lists:
             return () if number is None else await lists.say(settings, calling.calls, calling.controller, number)
 
-    (opt_outs, grants), registries = read(settings, standing), asyncio.run(registered())
     of_call, needs_basis = purpose or calling.purpose_of_calls, calling.basis is not None
+    (opt_outs, grants), registries = read(settings, standing), asyncio.run(registered())
     facts = Facts(
-        number, calling.calls, of_call, campaign or calling.campaign, when, opt_outs, registries, grants, needs_basis
-    )
-    decision = decide(facts)
+        number, calling.calls, of_call, campaign or calling.campaign, when, opt_outs, registries, grants, needs_basis,
+        place=None if number is None else book.places.of(number),
+        caller_country=calling.law_of_caller,
+        agent_first=calling.agent_first,
+    )  # fmt: skip
+    facts = _looked_back(settings, calling.controller, facts, book)
+    decision = book.law.decide(facts, tell_when=True)
+    allowed_from = None if decision.allow else book.law.allowed_from(facts)
     if print_json:
         explained = {
             "allow": decision.allow,
@@ -98,12 +110,16 @@ def check(
             "needs_basis": needs_basis,
             "bases": sorted(facts.bases),
             "grants": [grant.as_json(one, when) for one in grants],
+            "allowed_from": allowed_from and allowed_from.isoformat(),
+            "law": _law_as_json(facts, decision),
         }
         typer.echo(json.dumps(explained, indent=2, ensure_ascii=False))
     else:
         typer.echo(f"{'Allowed' if decision.allow else 'Denied'}: {decision.rule}")
         if len(decision.rules) > 1:
             typer.echo(f"Also denied by: {', '.join(decision.rules[1:])}")
+        if allowed_from is not None:
+            typer.echo(f"Allowed from {_moment(allowed_from, facts)}, if nothing else changes")
         if number is None:
             region = calling.region or "not set"
             typer.echo(f"It is no phone number with a country code, nor one of the profile's region ({region}).")
@@ -116,9 +132,71 @@ def check(
         grant.show(grants, when)
         if of_call and (needs_basis or grants):
             typer.echo(f"For {of_call} it rests on: {', '.join(sorted(facts.bases)) or 'nothing that counts'}")
+        _show_law(facts, decision)
     warn_of_unknown(settings, calling.controller, purpose, campaign)
     if not decision.allow:
         raise typer.Exit(EXIT_DENIED)
+
+
+def _looked_back(settings: config.Config, controller: str, facts: Facts, book: Lawbook) -> Facts:
+    """The facts with what the law asks about the time before, if it asks."""
+    number, back = facts.number, book.law.looks_back(facts)
+    if number is None or not back:
+        return facts
+
+    async def look(reader: Reader) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+        return await reader.looked_back(controller, number, facts.at - back)
+
+    attempts, refusals = read(settings, look)
+    return replace(facts, attempts=attempts, refusals=refusals)
+
+
+def _show_law(facts: Facts, decision: Decision) -> None:
+    """Each rule that was asked: what it saw, where it is from, and from when on it would not deny."""
+    if facts.place is None:
+        return
+    ends = [f"{facts.place.country or 'no country'} (called)"]
+    ends += [f"{facts.caller_country} (calling)"] if facts.caller_country else []
+    typer.echo(f"Law of {' and '.join(ends)}; policy {decision.policy}")
+    if not decision.findings:
+        typer.echo("  no rule is about such a call")
+    for one in decision.findings:
+        typer.echo(f"  {'denies' if one.denies else 'silent'}  {one.rule}: {one.saw}")
+        typer.echo(f"          {one.source}")
+        if one.denies:
+            change = "" if one.allowed_from is None else f"allowed from {_moment(one.allowed_from, facts)}"
+            typer.echo(f"          {change or 'time alone does not change that'}")
+
+
+def _moment(at: datetime, facts: Facts) -> str:
+    """A moment by the clock of who is called."""
+    zone = facts.place.zones[0] if facts.place and facts.place.zones else "UTC"
+    # What is not a whole minute has begun a new one.
+    there = (at + timedelta(seconds=59)).astimezone(zone_of(zone))
+    return f"{there:%A %Y-%m-%d %H:%M} {zone}"
+
+
+def _law_as_json(facts: Facts, decision: Decision) -> dict[str, object] | None:
+    if facts.place is None:
+        return None
+    return {
+        "policy": decision.policy,
+        "called": facts.place.country,
+        "areas": None if facts.place.areas is None else sorted(facts.place.areas),
+        "zones": facts.place.zones,
+        "calling": facts.caller_country,
+        "rules": [_finding_as_json(one) for one in decision.findings],
+    }
+
+
+def _finding_as_json(one: Finding) -> dict[str, object]:
+    return {
+        "rule": one.rule,
+        "denies": one.denies,
+        "saw": one.saw,
+        "source": one.source,
+        "allowed_from": one.allowed_from and one.allowed_from.isoformat(),
+    }
 
 
 def _said(one: Registered, at: datetime) -> str:

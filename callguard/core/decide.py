@@ -90,6 +90,21 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a number is of, as far as the number tells.
+
+    Attributes:
+        country: ISO 3166-1 alpha-2; None for a number of no country.
+        areas: the states or provinces that it could be of (ISO 3166-2 without the country); None for any of them.
+        zones: the time zones (IANA) that it could be in; a call has to be right in all of them.
+    """
+
+    country: str | None
+    areas: frozenset[str] | None = None
+    zones: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known when somebody is about to be called.
 
@@ -103,6 +118,12 @@ class Facts:
         registries: what each registry says that has to be asked about such a call.
         grants: this number's for the controller, ended ones too.
         needs_basis: only who has granted it is called.
+        place: where the number is of; None where the law is not asked (there is no number).
+        caller_country: whose law binds who calls (ISO 3166-1 alpha-2); None where it is not known.
+        agent_first: whether a person speaks first to who is called, and no recorded voice.
+        attempts: when this number was allowed to be called for marketing before, as far as the law looks back.
+        refusals: since when each opt-out of this number is or was, ended or not, as far as the law looks back.
+        caller_id: the number that is shown, in E.164; empty where it is withheld, None where the gate is not told.
     """
 
     number: str | None
@@ -114,11 +135,35 @@ class Facts:
     registries: tuple[Registered, ...]
     grants: tuple[Standing, ...] = ()
     needs_basis: bool = False
+    place: Place | None = None
+    caller_country: str | None = None
+    agent_first: bool = False
+    attempts: tuple[datetime, ...] = ()
+    refusals: tuple[datetime, ...] = ()
+    caller_id: str | None = None
 
     @property
     def bases(self) -> frozenset[Basis]:
         """On which bases this call could be made now, by grants that no registry voids."""
         return bases(self.grants, self.purpose, self.registries, self.at) if self.grants else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule of law came to for one call.
+
+    Attributes:
+        rule: its id.
+        saw: what it was judged by, in a few words, without any number that is called.
+        source: of the rule: the law's name and article.
+        allowed_from: when it would deny no more, by time alone; None where time alone changes nothing, or it is silent.
+    """
+
+    rule: str
+    denies: bool
+    saw: str
+    source: str
+    allowed_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +186,18 @@ class Rule:
 class Decision:
     """Whether a call may be made, and the ids of the rules that deny it, the deciding one first.
 
+    Attributes:
+        findings: what each rule of law came to that was asked, those that are silent too.
+        policy: which law was asked: a digest of it; empty where none was.
+
     Raises:
         ValueError: a call is denied without a rule, or allowed in spite of one.
     """
 
     allow: bool
     rules: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    policy: str = ""
 
     def __post_init__(self) -> None:
         if self.allow == bool(self.rules):
@@ -199,7 +250,12 @@ RULES = (
 """In the order in which they are named; any one of them denies."""
 
 
-def decide(facts: Facts, rules: tuple[Rule, ...] = RULES) -> Decision:
-    """Deny if any rule denies."""
-    denying = tuple(rule.id for rule in rules if rule.denies(facts))
-    return Decision(not denying, denying)
+def decide(
+    facts: Facts, rules: tuple[Rule, ...] = RULES, findings: tuple[Finding, ...] = (), policy: str = ""
+) -> Decision:
+    """Deny if any rule denies, or any finding of the law (`core.law`)."""
+    denying = (
+        *(rule.id for rule in rules if rule.denies(facts)),
+        *(finding.rule for finding in findings if finding.denies),
+    )
+    return Decision(not denying, denying, findings, policy)

@@ -47,6 +47,8 @@ path_in_asterisk = "{recordings.path_in_asterisk}"
 path_here = "{prompts.path_here}"
 path_in_asterisk = "{prompts.path_in_asterisk}"
 
+{law}
+
 [store]
 path = "{here}/callguard.db"
 
@@ -128,6 +130,7 @@ def configuration(
     answer_wait_s: float = 5.0,
     texts: Path | None = None,
     app: str = "callguard",
+    policies: Path | None = None,
 ) -> str:
     """The text of a callguard.toml for a private Asterisk; secrets and store are in the folder `here`."""
     return CONFIGURATION.format(
@@ -141,9 +144,23 @@ def configuration(
         destroy_after=destroy_after_s,
         answer_wait=answer_wait_s,
         texts=f'texts = "{texts}"' if texts else "",
+        law=f'[law]\npolicies = "{policies}"' if policies else "",
         recordings=recordings,
         prompts=prompts,
     )
+
+
+# Marketing calls are made at any hour here, and without anybody's consent, to phones that are the demo's own.
+OWN_PHONES = """\
+country = "ES"
+
+[[rule]]
+id = "demo.phones"
+kind = "exemption"
+source = "these phones are the demo's own: nobody else is called"
+lifts = ["es.hours", "es.basis", "es.lists"]
+numbers = ["+34600000"]
+"""
 
 
 class Gate:
@@ -176,9 +193,13 @@ class Gate:
             file = self.folder / f"{name}.secret"
             file.touch(0o600)
             file.write_text(value, encoding="utf-8")
+        policies = self.folder / "policies"
+        policies.mkdir()
+        (policies / "own.toml").write_text(OWN_PHONES, encoding="utf-8")
         text = configuration(
             pbx, self.folder, self.recordings, pbx.folder("prompts"),
             files=files, destroy_after_s=destroy_after_s, answer_wait_s=answer_wait_s, texts=texts, app=app,
+            policies=policies,
         )  # fmt: skip
         (self.folder / "callguard.toml").write_text(text, encoding="utf-8")
         self.config = config.load(self.folder / "callguard.toml")

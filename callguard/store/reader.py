@@ -37,7 +37,7 @@ from callguard.store.records import (
     StoredRecording,
 )
 from callguard.store.subjects import covers
-from callguard.store.times import to_ms
+from callguard.store.times import from_ms, to_ms
 
 
 class Reader:
@@ -192,6 +192,18 @@ class Reader:
         for row in await self._fetch("endings_listed") if rows else ():
             by_subject.setdefault(row["subject_id"], []).extend(from_rows.endings(row))
         return tuple(ended(from_rows.subject_grant(row), by_subject.get(row["subject_id"], ())) for row in rows)
+
+    async def looked_back(
+        self, controller: str, number: str, since: datetime
+    ) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
+        """When a number was allowed to be called for marketing, and when it was opted out, after a moment.
+
+        An opt-out that has ended is there too: it was a refusal.
+        """
+        rows = await self._fetch("looked_back", controller=controller, number=number, since=to_ms(since))
+        attempts = tuple(from_ms(row["attempt"]) for row in rows if row["attempt"] is not None)
+        refusals = tuple(from_ms(row["refusal"]) for row in rows if row["refusal"] is not None)
+        return attempts, refusals
 
     async def remembered(self, controller: str, number: str | None, since: datetime) -> Remembered:
         """What a subject's earlier calls mean for the next one.

@@ -398,6 +398,20 @@ class DialRecord:
         }
         if facts.grants or facts.needs_basis:
             seen |= {"needs_basis": facts.needs_basis, "grants": tuple(map(_granted, facts.grants))}
+        if facts.place is not None:
+            areas = facts.place.areas
+            seen["law"] = {
+                "policy": decision.policy,
+                "country": facts.place.country,
+                "areas": None if areas is None else tuple(sorted(areas)),
+                "zones": facts.place.zones,
+                "caller_country": facts.caller_country,
+                "agent_first": facts.agent_first,
+                "attempts": tuple(map(to_ms, facts.attempts)),
+                "refusals": tuple(map(to_ms, facts.refusals)),
+                "bases": tuple(sorted(facts.bases)),
+                "caller_id": None if facts.caller_id is None else ("shown" if facts.caller_id else "withheld"),
+            }
         return cls(call_id, controller, facts.number, profile, facts.at, decision.allow, decision.rules, seen)
 
 

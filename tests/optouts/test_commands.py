@@ -254,10 +254,17 @@ def test_the_decision_is_explained_in_json(run: Run, two: Path) -> None:
     explained = done.json
     assert [one["scope"] for one in explained.pop("opt_outs")] == ["campaign", "marketing"]
     assert (explained.pop("registries"), explained.pop("grants"), explained.pop("bases")) == ([], [], [])
+    law = explained.pop("law")
+    assert (law["called"], law["calling"], law["zones"]) == ("ES", "ES", ["Europe/Madrid"])
+    hours = next(one for one in law["rules"] if one["rule"] == "es.hours")
+    assert (hours["denies"], hours["saw"]) == (True, "Saturday 2099-01-31 09:30 Europe/Madrid")
+    assert hours["source"].startswith("TRLGDCU")
+    assert hours["allowed_from"] == "2099-02-02T08:00:00+00:00"
     assert explained == {
         "allow": False,
         "rule": "optout.marketing",
-        "rules": ["optout.marketing", "optout.campaign"],
+        "rules": ["optout.marketing", "optout.campaign", "es.hours", "es.basis", "es.lists"],
+        "allowed_from": None,
         "number": NUMBER,
         "controller": "zeta",
         "profile": "sales",

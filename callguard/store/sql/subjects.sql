@@ -76,6 +76,17 @@ VALUES (:decision_id, :call_id, :controller, :subject_id, :profile, :at, :allow,
 SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
 FROM decisions WHERE call_id = :call_id;
 
+-- name: looked_back(controller, number, since)
+-- When the number was allowed to be called for marketing, and when it was opted out, whether or not that has ended.
+SELECT d.at AS attempt, NULL AS refusal
+FROM subjects AS s JOIN decisions AS d ON d.subject_id = s.subject_id
+WHERE s.controller = :controller AND s.number = :number
+    AND d.allow = 1 AND d.at > :since AND json_extract(d.facts, '$.calls') = 'marketing'
+UNION ALL
+SELECT NULL, o.since
+FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
+WHERE s.controller = :controller AND s.number = :number AND o.since > :since;
+
 -- name: latest_decisions(limit)
 SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
 FROM decisions ORDER BY at DESC, decision_id DESC LIMIT :limit;

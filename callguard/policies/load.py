@@ -1,0 +1,247 @@
+"""The policies: those that are shipped, and a site's own beside them, read once and checked whole."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import holidays
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+
+from callguard.config import Config, line_of
+from callguard.core.law import UNKNOWN, Law, Policy
+from callguard.errors import InputError
+from callguard.numbers import REGIONS
+from callguard.policies.place import Areas, Places
+from callguard.policies.rules import AnyRule, Area
+from callguard.sections import Model
+
+SHIPPED = Path(__file__).parent
+
+
+def _region(text: str) -> str:
+    if text not in REGIONS:
+        raise ValueError("a country's two capital letters (ISO 3166-1) are needed, such as ES")
+    return text
+
+
+def _zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{text!r} is no time zone of this machine's, such as Europe/Rome") from error
+    return text
+
+
+Region = Annotated[str, AfterValidator(_region)]
+Zone = Annotated[str, AfterValidator(_zone)]
+
+
+class AreaModel(Model):
+    """A state: the area codes of its numbers, and its time zones where these do not tell them."""
+
+    codes: tuple[Annotated[str, StringConstraints(pattern=r"^[0-9]{1,6}$")], ...]
+    zones: tuple[Zone, ...] = ()
+
+
+class PolicyModel(Model):
+    """A policy's file.
+
+    Attributes:
+        territories: countries by their numbers that this one's law is taken for.
+        areas: the states that a number can be known to be of.
+    """
+
+    country: Region
+    name: str = ""
+    zones: tuple[Zone, ...] = ()
+    territories: tuple[Region, ...] = ()
+    areas: Annotated[dict[Area, AreaModel], Field(default_factory=dict)]
+    rule: Annotated[tuple[AnyRule, ...], Field(default=())]
+
+
+@dataclass(frozen=True, slots=True)
+class Lawbook:
+    """The law that applies here, and where numbers are of."""
+
+    law: Law
+    places: Places
+
+
+NO_LAW = Lawbook(Law(), Places({}, {}, {}))
+"""Knows of no country, so that nobody may be called for marketing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    text: str
+    model: PolicyModel
+    own: bool
+
+    def wrong(self, problem: str, rule: int, field: str) -> InputError:
+        return InputError(
+            problem, file=self.path, line=line_of(self.text, ("rule", rule, field)), field=f"rule.{rule}.{field}"
+        )
+
+
+def read(path: Path, *, own: bool) -> _File:
+    """Read and check a policy's file by itself.
+
+    Args:
+        own: whether it is a site's own; only such a one has exemptions.
+
+    Raises:
+        InputError: one line with file, line and field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"cannot be read: {why}", file=path) from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise InputError(f"not TOML: {error}", file=path, line=int(line[1]) if line else None) from error
+    try:
+        model = PolicyModel.model_validate(data)
+    except ValidationError as error:
+        # A name that is not known is mostly a known one mistyped, so it explains a missing one.
+        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+        where = _place(first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        message = message.replace("Extra inputs are not permitted", "there is no such setting")
+        if named := re.match(r"(valid_to): (.*)", message):
+            where, message = (*where, named[1]), named[2]
+        raise InputError(message, file=path, line=line_of(text, where), field=".".join(map(str, where))) from error
+    file = _File(path, text, model, own)
+    seen: set[str] = set()
+    for number, rule in enumerate(model.rule):
+        if rule.id in seen:
+            raise file.wrong(f"{rule.id} is there already", number, "id")
+        seen.add(rule.id)
+        if rule.kind == "exemption" and not own:
+            raise file.wrong("only a site's own policy has exemptions", number, "kind")
+        for area in sorted(rule.areas - model.areas.keys()):
+            if not own:
+                raise file.wrong(f"there is no [areas.{area}] in this file", number, "areas")
+    return file
+
+
+def _place(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where a fault is, without the kind that stands between a rule and its field in what pydantic says."""
+    where = tuple(part for part in loc if part != "[key]")
+    return (*where[:2], *where[3:]) if where[0] == "rule" and len(where) > 2 else where
+
+
+def load(config: Config) -> Lawbook:
+    """The shipped policies and the configuration's own.
+
+    Raises:
+        InputError: a file of them is wrong, or the configuration adopts what there is not.
+    """
+    folder = config.law.policies
+    own: list[Path] = []
+    if folder is not None:
+        if not folder.is_dir():
+            raise config.wrong(f"there is no folder {folder}", "law", "policies")
+        own = sorted(folder.glob("*.toml"))
+    files = (*_shipped(), *(read(path, own=True) for path in own))
+    _check_together(files)
+    ids = {rule.id for file in files for rule in file.model.rule}
+    for one in config.law.adopt:
+        if one not in ids:
+            raise config.wrong(f"there is no rule {one!r}: see `callguard policy show`", "law", "adopt")
+    return _lawbook(files, frozenset(config.law.adopt))
+
+
+@cache
+def _shipped() -> tuple[_File, ...]:
+    return tuple(read(path, own=False) for path in sorted(SHIPPED.glob("*.toml")))
+
+
+def lint(paths: Iterable[Path]) -> None:
+    """Check files as a site's own, each by itself and all of them together with those shipped.
+
+    Raises:
+        InputError: one line with file, line and field.
+    """
+    _check_together((*_shipped(), *(read(path, own=True) for path in paths)))
+
+
+def _check_together(files: Iterable[_File]) -> None:
+    """Whatever is wrong only between files."""
+    where: dict[str, Path] = {}
+    files = tuple(files)
+    for file in files:
+        for number, rule in enumerate(file.model.rule):
+            if rule.id in where:
+                raise file.wrong(f"{rule.id} is in {where[rule.id]} already", number, "id")
+            where[rule.id] = file.path
+    countries = {file.model.country for file in files if file.model.zones}
+    areas = {(file.model.country, area) for file in files for area in file.model.areas}
+    for file in files:
+        if file.model.country not in countries:
+            raise InputError("are needed: no other policy has this country's", file=file.path, field="zones")
+        for number, rule in enumerate(file.model.rule):
+            for area in sorted(rule.areas):
+                if (file.model.country, area) not in areas:
+                    raise file.wrong(f"there is no [areas.{area}] of {file.model.country}", number, "areas")
+            if rule.kind == "exemption":
+                for lifted in sorted(rule.lifts - where.keys() - {UNKNOWN}):
+                    raise file.wrong(f"there is no rule {lifted!r}", number, "lifts")
+
+
+def _lawbook(files: tuple[_File, ...], adopted: frozenset[str]) -> Lawbook:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.path.name} {len(file.text)}\n{file.text}".encode())
+    digest.update(" ".join(sorted(adopted)).encode())
+    policies = tuple(
+        Policy(
+            file.model.country,
+            file.model.name,
+            file.model.zones,
+            tuple(rule.provision(file.own) for rule in file.model.rule),
+        )
+        for file in files
+    )
+    zones: dict[str, tuple[str, ...]] = {}
+    countries: dict[str, str] = {}
+    areas: dict[str, Areas] = {}
+    for file in files:
+        model = file.model
+        zones[model.country] = tuple(dict.fromkeys((*zones.get(model.country, ()), *model.zones)))
+        countries |= dict.fromkeys(model.territories, model.country)
+        if model.areas:
+            by_code = {code: (area, one.zones) for area, one in model.areas.items() for code in one.codes}
+            areas[model.country] = Areas(by_code)
+    law = Law(policies, adopted, is_holiday, digest.hexdigest()[:16])
+    # Looked up now, for it takes longer than a decision may.
+    today = datetime.now(UTC).date()
+    for country in law.asks_holidays_of():
+        is_holiday(country, today)
+        is_holiday(country, today + timedelta(days=366))
+    return Lawbook(law, Places(zones, countries, areas))
+
+
+def is_holiday(country: str, day: date) -> bool:
+    """Whether a day is a national holiday; those of regions and towns are not known (`days_off` names them)."""
+    return day in _holidays(country, day.year)
+
+
+@cache
+def _holidays(country: str, year: int) -> frozenset[date]:
+    try:
+        return frozenset(holidays.country_holidays(country, years=year))
+    except NotImplementedError:  # a country that the package does not know
+        return frozenset()
