@@ -18,6 +18,8 @@ from callguard.core.decide import Scope, decide
 from callguard.core.grants import Channel
 from callguard.core.law import Law, Policy
 from callguard.core.model import Basis, GrantState
+from callguard.core.provisions import Cap, Hours, Provision, Silence
+from callguard.core.windows import Week
 from callguard.current import Current
 from callguard.dial import Dial
 from callguard.metrics import Metrics
@@ -389,3 +391,54 @@ async def test_an_opt_out_from_the_purpose_of_a_profiles_calls_binds_it(tmp_path
         await here.store.opt_out("acme", NUMBER, Scope.PURPOSE, datetime.now(UTC), "request", purpose="marketing.calls")
         assert await here.asks(NUMBER) == "optout.purpose"
         assert await here.asks(NUMBER, "service") == "dial.allowed"
+
+
+HOUR = timedelta(hours=1)
+# No hour of any day is right: the tests run at all of them.
+NIGHT = Hours(id="it.hours", source="a law", verified=True, week=Week(((),) * 7))
+CAP = Cap(id="it.cap", source="a law", verified=True, most=2, within=HOUR)
+SILENCE = Silence(id="it.silence", source="a law", verified=True, days=60)
+
+
+def italy(*rules: Provision) -> Lawbook:
+    return Lawbook(Law((Policy("IT", "Italy", ("Europe/Rome",), rules),), digest="abc"), NO_RULES.places)
+
+
+async def test_the_law_of_the_number_decides_and_what_it_saw_is_kept(tmp_path: Path) -> None:
+    async with world(tmp_path, book=italy(NIGHT)) as here:
+        assert await here.asks(NUMBER) == "it.hours"
+        assert await here.asks(NUMBER, "service") == "dial.allowed"
+        assert await here.asks(OTHER) == "law.unknown"
+        assert await here.asks("nobody") == "number.invalid"
+        nobody, other, _, hours = await here.store.decisions(4)
+        assert hours.facts["law"] == {
+            "policy": "abc", "country": "IT", "areas": None, "zones": ["Europe/Rome"], "caller_country": None,
+            "agent_first": True, "attempts": [], "refusals": [], "bases": [], "caller_id": None,
+        }  # fmt: skip
+        assert (other.rules, nobody.rules) == (("law.unknown",), ("number.invalid",))
+        assert "law" not in nobody.facts
+
+
+async def test_a_cap_counts_allowed_marketing_calls_of_this_number_alone(tmp_path: Path) -> None:
+    async with world(tmp_path, book=italy(CAP)) as here:
+        assert await here.asks(NUMBER, "service") == "dial.allowed"
+        assert [await here.asks(NUMBER) for _ in range(4)] == ["dial.allowed", "dial.allowed", "it.cap", "it.cap"]
+        assert await here.asks("+390612345679") == "dial.allowed"
+        (capped,) = [one for one in await here.store.decisions(2) if not one.allow]
+        assert len(cast(Any, capped.facts["law"])["attempts"]) == 2
+
+
+async def test_of_many_dials_at_once_no_more_are_allowed_than_the_law_lets(tmp_path: Path) -> None:
+    async with world(tmp_path, book=italy(CAP)) as here:
+        rules = await asyncio.gather(*(here.asks(NUMBER) for _ in range(20)))
+        assert sorted(rules) == ["dial.allowed"] * 2 + ["it.cap"] * 18
+
+
+async def test_an_opt_out_that_was_taken_back_leaves_silence_where_the_law_wants_it(tmp_path: Path) -> None:
+    async with world(tmp_path, book=italy(SILENCE)) as here:
+        assert await here.asks(NUMBER) == "dial.allowed"
+        before = datetime.now(UTC) - HOUR
+        await here.store.opt_out("acme", NUMBER, Scope.MARKETING, before, "key")
+        assert await here.asks(NUMBER) == "optout.marketing"
+        await here.store.opt_in("acme", NUMBER, Scope.MARKETING, datetime.now(UTC), "key")
+        assert await here.asks(NUMBER) == "it.silence"

@@ -11,7 +11,7 @@ from typing import Annotated, cast
 import typer
 
 from callguard import __version__
-from callguard.cli import agent, calls, grant, incidents, optout, prompts, registry
+from callguard.cli import agent, calls, grant, incidents, optout, policy, prompts, registry
 from callguard.cli.check import check
 from callguard.cli.doctor import doctor
 from callguard.cli.init import init
@@ -26,6 +26,7 @@ app.add_typer(prompts.app, name="prompts")
 app.add_typer(optout.app, name="optout")
 app.add_typer(grant.app, name="grant")
 app.add_typer(registry.app, name="registry")
+app.add_typer(policy.app, name="policy")
 app.add_typer(calls.app, name="calls")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(agent.app, name="agent")

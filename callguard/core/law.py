@@ -109,9 +109,11 @@ class Law:
                 if tell_when and finding.denies:
                     finding = replace(finding, allowed_from=rule.allowed_from(facts, is_holiday))
                 findings.append(finding)
-        if exemptions:
-            findings = [_lift(finding, exemptions) for finding in findings]
-            findings += [Finding(one.id, False, f"lifts {_list(one.lifts)}", one.source) for one in exemptions]
+        for one in exemptions:
+            lifted = [finding.rule for finding in findings if finding.denies and finding.rule in one.lifts]
+            findings = [_lift(finding, one) for finding in findings]
+            if lifted:
+                findings.append(Finding(one.id, False, f"lifts {', '.join(lifted)}", one.source))
         return tuple(findings)
 
     def decide(self, facts: Facts, *, tell_when: bool = False) -> Decision:
@@ -137,12 +139,7 @@ def _countries(facts: Facts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(country for country in both if country))
 
 
-def _lift(finding: Finding, exemptions: list[Exemption]) -> Finding:
-    by = next((one.id for one in exemptions if finding.denies and finding.rule in one.lifts), None)
-    if by is None:
+def _lift(finding: Finding, by: Exemption) -> Finding:
+    if not finding.denies or finding.rule not in by.lifts:
         return finding
-    return replace(finding, denies=False, allowed_from=None, saw=f"{finding.saw}; lifted by {by}")
-
-
-def _list(ids: frozenset[str]) -> str:
-    return ", ".join(sorted(ids))
+    return replace(finding, denies=False, allowed_from=None, saw=f"{finding.saw}; lifted by {by.id}")
