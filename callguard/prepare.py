@@ -11,6 +11,7 @@ from callguard.config import Config
 from callguard.core.model import Purpose
 from callguard.core.profile import Flow, compile_profile
 from callguard.errors import InputError
+from callguard.policies.load import load as load_law
 from callguard.speech.catalogue import Catalogue
 from callguard.speech.texts import SWITCH
 
@@ -19,9 +20,11 @@ def prepare(path: Path) -> tuple[Config, dict[str, Flow]]:
     """The configuration, and every profile compiled with prompts that are there and what they should be.
 
     Raises:
-        InputError: one line that names file, line and field; also for a missing secret, folder or prompt.
+        InputError: one line that names file, line and field; also for a policy, and for a missing secret, folder
+            or prompt.
     """
     settings = config.load(path)
+    load_law(settings)
     for name in ("ari", "ami"):
         config.secret(settings, name)
     recordings = settings.recording.folder.path_here

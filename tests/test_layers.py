@@ -33,7 +33,7 @@ MAY: dict[str, set[str]] = {
     "web": set(),
     "health": set(),
     "current": {"core", "config", "policies"},
-    "prepare": {"core", "speech", *SHARED},
+    "prepare": {"core", "policies", "speech", *SHARED},
     "room": {"metrics"},
     "leg": {"core", "store", "telephony", "metrics", *SHARED},
     "dial": {"core", "store", "registry", "policies", "current", "metrics", *SHARED},

@@ -12,6 +12,7 @@ from callguard import config
 from callguard.core.decide import Place
 from callguard.errors import InputError
 from callguard.policies.load import NO_LAW, SHIPPED, is_holiday, lint, load, read
+from callguard.prepare import prepare
 
 from .conftest import Write, marketing
 
@@ -84,6 +85,12 @@ def test_what_is_wrong_is_told_by_file_line_and_field(
         assert problem in said
         assert f" {field}" in said
         assert "\n" not in said
+
+
+def test_nothing_is_served_with_a_policy_that_is_wrong(write: Write, tmp_path: Path) -> None:
+    write(HEAD + RULE.replace("3", "0"))
+    with pytest.raises(InputError, match=r"own0\.toml:7: rule\.0\.most: Input should be greater"):
+        prepare(tmp_path / "callguard.toml")
 
 
 def test_one_id_in_two_files_is_refused(write: Write) -> None:
