@@ -65,6 +65,8 @@ async def dialled(world: World, extension: str) -> str:
         ("40600000001", "allow/dial.allowed"),
         ("41600000001", "allow/dial.allowed"),
         ("41+34600000001", "allow/dial.allowed"),
+        ("41+41446681800", "deny/law.unknown"),
+        ("40+41446681800", "allow/dial.allowed"),
         ("42600000001", "deny/profile.unknown"),
         ("4112", "deny/number.invalid"),
         ("41*67600000001", "deny/number.invalid"),
