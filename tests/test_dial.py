@@ -35,7 +35,7 @@ from callguard.store.records import NewEnding, NewGrant
 from tests.registry.generate import fictitious, nanp
 from tests.registry.test_query import never, said, serving
 
-NUMBER = "+390612345678"
+NUMBER, OTHER_ITALIAN = "+390612345678", "+390612345679"
 LATE = 30.0
 TODAY = datetime.now(UTC).date()
 RPO = Registry.model_validate({"mode": "scrub", "country": "IT", "max_age_days": 15})
@@ -45,7 +45,7 @@ LISTED, OTHER, CANADIAN, PUERTO_RICAN = "+12025550123", "+12025550124", "+141655
 
 # Countries that are known, and forbid nothing: what is tested here are lists and opt-outs.
 NO_RULES = Lawbook(
-    Law(tuple(Policy(country, "", (), ()) for country in ("IT", "US", "CA", "PR"))), Places({}, {}, {})
+    Law(tuple(Policy(country, "", (), ()) for country in ("IT", "ES", "US", "CA", "PR"))), Places({}, {}, {})
 )  # fmt: skip
 
 
@@ -91,7 +91,7 @@ class World:
 
     async def weighs(self, number: str) -> str:
         """The deciding rule, with nothing kept of it."""
-        return decide(await self.dial._facts(self.config.profiles["sales"], number)).rule
+        return decide(await self.dial._facts(self.config.profiles["sales"], number, NO_RULES)).rule
 
     async def comes_to(self, number: str, rule: str) -> None:
         """Ask until the list that was put in place is read to its end."""
@@ -423,7 +423,7 @@ async def test_a_cap_counts_allowed_marketing_calls_of_this_number_alone(tmp_pat
     async with world(tmp_path, book=italy(CAP)) as here:
         assert await here.asks(NUMBER, "service") == "dial.allowed"
         assert [await here.asks(NUMBER) for _ in range(4)] == ["dial.allowed", "dial.allowed", "it.cap", "it.cap"]
-        assert await here.asks("+390612345679") == "dial.allowed"
+        assert await here.asks(OTHER_ITALIAN) == "dial.allowed"
         (capped,) = [one for one in await here.store.decisions(2) if not one.allow]
         assert len(cast(Any, capped.facts["law"])["attempts"]) == 2
 
@@ -440,5 +440,9 @@ async def test_an_opt_out_that_was_taken_back_leaves_silence_where_the_law_wants
         before = datetime.now(UTC) - HOUR
         await here.store.opt_out("acme", NUMBER, Scope.MARKETING, before, "key")
         assert await here.asks(NUMBER) == "optout.marketing"
-        await here.store.opt_in("acme", NUMBER, Scope.MARKETING, datetime.now(UTC), "key")
+        await here.store.opt_in("acme", NUMBER, Scope.MARKETING, datetime.now(UTC), "request")
         assert await here.asks(NUMBER) == "it.silence"
+        # What was undone in the same call was no refusal.
+        await here.store.opt_out("acme", OTHER_ITALIAN, Scope.MARKETING, before, "key")
+        await here.store.opt_in("acme", OTHER_ITALIAN, Scope.MARKETING, datetime.now(UTC), "key")
+        assert await here.asks(OTHER_ITALIAN) == "dial.allowed"

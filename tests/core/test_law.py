@@ -29,6 +29,7 @@ from callguard.core.provisions import (
     in_words,
 )
 from callguard.core.windows import Week, Window
+from tests.granted import granted
 
 NOW = datetime(2026, 11, 22, 11, 0, tzinfo=UTC)  # a Sunday, noon in Rome
 DAY = timedelta(days=1)
@@ -101,8 +102,8 @@ def test_who_refused_has_silence_though_the_opt_out_has_ended() -> None:
 def test_a_basis_is_one_of_those_that_the_law_names() -> None:
     assert law(BASIS).decide(FACTS).rules == ("it.basis",)
     assert saw(FACTS, BASIS) == "no consent or contract for this call is known"
-    assert law(BASIS).decide(replace(FACTS, bases=frozenset({"legitimate_interests"}))).rules == ("it.basis",)
-    assert law(BASIS).decide(replace(FACTS, bases=frozenset({"contract"}))).allow
+    assert law(BASIS).decide(replace(FACTS, **granted("legitimate_interests"))).rules == ("it.basis",)
+    assert law(BASIS).decide(replace(FACTS, **granted("contract"))).allow
     assert law(BASIS).allowed_from(FACTS) is None
 
 
@@ -221,7 +222,7 @@ def test_a_rule_applies_from_its_first_day_to_its_last(first: int | None, last: 
 def test_a_basis_lifts_the_rules_that_say_so() -> None:
     lifted = replace(HOURS, lifted_by=frozenset({"consent"}))
     assert law(lifted).decide(FACTS).rules == ("it.hours",)
-    assert law(lifted).decide(replace(FACTS, bases=frozenset({"consent"}))).allow
+    assert law(lifted).decide(replace(FACTS, **granted("consent"))).allow
 
 
 def test_a_purpose_limits_a_rule() -> None:
@@ -284,7 +285,7 @@ dials = st.builds(
         at=NOW + timedelta(hours=hours),
         attempts=tuple(NOW - timedelta(hours=ago) for ago in attempts),
         refusals=tuple(NOW - timedelta(days=ago) for ago in refusals),
-        bases=frozenset(bases),
+        **granted(*bases),
         agent_first=agent_first,
         caller_id=shown,
         calls=calls,

@@ -158,7 +158,7 @@ def test_only_who_has_granted_it_is_called(run: Run, asking: Path) -> None:
     assert "For marketing.energy it rests on: nothing that counts" in other.out
     seen = run("check", NUMBER, "--profile", "sales")
     assert "Grant for marketing.energy: consent, phone, since " in seen.out
-    assert seen.out.splitlines()[-1] == "For marketing.energy it rests on: consent"
+    assert "For marketing.energy it rests on: consent" in seen.out.splitlines()
     told = run("check", NUMBER, "--profile", "sales", "--json").json
     assert (told["bases"], told["needs_basis"], told["grants"][0]["state"]) == (["consent"], True, "given")
     assert run("check", NUMBER, "--profile", "service").code == 0

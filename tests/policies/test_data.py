@@ -16,6 +16,7 @@ from callguard.core.model import Basis
 from callguard.core.provisions import Exemption, Status
 from callguard.policies.load import SHIPPED, Lawbook, load
 from callguard.sections import PurposeSetting
+from tests.granted import granted
 
 from .conftest import Write, marketing
 
@@ -35,8 +36,8 @@ TULSA, DETROIT, MOBILE_AL, TORONTO, SAN_JUAN = (
     "+14165550123",
     "+17875550123",
 )
-CONSENT: Any = {"bases": frozenset({"consent"})}
-INTEREST: Any = {"bases": frozenset({"legitimate_interests"})}
+CONSENT: Any = granted("consent")
+INTEREST: Any = granted("legitimate_interests")
 # A Tuesday, noon in Rome.
 TUESDAY = "2026-11-24T11:00"
 
@@ -54,7 +55,7 @@ def book(write: Write) -> Lawbook:
         (ROME, TUESDAY, {"registries": ()}, ("it.rpo",)),
         (ROME, TUESDAY, {"purpose": "marketing.energy"}, ("it.energy",)),
         (ROME, "2026-06-18T11:00", {"purpose": "marketing.energy"}, ()),
-        (ROME, TUESDAY, {"purpose": "marketing.energy", **CONSENT}, ()),
+        (ROME, TUESDAY, granted("consent", purpose="marketing.energy"), ()),
         (ROME, TUESDAY, {"caller_id": ""}, ("it.cli",)),
         # Spain: 9 to 21 on weekdays, of the whole country where a mobile's place is not known.
         (MADRID, "2026-11-24T07:59", INTEREST, ("es.hours",)),
@@ -78,15 +79,15 @@ def book(write: Write) -> Lawbook:
         (BERLIN, "2026-11-22T02:00", CONSENT, ()),
         # France: consent lifts the hours, a contract does not; 4 in 30 days; 60 days of silence.
         (PARIS, "2026-11-24T12:30", CONSENT, ()),
-        (PARIS, "2026-11-24T12:30", {"bases": frozenset({"contract"})}, ("fr.hours",)),
-        (PARIS, "2026-11-24T13:00", {"bases": frozenset({"contract"})}, ()),
-        (PARIS, "2026-11-11T14:00", {"bases": frozenset({"contract"})}, ("fr.hours",)),
+        (PARIS, "2026-11-24T12:30", granted("contract"), ("fr.hours",)),
+        (PARIS, "2026-11-24T13:00", granted("contract"), ()),
+        (PARIS, "2026-11-11T14:00", granted("contract"), ("fr.hours",)),
         (PARIS, "2026-11-24T14:00", {}, ("fr.basis",)),
         (PARIS, "2026-08-10T14:00", {"registries": ()}, ("fr.bloctel",)),
         (PARIS, "2026-08-11T14:00", {"registries": (), **CONSENT}, ()),
         (PARIS, TUESDAY, {"caller_id": "+33612345678", **CONSENT}, ("fr.prefix",)),
         (PARIS, TUESDAY, {"caller_id": "+33162345678", **CONSENT}, ()),
-        (REUNION, "2026-11-24T06:00", {"bases": frozenset({"contract"})}, ()),
+        (REUNION, "2026-11-24T06:00", granted("contract"), ()),
         # United Kingdom: any hour, but the list, and no recorded voice.
         (LONDON, "2026-11-22T02:00", {}, ()),
         (LONDON, TUESDAY, {"registries": ()}, ("gb.tps",)),

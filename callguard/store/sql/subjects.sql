@@ -77,7 +77,8 @@ SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, 
 FROM decisions WHERE call_id = :call_id;
 
 -- name: looked_back(controller, number, since)
--- When the number was allowed to be called for marketing, and when it was opted out, whether or not that has ended.
+-- When the number was allowed to be called for marketing, and when it was opted out, whether or not that has ended. What
+-- was undone was no refusal.
 SELECT d.at AS attempt, NULL AS refusal
 FROM subjects AS s JOIN decisions AS d ON d.subject_id = s.subject_id
 WHERE s.controller = :controller AND s.number = :number
@@ -85,7 +86,7 @@ WHERE s.controller = :controller AND s.number = :number
 UNION ALL
 SELECT NULL, o.since
 FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
-WHERE s.controller = :controller AND s.number = :number AND o.since > :since;
+WHERE s.controller = :controller AND s.number = :number AND o.since > :since AND o.undone = 0;
 
 -- name: latest_decisions(limit)
 SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
