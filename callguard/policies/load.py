@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import holidays
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from callguard.config import Config, line_of
@@ -74,6 +73,16 @@ class Lawbook:
 
     law: Law
     places: Places
+
+    def learn_holidays(self) -> None:
+        """Look up this year's and the next's ahead of the first dial that needs them.
+
+        It takes 0.1 s, more than a dial should wait and more than a start can spare, so it is no part of `load`.
+        """
+        today = datetime.now(UTC).date()
+        for country in self.law.asks_holidays_of():
+            is_holiday(country, today)
+            is_holiday(country, today + timedelta(days=366))
 
 
 NO_LAW = Lawbook(Law(), Places({}, {}, {}))
@@ -226,11 +235,6 @@ def _lawbook(files: tuple[_File, ...], adopted: frozenset[str]) -> Lawbook:
             by_code = {code: (area, one.zones) for area, one in model.areas.items() for code in one.codes}
             areas[model.country] = Areas(by_code)
     law = Law(policies, adopted, is_holiday, digest.hexdigest()[:16])
-    # Looked up now, for it takes longer than a decision may.
-    today = datetime.now(UTC).date()
-    for country in law.asks_holidays_of():
-        is_holiday(country, today)
-        is_holiday(country, today + timedelta(days=366))
     return Lawbook(law, Places(zones, countries, areas))
 
 
@@ -241,6 +245,8 @@ def is_holiday(country: str, day: date) -> bool:
 
 @cache
 def _holidays(country: str, year: int) -> frozenset[date]:
+    import holidays  # all its countries are loaded with the first
+
     try:
         return frozenset(holidays.country_holidays(country, years=year))
     except NotImplementedError:  # a country that the package does not know
