@@ -184,12 +184,13 @@ class Service:
         """One connection's life. When it breaks, every leg on it is left to its lease, or to the next connection."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ari.pump(client, group))
-            await client.applications.filter()
-            self._ari.client = client
-            await self._dialplan.tell(client)
-            await self._dialplan.warn_of_no_diversion(client)
-            await client.applications.watch_bridges()
-            await self._ari.take_orphans(client, group)
+            with client.hurrying():  # calls may be waiting
+                await client.applications.filter()
+                self._ari.client = client
+                await self._dialplan.tell(client)
+                await self._dialplan.warn_of_no_diversion(client)
+                await client.applications.watch_bridges()
+                await self._ari.take_orphans(client, group)
             self._presence = group.create_task(self._keep_present(client))
             if self._stopping.is_set():
                 self._presence.cancel()

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -129,6 +129,15 @@ class Client:
             return orjson.loads(response.body) if response.body else None
         except orjson.JSONDecodeError as error:
             raise _not_as_described(operation) from error
+
+    @contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """Meanwhile each answer is read as it comes: of what is asked one by one, each would rest."""
+        self._socket.hurries = True
+        try:
+            yield
+        finally:
+            self._socket.hurries = False
 
     async def read_now(self) -> None:
         """Have whoever iterates get what has come already."""

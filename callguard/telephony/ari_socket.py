@@ -41,7 +41,11 @@ MOST_UNSENT = 2**22
 
 
 class Socket(asyncio.Protocol):
-    """One connection. Made by `connect`; one task at a time may wait in `receive`."""
+    """One connection. Made by `connect`; one task at a time may wait in `receive`.
+
+    Attributes:
+        hurries: it is read as soon as anything comes, for someone who asks one thing after another.
+    """
 
     def __init__(self, protocol: ClientProtocol, headers: Mapping[str, str]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -55,6 +59,7 @@ class Socket(asyncio.Protocol):
         self._heart: asyncio.TimerHandle | None = None
         self._rest: asyncio.TimerHandle | None = None
         self._came = 0.0
+        self.hurries = False
         self.opened: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
@@ -159,7 +164,7 @@ class Socket(asyncio.Protocol):
         now = self._loop.time()
         before, self._came = self._came, now
         # Over TLS some may come while it rests.
-        if now - before < SOON_S and self._rest is None:
+        if now - before < SOON_S and self._rest is None and not self.hurries:
             self._transport.pause_reading()
             self._rest = self._loop.call_later(REST_S, self._read_on)
 

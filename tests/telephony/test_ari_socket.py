@@ -222,6 +222,22 @@ async def test_what_comes_soon_after_a_packet_is_taken_together(monkeypatch: pyt
         assert await socket.receive() == [b"second", b"third"]
 
 
+async def test_who_asks_one_thing_after_another_does_not_wait_for_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen questions stand before the first call that is served."""
+    monkeypatch.setattr(ari_socket, "REST_S", 3_600.0)
+    monkeypatch.setattr(ari_socket, "SOON_S", 3_600.0)
+
+    async def answer(connection: ServerConnection) -> None:
+        async for question in connection:
+            await connection.send(question)
+
+    async with connected(answer) as socket:
+        socket.hurries = True
+        for question in (b"one", b"two", b"three"):
+            socket.send(question)
+            assert await socket.receive() == [question]
+
+
 async def test_what_has_come_can_be_had_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A no that has come already must not wait until a recording has been ordered."""
     monkeypatch.setattr(ari_socket, "REST_S", 3_600.0)
