@@ -27,6 +27,7 @@ from callguard.sections import (
     Log,
     Model,
     Name,
+    Paths,
     Profile,
     Prompts,
     Recording,
@@ -47,6 +48,7 @@ class Config(Model):
     log: Log = Log()
     limits: Limits = Limits()
     watchdog: Watchdog = Watchdog()
+    paths: Paths = Paths()
     recording: Recording
     prompts: Prompts
     store: Store

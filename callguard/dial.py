@@ -94,6 +94,7 @@ class Dial:
             place=book.places.of(number),
             caller_country=settings.law_of_caller,
             agent_first=settings.agent_first,
+            staff=number in self._current.config.paths.staff,
         )  # fmt: skip
         back = book.law.looks_back(facts)
         if back:

@@ -33,6 +33,15 @@ RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.]{1,30}$")]
 Called = Annotated[str, StringConstraints(pattern=r"^[0-9*#+]{1,30}$")]
 
 
+def _e164(text: str) -> str:
+    if not text.startswith("+") or to_e164(text, None) != text:
+        raise ValueError("a number with a plus and its country code is needed, such as +34910000061")
+    return text
+
+
+E164 = Annotated[str, AfterValidator(_e164)]
+
+
 def _http_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
         raise ValueError("an address such as http://127.0.0.1:8088 is needed")
@@ -354,6 +363,17 @@ class Law(Model):
 
     adopt: tuple[RuleId, ...] = ()
     policies: Path | None = None
+
+
+class Paths(Model):
+    """The ways on which calls leave the house.
+
+    Attributes:
+        staff: the house's own people's numbers outside it (Follow-me), in E.164: exempt from all that is asked before a
+            dial but their own opt-outs.
+    """
+
+    staff: frozenset[E164] = frozenset()
 
 
 class Http(Model):

@@ -29,13 +29,14 @@ from callguard.registry.lists import Lists
 from callguard.registry.load import load, update
 from callguard.registry.number_set import NumberSet
 from callguard.registry.receipt import receive
-from callguard.sections import Registry
+from callguard.sections import Paths, Registry
 from callguard.store import Store
 from callguard.store.records import NewEnding, NewGrant
 from tests.registry.generate import fictitious, nanp
 from tests.registry.test_query import never, said, serving
 
 NUMBER, OTHER_ITALIAN = "+390612345678", "+390612345679"
+STAFF = "+390612345699"
 LATE = 30.0
 TODAY = datetime.now(UTC).date()
 RPO = Registry.model_validate({"mode": "scrub", "country": "IT", "max_age_days": 15})
@@ -70,6 +71,7 @@ class World:
         self.folder, self.store = folder, store
         self.config = SimpleNamespace(
             profiles=profiles, registries=registries, registry_file=self.file, receipts_file=self.receipts,
+            paths=Paths(staff=frozenset({STAFF})),
             screened_for=lambda name: ("acme",) * (registries[name].mode == "scrub"),
         )  # fmt: skip
         self.dial = Dial(Current(cast(Config, self.config), {}, book or NO_RULES), store, Metrics(), lists)
@@ -446,3 +448,13 @@ async def test_an_opt_out_that_was_taken_back_leaves_silence_where_the_law_wants
         await here.store.opt_out("acme", OTHER_ITALIAN, Scope.MARKETING, before, "key")
         await here.store.opt_in("acme", OTHER_ITALIAN, Scope.MARKETING, datetime.now(UTC), "key")
         assert await here.asks(OTHER_ITALIAN) == "dial.allowed"
+
+
+async def test_the_houses_own_people_are_spared_all_but_their_own_opt_out(tmp_path: Path) -> None:
+    async with world(tmp_path, italy=Registry(format="e164", country=("IT",), max_age_days=15)) as one:
+        assert await one.asks(NUMBER) == "registry.stale"
+        assert await one.asks(STAFF) == "staff.exempt"
+        assert (await one.store.decisions(1))[0].facts["exemption"] == "staff.exempt"
+        assert await one.asks(STAFF, "service") == "dial.allowed"
+        await one.store.opt_out("acme", STAFF, Scope.ALL, datetime.now(UTC), "command")
+        assert await one.asks(STAFF) == "optout.all"

@@ -89,6 +89,7 @@ def check(
         place=None if number is None else book.places.of(number),
         caller_country=calling.law_of_caller,
         agent_first=calling.agent_first,
+        staff=number in settings.paths.staff,
     )  # fmt: skip
     facts = _looked_back(settings, calling.controller, facts, book)
     decision = book.law.decide(facts, tell_when=True)

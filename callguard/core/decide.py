@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import partial
@@ -18,9 +18,12 @@ from callguard.core.grants import Standing, Voids, bases
 from callguard.core.model import Basis
 
 ALLOWED = "dial.allowed"
+STAFF = "staff.exempt"
 
 Calls: TypeAlias = Literal["service", "marketing"]
 
+# What the house's own people have said themselves.
+_THEIR_OWN = "optout."
 # A rule's id travels in a dialplan extension, where other characters mean something.
 _RULE_ID = re.compile(r"[a-z0-9.]{1,30}")
 
@@ -124,6 +127,7 @@ class Facts:
         attempts: when this number was allowed to be called for marketing before, as far as the law looks back.
         refusals: since when each opt-out of this number is or was, ended or not, as far as the law looks back.
         caller_id: the number that is shown, in E.164; empty where it is withheld, None where the gate is not told.
+        staff: whether the number is one of the house's own people, by the configuration alone.
     """
 
     number: str | None
@@ -141,6 +145,7 @@ class Facts:
     attempts: tuple[datetime, ...] = ()
     refusals: tuple[datetime, ...] = ()
     caller_id: str | None = None
+    staff: bool = False
 
     @property
     def bases(self) -> frozenset[Basis]:
@@ -189,6 +194,7 @@ class Decision:
     Attributes:
         findings: what each rule of law came to that was asked, those that are silent too.
         policy: which law was asked: a digest of it; empty where none was.
+        exemption: the id of what allows a call that rules would have denied; empty mostly.
 
     Raises:
         ValueError: a call is denied without a rule, or allowed in spite of one.
@@ -198,15 +204,18 @@ class Decision:
     rules: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     policy: str = ""
+    exemption: str = ""
 
     def __post_init__(self) -> None:
         if self.allow == bool(self.rules):
             raise ValueError("a call is denied by a rule, and allowed without one")
+        if self.exemption and not self.allow:
+            raise ValueError("what exempts a call allows it")
 
     @property
     def rule(self) -> str:
-        """The deciding rule's id; `ALLOWED` where none denies."""
-        return self.rules[0] if self.rules else ALLOWED
+        """The deciding rule's id; `ALLOWED`, or the exemption, where none denies."""
+        return self.rules[0] if self.rules else self.exemption or ALLOWED
 
 
 def list_age_days(list_date: date, at: datetime) -> int:
@@ -253,9 +262,18 @@ RULES = (
 def decide(
     facts: Facts, rules: tuple[Rule, ...] = RULES, findings: tuple[Finding, ...] = (), policy: str = ""
 ) -> Decision:
-    """Deny if any rule denies, or any finding of the law (`core.law`)."""
+    """Deny if any rule denies, or any finding of the law (`core.law`), and spare the house's own people what is for
+    others."""
     denying = (
         *(rule.id for rule in rules if rule.denies(facts)),
         *(finding.rule for finding in findings if finding.denies),
     )
-    return Decision(not denying, denying, findings, policy)
+    return spare_staff(facts, Decision(not denying, denying, findings, policy))
+
+
+def spare_staff(facts: Facts, decision: Decision) -> Decision:
+    """Allow a denied call to one of the house's own people (Follow-me), unless they have opted out themselves."""
+    own = tuple(rule for rule in decision.rules if rule.startswith(_THEIR_OWN))
+    if decision.allow or not facts.staff or facts.number is None:
+        return decision
+    return replace(decision, allow=not own, rules=own, exemption="" if own else STAFF)

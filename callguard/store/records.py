@@ -412,6 +412,8 @@ class DialRecord:
                 "bases": tuple(sorted(facts.bases)),
                 "caller_id": None if facts.caller_id is None else ("shown" if facts.caller_id else "withheld"),
             }
+        if decision.exemption:
+            seen["exemption"] = decision.exemption
         return cls(call_id, controller, facts.number, profile, facts.at, decision.allow, decision.rules, seen)
 
 

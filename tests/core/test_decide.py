@@ -223,3 +223,18 @@ def test_a_rules_id_can_travel_in_a_dialplan_extension(name: str) -> None:
 def test_a_decision_does_not_contradict_itself(allow: bool, rules: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="denied by a rule"):
         Decision(allow, rules)
+
+
+@given(facts_of_any_kind)
+def test_the_houses_own_people_are_denied_by_nothing_but_their_own_opt_outs(facts: Facts) -> None:
+    decision, spared = decide(facts), decide(replace(facts, staff=True))
+    if facts.number is None or decision.allow:
+        assert spared == decision
+    else:
+        assert spared.rules == tuple(rule for rule in decision.rules if rule.startswith("optout."))
+        assert spared.rule == (spared.rules[0] if spared.rules else "staff.exempt")
+
+
+def test_what_exempts_a_call_allows_it() -> None:
+    with pytest.raises(ValueError, match="exempts"):
+        Decision(False, ("optout.all",), exemption="staff.exempt")

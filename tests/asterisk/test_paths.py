@@ -1,0 +1,323 @@
+"""Every path to Dial on a real Asterisk: which INVITEs leave on the trunk, as SIPp at its other end sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from callguard.demo.pbx import Pbx
+from callguard.demo.rtp import Tone
+from callguard.demo.tones import AGENT
+from callguard.store.reader import Reader
+from tests.asterisk.conftest import PATIENCE_S, SITE, World, load_modules
+from tests.asterisk.test_outbound import opted_out
+from tests.asterisk.trunk import Trunk, trunk
+
+DIALPLAN = """\
+[from-outside]
+; an agent, and what an originated call is joined with
+exten => 3090,1,Dial(PJSIP/agent,20)
+exten => 3091,1,Answer()
+ same => n,Wait(1)
+; straight to the trunk: whoever dials has not been asked about
+exten => _9[+0-9].,1,Goto(to-trunk,${EXTEN:1},1)
+; the agent's own gate first, and the trunk's behind it
+exten => _19[+0-9].,1,Gosub(callguard-outbound,s,1(${EXTEN:2},sales))
+ same => n,GotoIf($["${CALLGUARD_DIAL}" = "deny"]?denied)
+ same => n,Goto(to-trunk,${EXTEN:2},1)
+ same => n(denied),Hangup(21)
+; a Dial whose author has forgotten every Gosub
+exten => _29[+0-9].,1,Dial(PJSIP/${EXTEN:2}@trunk,20,b(callguard-invite^s^1))
+ same => n,Hangup(21)
+; allowed, and another one dialled
+exten => _39[+0-9].,1,Gosub(callguard-outbound,s,1(600000099,sales))
+ same => n,Dial(PJSIP/${EXTEN:2}@trunk,20,b(callguard-invite^s^1))
+ same => n,Hangup(21)
+; a trunk that wants a carrier's code before the number
+exten => _49[+0-9].,1,Gosub(callguard-outbound,s,1(${EXTEN:2},sales))
+ same => n,Dial(PJSIP/1077${EXTEN:2}@trunk,20,b(callguard-invite^s^1(1077)))
+ same => n,Hangup(21)
+; a phone that its user has forwarded, a dialplan that forwards, and the staff's own mobiles
+exten => _59[+0-9].,1,Set(__FORWARD_CONTEXT=to-trunk)
+ same => n,Dial(PJSIP/forwarded/sip:${EXTEN:2}@127.0.0.1:ELSEWHERE,20)
+ same => n,Hangup(21)
+exten => _69[+0-9].,1,Dial(Local/${EXTEN:2}@to-trunk,20)
+ same => n,Hangup(21)
+exten => _79[+0-9].,1,Answer()
+ same => n,FollowMe(staff${EXTEN:-1})
+ same => n,Hangup()
+[to-trunk]
+exten => _[+0-9].,1,Gosub(callguard-trunk,s,1(${EXTEN},sales))
+ same => n,Dial(PJSIP/${EXTEN}@trunk,20,b(callguard-invite^s^1))
+ same => n,Hangup()
+"""
+SIP = """
+[trunk](phone)
+aors = trunk
+[trunk]
+type = aor
+contact = sip:127.0.0.1:TRUNK
+[forwarded](phone)
+aors = forwarded
+[forwarded]
+type = aor
+contact = sip:127.0.0.1:ELSEWHERE
+"""
+MANAGER = """
+[dialler]
+secret = SECRET
+deny = 0.0.0.0/0.0.0.0
+permit = 127.0.0.1/255.255.255.255
+write = originate,call
+read = all
+"""
+FOLLOW_ME = """
+[staff1]
+context = to-trunk
+pls_hold_prompt = PROMPT
+number = 600000061,20
+[staff2]
+context = to-trunk
+pls_hold_prompt = PROMPT
+number = 600000062,20
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """A PBX with a trunk. `trunk` is its other end."""
+
+    world: World
+    trunk: Trunk
+
+    async def decisions(self) -> int:
+        async with Reader.reading(self.world.gate.store) as store:
+            return len(await store.decisions(10_000))
+
+    async def quiet(self) -> None:
+        """Wait until nobody calls any more, so that no INVITE is to come."""
+        async with asyncio.timeout(PATIENCE_S):
+            while "0 active channels" not in await self.world.pbx.cli("core show channels count"):
+                await asyncio.sleep(0.05)
+
+    async def dialler(self, **action: str) -> None:
+        """As a program of the administrator's does, by AMI."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.world.pbx.ami_port)
+        login = {"Action": "Login", "Username": "dialler", "Secret": self.world.pbx.secrets.ami, "Events": "off"}
+        try:
+            for one in (login, action):
+                writer.write("".join(f"{name}: {value}\r\n" for name, value in one.items()).encode() + b"\r\n")
+                async with asyncio.timeout(PATIENCE_S):
+                    answer = await reader.readuntil(b"\r\n\r\n")
+                assert b"Response: Success" in answer, answer
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    async def by_ami(self, channel: str) -> None:
+        await self.dialler(Action="Originate", Channel=channel, Application="Wait", Data="1", Async="true")
+
+    async def by_ari(self, channel: str) -> None:
+        query = urlencode({"endpoint": channel, "extension": "3091", "context": "from-outside", "priority": "1"})
+        account = base64.b64encode(f"callguard:{self.world.pbx.secrets.ari}".encode()).decode()
+
+        def ask() -> int:
+            with closing(HTTPConnection("127.0.0.1", self.world.pbx.ports.http, timeout=PATIENCE_S)) as connection:
+                connection.request("POST", f"/ari/channels?{query}", headers={"Authorization": f"Basic {account}"})
+                return connection.getresponse().status
+
+        assert await asyncio.to_thread(ask) == 200
+
+    async def by_file(self, channel: str) -> None:
+        folder = self.world.pbx.path / "spool"
+        file = folder / "tmp.call"
+        file.write_text(f"Channel: {channel}\nApplication: Wait\nData: 1\n", encoding="utf-8")
+        if self.world.pbx.tree.user:
+            os.chown(file, *self.world.pbx.tree.user)
+        file.rename(folder / "outgoing" / "one.call")
+
+    async def dials(self, extension: str, ms: int = 600) -> None:
+        await self.world.call(Tone(AGENT, ms), extension=extension, ring_limit_ms=8_000)
+
+    async def transfers(self, number: str, *, attended: bool) -> None:
+        """A caller has reached the agent, who puts them through to outside."""
+        calls, decided = len(self.world.agent.calls), await self.decisions()
+        calling = asyncio.create_task(self.world.call(Tone(AGENT, 5_000), extension="3090"))
+        reached = await self.world.agent_call(calls)
+        await self.bridged("PJSIP/agent-")
+        if attended:
+            await self.dialler(
+                Action="Originate", Channel="PJSIP/agent", Context="from-outside", Exten=f"9{number}", Priority="1",
+                Async="true",
+            )  # fmt: skip
+            beside = await self.world.agent_call(calls + 1)
+            await self.decided(decided + 1)
+            # Where nobody was called the agent's second call is over, and nothing to be joined with.
+            if await self.may():
+                await self.bridged("PJSIP/trunk-")
+                reached.join(beside)
+            else:
+                reached.hang_up()
+        else:
+            reached.transfer(f"9{number}")
+            await self.decided(decided + 1)
+        await calling
+
+    async def decided(self, count: int) -> None:
+        """Wait until so many dials have been decided."""
+        async with asyncio.timeout(PATIENCE_S):
+            while await self.decisions() < count:
+                await asyncio.sleep(0.05)
+
+    async def may(self) -> bool:
+        """Whether the latest decision allows it."""
+        async with Reader.reading(self.world.gate.store) as store:
+            (latest,) = await store.decisions(1)
+            return latest.allow
+
+    async def bridged(self, name: str) -> str:
+        """The channel whose name begins so, once it is in a bridge."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                rows = (await self.world.pbx.cli("core show channels concise")).splitlines()
+                # The last but one column is the bridge's id.
+                found = [
+                    one[0] for row in rows if len(one := row.split("!")) > 2 and one[0].startswith(name) and one[-2]
+                ]
+                if found:
+                    return found[0]
+                await asyncio.sleep(0.05)
+
+
+Way = Callable[[Paths, str], Coroutine[Any, Any, None]]
+WAYS: dict[str, Way] = {
+    "extension to trunk": lambda paths, number: paths.dials(f"9{number}"),
+    "callguard-outbound, then the trunk's": lambda paths, number: paths.dials(f"19{number}"),
+    "AMI Originate through Local": lambda paths, number: paths.by_ami(f"Local/9{number}@from-outside/n"),
+    "ARI originate through Local": lambda paths, number: paths.by_ari(f"Local/9{number}@from-outside/n"),
+    "call file, as a callback is": lambda paths, number: paths.by_file(f"Local/9{number}@from-outside/n"),
+    "a phone's 302": lambda paths, number: paths.dials(f"59{number}"),
+    "the dialplan's forward": lambda paths, number: paths.dials(f"69{number}"),
+    "blind transfer": lambda paths, number: paths.transfers(number, attended=False),
+    "attended transfer": lambda paths, number: paths.transfers(number, attended=True),
+}
+
+
+@pytest.fixture(scope="session")
+async def site(pbx: Pbx, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trunk]:
+    """The PBX of all tests with a trunk; as it was, afterwards."""
+    etc = pbx.path / "etc"
+    (pbx.path / "spool" / "outgoing").mkdir(exist_ok=True)
+    files = {
+        "pjsip.conf": SIP, "manager.conf": MANAGER.replace("SECRET", pbx.secrets.ami),
+        "followme.conf": FOLLOW_ME.replace("PROMPT", f"{pbx.folder('prompts').in_asterisk}/en/contract-goodbye"),
+    }  # fmt: skip
+    before = {name: (etc / name).read_text(encoding="utf-8") if (etc / name).exists() else "" for name in files}
+    if pbx.tree.user:
+        os.chown(pbx.path / "spool" / "outgoing", *pbx.tree.user)
+    folder = tmp_path_factory.mktemp("trunk")
+    async with AsyncExitStack() as stack:
+        lines = [stack.enter_context(pbx.line()) for _ in range(2)]
+        far = await stack.enter_async_context(trunk(folder / "far", (lines[0].sip, lines[0].spare)))
+        other = await stack.enter_async_context(
+            trunk(folder / "elsewhere", (lines[1].sip, lines[1].spare), elsewhere=True)
+        )
+        for name, text in files.items():
+            text = text.replace("TRUNK", str(far.port)).replace("ELSEWHERE", str(other.port))
+            (etc / name).write_text(before[name] + text, encoding="utf-8")
+            (etc / name).chmod(0o644)
+        (etc / "site.conf").write_text(SITE + DIALPLAN.replace("ELSEWHERE", str(other.port)), encoding="utf-8")
+        await reload(pbx)
+        await load_modules(pbx, "pbx_spool.so", "app_followme.so")
+        try:
+            yield far
+        finally:
+            for name, text in before.items():
+                (etc / name).write_text(text, encoding="utf-8")
+            (etc / "site.conf").write_text(SITE, encoding="utf-8")
+            await reload(pbx)
+
+
+async def reload(pbx: Pbx) -> None:
+    for command in ("module reload res_pjsip.so", "manager reload", "dialplan reload"):
+        await pbx.cli(command)
+
+
+@pytest.fixture
+async def paths(world: World, site: Trunk) -> Paths:
+    return Paths(world, site)
+
+
+async def test_each_way_to_the_trunk_is_asked_about(paths: Paths) -> None:
+    """All who are called have opted out, and nobody is called; then nobody has, and each is called once."""
+    numbers = {way: f"60000010{at}" for at, way in enumerate(WAYS)}
+
+    async def all_of_them() -> None:
+        # There is one agent for all transfers.
+        transfers = [way for way in WAYS if "transfer" in way]
+        for way in transfers:
+            await WAYS[way](paths, numbers[way])
+        async with asyncio.TaskGroup() as group:
+            for way in WAYS.keys() - set(transfers):
+                group.create_task(WAYS[way](paths, numbers[way]))
+        await paths.quiet()
+
+    async with AsyncExitStack() as stack:
+        for number in numbers.values():
+            await stack.enter_async_context(opted_out(paths.world, f"+34{number}"))
+        await all_of_them()
+    assert await paths.decisions() == len(WAYS)
+    await all_of_them()
+    for number in numbers.values():
+        await paths.trunk.left(number)
+    assert sorted(paths.trunk.invited()) == sorted(numbers.values())
+    assert await paths.decisions() == 2 * len(WAYS)
+
+
+async def test_nothing_leaves_of_a_dial_that_nobody_has_asked_about(paths: Paths) -> None:
+    for extension in ("29600000201", "39600000202", "29+34600000203"):
+        await paths.dials(extension)
+        await paths.quiet()
+    await paths.dials("49600000204")
+    await paths.trunk.left("1077600000204")
+    assert not {"600000201", "600000202", "+34600000203", "600000099"} & set(paths.trunk.invited())
+
+
+async def test_with_callguard_dead_only_emergency_calls_leave(paths: Paths) -> None:
+    await paths.world.gate.kill()
+    before = paths.trunk.invited()
+    await paths.dials("9600000301")
+    await paths.dials("59600000302")
+    await paths.by_ami("Local/9600000303@from-outside/n")
+    await paths.quiet()
+    assert paths.trunk.invited() == before
+    await paths.dials("9112")
+    await paths.dials("29911")
+    await paths.trunk.left("911")
+    assert paths.trunk.invited() == [*before, "112", "911"]
+
+
+async def test_follow_me_reaches_the_staffs_own_mobiles_and_nobody_else(paths: Paths) -> None:
+    """The list that marketing has to ask is missing, so everybody else is denied."""
+    gate = paths.world.gate
+    await gate.stop()
+    with (gate.folder / "callguard.toml").open("a", encoding="utf-8") as file:
+        file.write('[paths]\nstaff = ["+34600000061"]\n')
+        file.write('[registries.robinson]\nformat = "e164"\ncountry = "ES"\nmax_age_days = 28\n')
+    await gate.start()
+    for extension in ("7902", "7901"):
+        await paths.dials(extension, 3_000)
+        await paths.quiet()
+    await paths.trunk.left("600000061")
+    assert "600000062" not in paths.trunk.invited()
+    async with Reader.reading(gate.store) as store:
+        assert [one.rules for one in await store.decisions(2)] == [(), ("registry.stale",)]
