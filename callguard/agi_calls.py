@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 # What the dialplan's FILTER(0-9*#+,…) leaves out.
 NO_KEY = re.compile(r"[^0-9*#+]")
+# The number that the callee will see, as [callguard-outbound] tells it by ARI.
+SHOWN = '${IF($["${CALLERID(num-pres):0:7}" = "allowed"]?${FILTER(0-9+,${CALLERID(num)})})}'
 
 
 class AgiCalls:
@@ -87,7 +89,8 @@ class AgiCalls:
         if await self._emergency(call, number):
             await call.gosub("callguard-agi", "s", 1, "dial-emergency-emergency", profile, "outbound")
             return
-        decision = await self._dial.decide(profile, number)
+        shown = await call.get_full_variable(SHOWN)
+        decision = await self._dial.decide(profile, number, NO_KEY.sub("", shown))
         allow = "allow" if decision.allow else "deny"
         answer = f"dial-{allow}-{decision.rule}-{self._current.config.asterisk.app}"
         await call.gosub("callguard-agi", "s", 1, answer, profile, "outbound")
@@ -106,6 +109,8 @@ class AgiCalls:
         config, flow = self._current.config, self._current.flows.get(profile)
         if flow is None:
             return
+        if not callee:
+            await self._dial.callbacks.came(profile, NO_KEY.sub("", call.dnid))
         subject = subject_of(
             config, profile, call.uniqueid, linkedid, number, round(time.time() * 1000),
             called="" if callee else NO_KEY.sub("", call.dnid), callee=callee, told_as=self._current.told_as,

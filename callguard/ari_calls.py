@@ -86,7 +86,8 @@ class AriCalls:
                 case wire.StasisStart() if event.channel not in self._doors:
                     found = Orphan(event.channel, event.args, event.caller, event.at)
                     # One that is back from a turn too late to be waited for is as good as an orphan.
-                    self._take(client, group, found, fresh=len(event.args) <= 4)
+                    fresh = len(event.args) <= 4 or event.args[0] == "outbound"
+                    self._take(client, group, found, fresh=fresh)
                 case wire.StasisStart() if "back" in event.args:
                     walk = self._walks[event.channel]
                     group.create_task(self._take_again(client, group, event, walk))
@@ -167,7 +168,9 @@ class AriCalls:
             return
         if direction == "outbound":
             self._room.take()
-            deciding = group.create_task(self._decide(client, found.channel, profile, number))
+            # A dialplan of before says nothing of the number that is shown, so nobody sees one that is known.
+            shown = "".join(found.args[4:5]).strip("-")
+            deciding = group.create_task(self._decide(client, found.channel, profile, number, shown))
             deciding.add_done_callback(lambda _: self._room.give_back())
             return
         flow = self._current.flows.get(profile)
@@ -176,6 +179,8 @@ class AriCalls:
             group.create_task(_leave(client, found.channel, "done"))
             return
         callee = direction == "callee"
+        if not callee:
+            group.create_task(self._dial.callbacks.came(profile, number))
         # Of a callee the dialplan tells their own number, of a caller the one that they called.
         subject = subject_of(
             self._current.config, profile, found.channel, linkedid, number if callee else found.caller, found.at,
@@ -212,8 +217,8 @@ class AriCalls:
         await asyncio.wait({walk})
         self._take(client, group, Orphan(start.channel, start.args, start.caller, start.at))
 
-    async def _decide(self, client: ari.Client, channel: str, profile: str, number: str) -> None:
-        decision = await self._dial.decide(profile, number)
+    async def _decide(self, client: ari.Client, channel: str, profile: str, number: str, shown: str) -> None:
+        decision = await self._dial.decide(profile, number, shown)
         allow = "allow" if decision.allow else "deny"
         await _leave(client, channel, f"dial-{allow}-{decision.rule}-{client.app}")
 

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 import structlog
 import uuid_utils
 
+from callguard.callbacks import Callbacks
 from callguard.core.decide import Decision, Facts
 from callguard.current import Current
 from callguard.errors import StoreError
@@ -40,10 +41,15 @@ class Dial:
         self._metrics = metrics
         self._lists = lists
         self._turns: WeakValueDictionary[tuple[str, str | None], asyncio.Lock] = WeakValueDictionary()
+        self.callbacks = Callbacks(current, store)
 
-    async def decide(self, profile: str, written: str) -> Decision:
-        """Whether the number, as it is about to be dialled, may be called now for this profile."""
-        decision = await self._decide(profile, written)
+    async def decide(self, profile: str, written: str, shown: str | None = None) -> Decision:
+        """Whether the number, as it is about to be dialled, may be called now for this profile.
+
+        Args:
+            shown: the number that the callee will see; empty where it is withheld, None where that is not known.
+        """
+        decision = await self._decide(profile, written, shown)
         self._count(profile, decision)
         return decision
 
@@ -57,7 +63,7 @@ class Dial:
         known = profile if profile in self._current.config.profiles else "none"
         self._metrics.dials.labels(known, decision.rule).inc()
 
-    async def _decide(self, profile: str, written: str) -> Decision:
+    async def _decide(self, profile: str, written: str, shown: str | None) -> Decision:
         settings = self._current.config.profiles.get(profile)
         if settings is None:
             log.error("a dial names no profile of the configuration and is denied", profile=named(profile))
@@ -68,7 +74,7 @@ class Dial:
             number = to_e164(written, settings.region)
             async with self._turns.setdefault((settings.controller, number), asyncio.Lock()):
                 book = self._current.book
-                facts = await self._facts(settings, number, book)
+                facts = await self.callbacks.shown(settings, await self._facts(settings, number, book), shown)
                 decision = book.law.decide(facts)
                 await self._store.decided(DialRecord.of(call_id, settings.controller, profile, facts, decision))
         except StoreError as error:

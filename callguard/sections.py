@@ -121,6 +121,9 @@ class Profile(Model):
         whisper: an agent who answers hears whether the call is recorded, where Dial or Queue says U(callguard-whisper).
         region: of numbers in national format.
         caller_country: whose law binds who calls, beside that of the number called; the region by default.
+        caller_ids: the numbers that marketing calls may show, in E.164: each is an inbound number here, where who calls
+            back can opt out. Where none is named, only withheld numbers are denied.
+        caller_id_days: for how long a call that came to such a number proves that it can be called.
         language_by_number_called: where an inbound call begins, by the number that was called.
         language_by_country: where a call begins, by the country of the subject's number.
     """
@@ -139,6 +142,8 @@ class Profile(Model):
     on_refusal: Literal["continue"] = "continue"
     region: Annotated[str, AfterValidator(_region)] | None = None
     caller_country: Annotated[str, AfterValidator(_region)] | None = None
+    caller_ids: frozenset[E164] = frozenset()
+    caller_id_days: Annotated[int, Field(ge=1, le=366)] = 30
     language_by_number_called: dict[Called, Language] = {}
     language_by_country: dict[Annotated[str, AfterValidator(_region)], Language] = {}
     answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0

@@ -37,6 +37,7 @@ from tests.registry.test_query import never, said, serving
 
 NUMBER, OTHER_ITALIAN = "+390612345678", "+390612345679"
 STAFF = "+390612345699"
+OURS, OURS_TOO = "+390612345600", "+390612345601"
 LATE = 30.0
 TODAY = datetime.now(UTC).date()
 RPO = Registry.model_validate({"mode": "scrub", "country": "IT", "max_age_days": 15})
@@ -57,7 +58,8 @@ class World:
         self, folder: Path, store: Store, lists: Lists, book: Lawbook | None = None, **registries: Registry
     ) -> None:
         settings = SimpleNamespace(
-            controller="acme", region=None, campaign=None, law_of_caller=None, agent_first=True
+            controller="acme", region=None, campaign=None, law_of_caller=None, agent_first=True,
+            caller_ids=frozenset({OURS, OURS_TOO}), caller_id_days=30,
         )  # fmt: skip
         profiles = {
             name: SimpleNamespace(**vars(settings), calls=kind, purpose_of_calls=purpose, basis=basis)
@@ -458,3 +460,33 @@ async def test_the_houses_own_people_are_spared_all_but_their_own_opt_out(tmp_pa
         assert await one.asks(STAFF, "service") == "dial.allowed"
         await one.store.opt_out("acme", STAFF, Scope.ALL, datetime.now(UTC), "command")
         assert await one.asks(STAFF) == "optout.all"
+
+
+async def test_a_marketing_call_shows_a_number_of_ours_that_was_called_lately(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+
+        async def shows(number: str, profile: str = "sales") -> str:
+            return (await here.dial.decide(profile, NUMBER, number)).rule
+
+        assert await shows("") == "cli.withheld"
+        assert await shows("1001") == await shows("+390612345602") == "cli.foreign"
+        assert await shows(OURS) == "cli.unproved"
+        await here.dial.callbacks.came("sales", NUMBER)
+        await here.dial.callbacks.came("nobody", OURS)
+        assert await shows(OURS) == "cli.unproved"
+        await here.dial.callbacks.came("service", OURS)
+        assert await shows(OURS) == "dial.allowed"
+        kept: Any = (await here.store.decisions(1))[0].facts["caller_id"]
+        assert kept["number"] == OURS and kept["proved_at"] is not None
+        # Noted once in an hour: what it was noted at stands, and has come too long ago.
+        await here.store.called(OURS_TOO, datetime.now(UTC) - timedelta(days=31))
+        assert await shows(OURS_TOO) == "cli.unproved"
+        assert {await shows(one, "service") for one in ("", "1001", OURS_TOO)} == {"dial.allowed"}
+
+
+async def test_a_call_to_one_of_our_numbers_that_cannot_be_noted_goes_on(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        (here.folder / "store.db").rename(here.folder / "gone.db")
+        await here.dial.callbacks.came("sales", OURS)
+    async with world(tmp_path) as here:
+        assert await here.store.last_called(OURS) is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Literal, TypeAlias
@@ -108,6 +108,24 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Callback:
+    """The number that a call shows, as one to be called back.
+
+    Attributes:
+        ours: whether it is one of the profile's.
+        proved_at: when a call last came to it, aware.
+        max_age_days: for how long that proves that it can be called.
+    """
+
+    ours: bool
+    proved_at: datetime | None
+    max_age_days: int
+
+    def is_proved(self, at: datetime) -> bool:
+        return self.proved_at is not None and at - self.proved_at <= timedelta(days=self.max_age_days)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What is known when somebody is about to be called.
 
@@ -128,6 +146,7 @@ class Facts:
         refusals: since when each opt-out of this number is or was, ended or not, as far as the law looks back.
         caller_id: the number that is shown, in E.164; empty where it is withheld, None where the gate is not told.
         staff: whether the number is one of the house's own people, by the configuration alone.
+        callback: of that number, where the profile names its own; None where it names none.
     """
 
     number: str | None
@@ -146,6 +165,7 @@ class Facts:
     refusals: tuple[datetime, ...] = ()
     caller_id: str | None = None
     staff: bool = False
+    callback: Callback | None = None
 
     @property
     def bases(self) -> frozenset[Basis]:
@@ -247,6 +267,21 @@ def _concerns(opt_out: OptOut, facts: Facts) -> bool:
             return opt_out.campaign == facts.campaign
 
 
+def _shown(facts: Facts) -> Callback | None:
+    """What is asked about the number that a marketing call shows, where one is shown and the profile names its own."""
+    return facts.callback if facts.calls == "marketing" and facts.caller_id else None
+
+
+def _foreign(facts: Facts) -> bool:
+    shown = _shown(facts)
+    return shown is not None and not shown.ours
+
+
+def _unproved(facts: Facts) -> bool:
+    shown = _shown(facts)
+    return shown is not None and shown.ours and not shown.is_proved(facts.at)
+
+
 RULES = (
     Rule("number.invalid", lambda facts: facts.number is None),
     *(Rule(f"optout.{scope}", partial(_opted_out, scope)) for scope in Scope),
@@ -255,6 +290,9 @@ RULES = (
     Rule("registry.unanswered", lambda facts: any(not one.answered for one in facts.registries)),
     Rule("registry.stale", lambda facts: any(one.is_stale(facts.at) for one in facts.registries)),
     Rule("basis.missing", lambda facts: facts.needs_basis and not facts.bases),
+    Rule("cli.withheld", lambda facts: facts.calls == "marketing" and facts.caller_id == ""),
+    Rule("cli.foreign", _foreign),
+    Rule("cli.unproved", _unproved),
 )
 """In the order in which they are named; any one of them denies."""
 

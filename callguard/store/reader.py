@@ -173,6 +173,11 @@ class Reader:
         rows = await self._fetch("opt_outs_not_ended", controller=controller, number=number, at=to_ms(now))
         return tuple(map(from_rows.opt_out, rows))
 
+    async def last_called(self, number: str) -> datetime | None:
+        """When somebody last called one of the house's own numbers, as far as it was noted; None for never."""
+        rows = await self._fetch("called", number=number)
+        return from_ms(rows[0]["called_at"]) if rows else None
+
     async def grants_of(self, controller: str, number: str) -> tuple[StoredGrant, ...]:
         """What the subject of a number in E.164 has granted a controller beside any call, newest first.
 

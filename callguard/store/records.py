@@ -412,6 +412,17 @@ class DialRecord:
                 "bases": tuple(sorted(facts.bases)),
                 "caller_id": None if facts.caller_id is None else ("shown" if facts.caller_id else "withheld"),
             }
+        if facts.caller_id is not None:
+            seen["caller_id"] = {
+                # Which of ours it was; another number might be a person's.
+                "number": facts.caller_id if facts.callback is not None and facts.callback.ours else None,
+                "shown": facts.caller_id != "",
+                "proved_at": (
+                    None
+                    if facts.callback is None or facts.callback.proved_at is None
+                    else to_ms(facts.callback.proved_at)
+                ),
+            }
         if decision.exemption:
             seen["exemption"] = decision.exemption
         return cls(call_id, controller, facts.number, profile, facts.at, decision.allow, decision.rules, seen)

@@ -246,6 +246,10 @@ class Store(Reader):
             incidents.incident, kind=kind, at=to_ms(at), detail=detail, leg_id=leg_id, controller=controller
         )
 
+    async def called(self, number: str, at: datetime) -> None:
+        """Somebody has called one of the house's own numbers, in E.164."""
+        await self._run(_called, number=number, at=to_ms(at))
+
     async def agent_grants_it(self, name: str, agreement: str, at: datetime) -> bool:
         """An agent grants that their side of calls is recorded.
 
@@ -427,6 +431,10 @@ def _rewrite(transaction: Transaction) -> None:
     """Write, and change nothing: who writes nothing does not find a disk that has turned read-only."""
     transaction.fetch("move_epochs", by=1)
     transaction.fetch("move_epochs", by=-1)
+
+
+def _called(transaction: Transaction, number: str, at: int) -> None:
+    transaction.fetch("set_called", number=number, at=at)
 
 
 def _name(transaction: Transaction, controllers: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode
@@ -15,8 +16,8 @@ from urllib.parse import urlencode
 import pytest
 
 from callguard.demo.pbx import Pbx
-from callguard.demo.rtp import Tone
-from callguard.demo.tones import AGENT
+from callguard.demo.rtp import Key, Tone
+from callguard.demo.tones import AGENT, CALLER_BEFORE
 from callguard.store.reader import Reader
 from tests.asterisk.conftest import PATIENCE_S, SITE, World, load_modules
 from tests.asterisk.test_outbound import opted_out
@@ -28,6 +29,9 @@ DIALPLAN = """\
 exten => 3090,1,Dial(PJSIP/agent,20)
 exten => 3091,1,Answer()
  same => n,Wait(1)
+; a number that calls show: who calls back is asked, as any caller is
+exten => 910000062,1,Gosub(callguard-inbound,s,1(sales))
+ same => n,Hangup()
 ; straight to the trunk: whoever dials has not been asked about
 exten => _9[+0-9].,1,Goto(to-trunk,${EXTEN:1},1)
 ; the agent's own gate first, and the trunk's behind it
@@ -80,6 +84,7 @@ permit = 127.0.0.1/255.255.255.255
 write = originate,call
 read = all
 """
+SHOWN = "+34910000062"
 FOLLOW_ME = """
 [staff1]
 context = to-trunk
@@ -124,10 +129,12 @@ class Paths:
             await writer.wait_closed()
 
     async def by_ami(self, channel: str) -> None:
-        await self.dialler(Action="Originate", Channel=channel, Application="Wait", Data="1", Async="true")
+        await self.dialler(
+            Action="Originate", Channel=channel, Application="Wait", Data="1", Async="true", CallerID=SHOWN
+        )
 
     async def by_ari(self, channel: str) -> None:
-        query = urlencode({"endpoint": channel, "extension": "3091", "context": "from-outside", "priority": "1"})
+        query = urlencode({"endpoint": channel, "extension": "3091", "context": "from-outside", "callerId": SHOWN})
         account = base64.b64encode(f"callguard:{self.world.pbx.secrets.ari}".encode()).decode()
 
         def ask() -> int:
@@ -140,7 +147,7 @@ class Paths:
     async def by_file(self, channel: str) -> None:
         folder = self.world.pbx.path / "spool"
         file = folder / "tmp.call"
-        file.write_text(f"Channel: {channel}\nApplication: Wait\nData: 1\n", encoding="utf-8")
+        file.write_text(f"Channel: {channel}\nCallerID: {SHOWN}\nApplication: Wait\nData: 1\n", encoding="utf-8")
         if self.world.pbx.tree.user:
             os.chown(file, *self.world.pbx.tree.user)
         file.rename(folder / "outgoing" / "one.call")
@@ -157,7 +164,7 @@ class Paths:
         if attended:
             await self.dialler(
                 Action="Originate", Channel="PJSIP/agent", Context="from-outside", Exten=f"9{number}", Priority="1",
-                Async="true",
+                Async="true", CallerID=SHOWN,
             )  # fmt: skip
             beside = await self.world.agent_call(calls + 1)
             await self.decided(decided + 1)
@@ -321,3 +328,38 @@ async def test_follow_me_reaches_the_staffs_own_mobiles_and_nobody_else(paths: P
     assert "600000062" not in paths.trunk.invited()
     async with Reader.reading(gate.store) as store:
         assert [one.rules for one in await store.decisions(2)] == [(), ("registry.stale",)]
+
+
+async def test_a_marketing_call_shows_a_number_where_who_calls_back_can_opt_out(paths: Paths) -> None:
+    """Nobody has called it yet, so nothing leaves; who calls it back and presses 9 is out, within 15 s."""
+    world, number, caller = paths.world, "600000501", "600000502"
+    await world.gate.stop()
+    file = world.gate.folder / "callguard.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("[profiles.sales]", f'[profiles.sales]\ncaller_ids = ["{SHOWN}"]'), encoding="utf-8")
+    await world.gate.start()
+
+    async def rule(shown: str) -> str:
+        await world.call(Tone(AGENT, 600), extension=f"9{number}", from_number=shown)
+        await paths.quiet()
+        async with Reader.reading(world.gate.store) as store:
+            (latest,) = await store.decisions(1)
+            return latest.rules[0] if latest.rules else "allowed"
+
+    assert [await rule(shown) for shown in ("anonymous", "+34600000001", SHOWN)] == [
+        "cli.withheld", "cli.foreign", "cli.unproved",
+    ]  # fmt: skip
+    assert number not in paths.trunk.invited()
+    back = await world.call(
+        Tone(CALLER_BEFORE, 400), Key("9"), Tone(CALLER_BEFORE, 6_000),
+        extension=SHOWN.removeprefix("+34"), from_number=f"+34{caller}",
+    )  # fmt: skip
+    assert back.answered is not None
+    async with Reader.reading(world.gate.store) as store:
+        (opt_out,) = await store.opt_outs("acme", f"+34{caller}", datetime.now(UTC))
+    assert opt_out.since.timestamp() - back.answered < 15
+    assert await rule(SHOWN) == "allowed"
+    await paths.trunk.left(number)
+    await world.call(Tone(AGENT, 600), extension=f"9{caller}", from_number=SHOWN)
+    await paths.quiet()
+    assert caller not in paths.trunk.invited()

@@ -1,0 +1,66 @@
+"""The numbers that calls show: whether they are ours, and when somebody last got through to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+import structlog
+
+from callguard.core.decide import Callback, Facts
+from callguard.current import Current
+from callguard.errors import StoreError
+from callguard.numbers import to_e164
+from callguard.sections import Profile
+from callguard.store import Store
+
+log = structlog.get_logger()
+
+# What proves a number for days need not be written with each call.
+NOTED_AGAIN = timedelta(hours=1)
+
+# Few numbers are shown or called, again and again, and parsing one is a notable part of what a call costs.
+_known = lru_cache(maxsize=256)(to_e164)
+
+
+class Callbacks:
+    """Notes that the profiles' own numbers are called, and says of a number that is shown whether it was."""
+
+    def __init__(self, current: Current, store: Store) -> None:
+        self._current = current
+        self._store = store
+        self._noted: dict[str, datetime] = {}
+
+    async def came(self, profile: str, called: str) -> None:
+        """A call has come to the gate, to a number as the trunk gave it."""
+        ours = frozenset[str]().union(*(one.caller_ids for one in self._current.config.profiles.values()))
+        settings = self._current.config.profiles.get(profile) if ours else None
+        number = _known(called, settings.region) if settings is not None else None
+        if number is None or number not in ours:
+            return
+        now = datetime.now(UTC)
+        before = self._noted.get(number)
+        if before is not None and now - before < NOTED_AGAIN:
+            return
+        try:
+            await self._store.called(number, now)
+        except StoreError as error:
+            log.warning("it is not noted that one of our numbers was called", problem=str(error))
+        else:
+            self._noted[number] = now
+
+    async def shown(self, settings: Profile, facts: Facts, written: str | None) -> Facts:
+        """The facts, with what is known of the number that the call shows: as the dialplan gives it, empty for none.
+
+        Raises: StoreError.
+        """
+        if written is None or settings.calls != "marketing":
+            return facts
+        # What is no number, as an extension is not, is nobody's: no callee could call it back.
+        number = _known(written, settings.region) or written
+        if not settings.caller_ids or not number:
+            return replace(facts, caller_id=number)
+        ours = number in settings.caller_ids
+        proved = await self._store.last_called(number) if ours else None
+        return replace(facts, caller_id=number, callback=Callback(ours, proved, settings.caller_id_days))
