@@ -101,10 +101,11 @@ def uses(steps: Iterable[Step]) -> tuple[Use, ...]:
     for step in steps:
         if step.app == "AGI" and (asked := re.search(r"/inbound,([^,]*)", step.data)):
             found.append(Use(step, "inbound", _plain(asked[1])))
-        for match in re.finditer(r"callguard-(inbound|outbound),s,1\(", step.data):
+        for match in re.finditer(r"callguard-(inbound|outbound|trunk),s,1\(", step.data):
             inside = arguments(step.data[match.end() : _closing(step.data, match.end() - 1)])
-            number, profile = [*inside, "", ""][:2] if match[1] == "outbound" else ("", inside[0])
-            found.append(Use(step, match[1], _plain(profile), number))
+            gate = "inbound" if match[1] == "inbound" else "outbound"
+            number, profile = ("", inside[0]) if gate == "inbound" else [*inside, "", ""][:2]
+            found.append(Use(step, gate, _plain(profile), number))
         for match in re.finditer(r"callguard-callee\^([^)^]*)", step.data):
             found.append(Use(step, "callee", _plain(match[1])))
     return tuple(found)

@@ -157,7 +157,9 @@ async def _look_by_ami(manager: Manager, config: Config, others_looking: int) ->
         "queues.conf": await _file(manager, "queues.conf"),
         "http.conf": await _file(manager, "http.conf", "general"),
         "extensions.conf": await _file(manager, "extensions.conf", "general", "globals"),
-        "manager.conf": await _file(manager, "manager.conf", "general", user),
+        # Whole, but without their secrets: every account that may originate calls.
+        "manager.conf": await _file(manager, "manager.conf"),
+        "ari.conf": await _file(manager, "ari.conf"),
     }
     steps = await _known(_steps(manager))
     names = {"CALLGUARD_DOOR", "CALLGUARD_MANAGER", "CALLGUARD_NAME_PREFIX", f"CALLGUARD_FOLDER_{config.asterisk.app}"}

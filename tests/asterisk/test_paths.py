@@ -219,7 +219,7 @@ WAYS: dict[str, Way] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def site(pbx: Pbx, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trunk]:
     """The PBX of all tests with a trunk; as it was, afterwards."""
     etc = pbx.path / "etc"
@@ -251,6 +251,8 @@ async def site(pbx: Pbx, tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
             for name, text in before.items():
                 (etc / name).write_text(text, encoding="utf-8")
             (etc / "site.conf").write_text(SITE, encoding="utf-8")
+            for module in ("pbx_spool.so", "app_followme.so"):
+                await pbx.cli(f"module unload {module}")
             await reload(pbx)
 
 

@@ -88,7 +88,7 @@ STEPS = (
     step("from-outside", "100", "Gosub", "callguard-inbound,s,1(service)"),
     step("from-outside", "101", "Dial", "PJSIP/agent,30,rb(callguard-agent^s^1)"),
     step("from-inside", "_7X.", "Gosub", "callguard-outbound,s,1(${EXTEN:1},sales)"),
-    step("from-inside", "_7X.", "Dial", "PJSIP/${EXTEN:1}@trunk,60,U(callguard-callee^sales)"),
+    step("from-inside", "_7X.", "Dial", "PJSIP/${EXTEN:1}@trunk,60,b(callguard-invite^s^1)U(callguard-callee^sales)"),
 )
 
 MANAGER = (
@@ -117,6 +117,7 @@ def healthy(folder: Path) -> Facts:
                 "queues.conf": conf(general=(), service=(("strategy", "ringall"),)),
                 "http.conf": conf(general=(("enabled", "yes"), ("bindaddr", "127.0.0.1"))),
                 "manager.conf": conf(general=(("enabled", "yes"), ("bindaddr", "127.0.0.1")), callguard=MANAGER),
+                "ari.conf": conf(general=(("enabled", "yes"),), callguard=(("type", "user"), ("read_only", "no"))),
                 "extensions.conf": conf(general=(), globals=(("CALLGUARD_REQUIRED_sales", "yes"),)),
             },
             globals={

@@ -184,6 +184,16 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: endpoint(f, dtmf_mode="info"), "endpoints.dtmf", WARNING, "not tested"),
     (lambda f: endpoint(f, dtmf_mode="auto_info"), "endpoints.dtmf", WARNING, "auto_info: trunk"),
     (lambda f: endpoint(f, redirect_method="uri_core"), "endpoints.redirect", WARNING, "uri_core: trunk"),
+    (lambda f: with_steps(f, step("mine", "_9X.", "Dial", "PJSIP/${EXTEN:1}@trunk,60,b(own^s^1)")),
+     "paths.guarded", WARNING, "1 Dial to a trunk say no b(callguard-invite^s^1): _9X.@mine"),
+    (lambda f: with_steps(f, step("mine", "_9X.", "Dial", "IAX2/trunk/${EXTEN:1}")),
+     "paths.guarded", WARNING, "_9X.@mine"),
+    (lambda f: file(f, "manager.conf", crm=(("write", "call, originate"),), panel=(("write", "call"),)),
+     "paths.managers", WARNING, "1 manager accounts may originate calls: crm (originate)"),
+    (lambda f: file(f, "ari.conf", crm=(("type", "user"),), panel=(("type", "user"), ("read_only", "yes"))),
+     "paths.ari", WARNING, "1 ARI users may originate calls: crm"),
+    (lambda f: ari(f, modules={**known(known(f.ari).modules), "pbx_spool.so": Module(True, 0)}),
+     "paths.files", WARNING, "call files are taken"),
     (behind_the_gate("Dial", "PJSIP/agent,30,r"), "agents.inside", RISK, "gate say no b(callguard-agent^s^1)"),
     (behind_the_gate("Dial", "PJSIP/agent&Local/x@y,30,b(own^s^1)"), "agents.inside", RISK, "1 Dial or Queue behind"),
     (behind_the_gate("Queue", "service,r"), "agents.inside", RISK, "behind the gate"),
@@ -293,8 +303,8 @@ def test_a_manager_session_without_the_application_is_no_callguard(well: Facts) 
 @pytest.mark.parametrize(
     "data",
     [
-        "PJSIP/${EXTEN}@trunk,60",  # to outside by a trunk
-        "PJSIP/trunk/sip:1@example,60",
+        "PJSIP/${EXTEN}@trunk,60,b(callguard-invite^s^1)",  # to outside by a trunk
+        "PJSIP/trunk/sip:1@example,60,b(callguard-invite^s^1)",
         "Local/agent@agents/n,30",  # judged where it dials
         "PJSIP/agent,30,b(own^s^1)",  # an own b() that comes to ours
         "PJSIP/agent,30,b(s^1)",

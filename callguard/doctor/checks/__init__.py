@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from callguard.doctor.checks import agents, connection, conversation, freepbx, gate, machine, recordings, registries
+from callguard.doctor.checks import (
+    agents,
+    connection,
+    conversation,
+    freepbx,
+    gate,
+    machine,
+    paths,
+    recordings,
+    registries,
+)
 from callguard.doctor.facts import Facts
 from callguard.doctor.findings import Check, Finding, Severity
 
 CHECKS: tuple[Check, ...] = (
     *connection.CHECKS,
     *gate.CHECKS,
+    *paths.CHECKS,
     *conversation.CHECKS,
     *agents.CHECKS,
     *freepbx.CHECKS,
