@@ -36,6 +36,7 @@ MAY: dict[str, set[str]] = {
     "prepare": {"core", "policies", "speech", *SHARED},
     "room": {"metrics"},
     "leg": {"core", "store", "telephony", "metrics", *SHARED},
+    "cdr": {*SHARED},
     "callbacks": {"core", "store", "current", *SHARED},
     "dial": {"callbacks", "core", "store", "registry", "policies", "current", "metrics", *SHARED},
     "agents": {"core", "store", "current", *SHARED},
@@ -65,8 +66,8 @@ MAY: dict[str, set[str]] = {
     "setup": {"core", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
-        "core", "store", "registry", "telephony", "speech", "prepare", "notify", "service", "setup", "demo", "doctor",
-        "logs", "policies", *SHARED,
+        "cdr", "core", "store", "registry", "telephony", "speech", "prepare", "notify", "service", "setup", "demo",
+        "doctor", "logs", "policies", *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

@@ -16,6 +16,7 @@ from callguard.cli.check import check
 from callguard.cli.doctor import doctor
 from callguard.cli.init import init
 from callguard.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
+from callguard.cli.reconcile import reconcile
 from callguard.cli.run import run
 from callguard.errors import CallguardError, InputError
 
@@ -34,6 +35,7 @@ app.command()(run)
 app.command()(check)
 app.command()(init)
 app.command()(doctor)
+app.command()(reconcile)
 
 
 # What Typer raises for a bad command line, which it exports this one kind of.

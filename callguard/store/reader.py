@@ -237,6 +237,10 @@ class Reader:
         """The latest dial decisions, newest first."""
         return tuple(map(from_rows.decision, await self._fetch("latest_decisions", limit=limit)))
 
+    async def was_allowed(self, number: str, since: datetime, until: datetime) -> bool:
+        """Whether a dial of a number in E.164 was allowed in that time, whoever dialled it."""
+        return bool(await self._fetch("was_allowed", number=number, since=to_ms(since), until=to_ms(until)))
+
     async def _fetch(self, name: str, **parameters: str | int | None) -> list[sqlite3.Row]:
         try:
             return await fetch(self._reading, name, **parameters)

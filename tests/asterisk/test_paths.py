@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
@@ -50,6 +52,8 @@ exten => _39[+0-9].,1,Gosub(callguard-outbound,s,1(600000099,sales))
 exten => _49[+0-9].,1,Gosub(callguard-outbound,s,1(${EXTEN:2},sales))
  same => n,Dial(PJSIP/1077${EXTEN:2}@trunk,20,b(callguard-invite^s^1(1077)))
  same => n,Hangup(21)
+; a trunk that nobody guards
+exten => _89[+0-9].,1,Dial(PJSIP/${EXTEN:2}@trunk,20)
 ; a phone that its user has forwarded, a dialplan that forwards, and the staff's own mobiles
 exten => _59[+0-9].,1,Set(__FORWARD_CONTEXT=to-trunk)
  same => n,Dial(PJSIP/forwarded/sip:${EXTEN:2}@127.0.0.1:ELSEWHERE,20)
@@ -84,7 +88,12 @@ permit = 127.0.0.1/255.255.255.255
 write = originate,call
 read = all
 """
+MODULES = ("pbx_spool.so", "app_followme.so", "cdr_csv.so")
 SHOWN = "+34910000062"
+RECORD = """
+[csv]
+usegmtime = no
+"""
 FOLLOW_ME = """
 [staff1]
 context = to-trunk
@@ -223,20 +232,22 @@ WAYS: dict[str, Way] = {
 async def site(pbx: Pbx, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trunk]:
     """The PBX of all tests with a trunk; as it was, afterwards."""
     etc = pbx.path / "etc"
-    (pbx.path / "spool" / "outgoing").mkdir(exist_ok=True)
+    for folder in ("spool/outgoing", "log/cdr-csv"):
+        (pbx.path / folder).mkdir(exist_ok=True)
+        if pbx.tree.user:
+            os.chown(pbx.path / folder, *pbx.tree.user)
     files = {
+        "cdr.conf": RECORD,
         "pjsip.conf": SIP, "manager.conf": MANAGER.replace("SECRET", pbx.secrets.ami),
         "followme.conf": FOLLOW_ME.replace("PROMPT", f"{pbx.folder('prompts').in_asterisk}/en/contract-goodbye"),
     }  # fmt: skip
     before = {name: (etc / name).read_text(encoding="utf-8") if (etc / name).exists() else "" for name in files}
-    if pbx.tree.user:
-        os.chown(pbx.path / "spool" / "outgoing", *pbx.tree.user)
-    folder = tmp_path_factory.mktemp("trunk")
+    work = tmp_path_factory.mktemp("trunk")
     async with AsyncExitStack() as stack:
         lines = [stack.enter_context(pbx.line()) for _ in range(2)]
-        far = await stack.enter_async_context(trunk(folder / "far", (lines[0].sip, lines[0].spare)))
+        far = await stack.enter_async_context(trunk(work / "far", (lines[0].sip, lines[0].spare)))
         other = await stack.enter_async_context(
-            trunk(folder / "elsewhere", (lines[1].sip, lines[1].spare), elsewhere=True)
+            trunk(work / "elsewhere", (lines[1].sip, lines[1].spare), elsewhere=True)
         )
         for name, text in files.items():
             text = text.replace("TRUNK", str(far.port)).replace("ELSEWHERE", str(other.port))
@@ -244,14 +255,14 @@ async def site(pbx: Pbx, tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
             (etc / name).chmod(0o644)
         (etc / "site.conf").write_text(SITE + DIALPLAN.replace("ELSEWHERE", str(other.port)), encoding="utf-8")
         await reload(pbx)
-        await load_modules(pbx, "pbx_spool.so", "app_followme.so")
+        await load_modules(pbx, *MODULES)
         try:
             yield far
         finally:
             for name, text in before.items():
                 (etc / name).write_text(text, encoding="utf-8")
             (etc / "site.conf").write_text(SITE, encoding="utf-8")
-            for module in ("pbx_spool.so", "app_followme.so"):
+            for module in MODULES:
                 await pbx.cli(f"module unload {module}")
             await reload(pbx)
 
@@ -365,3 +376,26 @@ async def test_a_marketing_call_shows_a_number_where_who_calls_back_can_opt_out(
     await world.call(Tone(AGENT, 600), extension=f"9{caller}", from_number=SHOWN)
     await paths.quiet()
     assert caller not in paths.trunk.invited()
+
+
+async def test_calls_that_nobody_was_asked_about_are_found_in_the_trunks_own_record(paths: Paths) -> None:
+    gate = paths.world.gate
+    record = paths.world.pbx.path / "log" / "cdr-csv" / "Master.csv"
+    since = datetime.now().astimezone().replace(microsecond=0)
+    for extension in ("9600000701", "9112", "89600000702", "89+34600000703"):
+        await paths.dials(extension)
+    await paths.quiet()
+    async with asyncio.timeout(PATIENCE_S):
+        while not record.exists() or "600000703" not in record.read_text(encoding="utf-8"):
+            await asyncio.sleep(0.05)
+    with (gate.folder / "callguard.toml").open("a", encoding="utf-8") as file:
+        file.write('[paths]\ntrunks = ["PJSIP/trunk-*"]\n')
+    found = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "callguard", "reconcile", str(record), "--from", since.isoformat(), "--json",
+        "--config", str(gate.folder / "callguard.toml"), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    said, _ = await found.communicate()
+    listed = json.loads(said)
+    assert found.returncode == 1
+    assert [one["dialled"] for one in listed["without_decision"]] == ["600000702", "+34600000703"]
+    assert listed["calls"] == 3

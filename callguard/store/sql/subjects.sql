@@ -88,6 +88,10 @@ SELECT NULL, o.since
 FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
 WHERE s.controller = :controller AND s.number = :number AND o.since > :since AND o.undone = 0;
 
+-- name: was_allowed(number, since, until)^
+SELECT d.decision_id FROM decisions AS d JOIN subjects AS s ON s.subject_id = d.subject_id
+WHERE s.number = :number AND d.allow = 1 AND d.at BETWEEN :since AND :until LIMIT 1;
+
 -- name: latest_decisions(limit)
 SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
 FROM decisions ORDER BY at DESC, decision_id DESC LIMIT :limit;
