@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -19,8 +20,9 @@ from callguard.errors import Refused, StoreError
 from callguard.metrics import Metrics
 from callguard.store import Store
 from callguard.telephony.ami import APP, LEG, MIXMONITOR, LiveChannel, Session
-from callguard.telephony.ami_events import RecorderStarted
+from callguard.telephony.ami_events import RecorderStarted, is_leg_id
 from callguard.telephony.quarantine import QUARANTINE, here, set_aside
+from callguard.telephony.recording import TRIED
 
 log = structlog.get_logger()
 
@@ -29,6 +31,8 @@ FILE = "MIXMONITOR_FILENAME"
 MOST = 16
 # Asterisk opens a recorder's file a moment after it tells of it.
 FILE_TRIES, FILE_AGAIN_S = 20, 0.05
+# A file that is being recorded has grown after so long: Asterisk writes 4 kB at once, 16 kB in a second.
+GROWS_S = 0.6
 # The dialplan begins ours at once.
 SOON_S = 1.0
 # How many channels are asked at once when a session begins.
@@ -221,15 +225,24 @@ class Watchdog:
         self._handled.add((start.channel, recorder.file))
         leg_id = recorder.leg or (leg.leg_id if leg is not None else "")
         file = "" if is_of(recorder.file, leg_id) else recorder.file
+        mixed = leg is not None and not certain and stopped > 0
         where, name = await self._set_aside(file) if stop else ("left", None)
+        # Asterisk names the last one's file only.
+        unnamed = stopped - mixed - (where == QUARANTINE)
+        look = unnamed > 0 and where in (QUARANTINE, "unknown")
+        also = await self._set_aside_ended(start.channel, at, unnamed) if look else []
+        if where == QUARANTINE and len(also) < unnamed:
+            where = "unknown"
         detail: dict[str, Value] = {
             "channel": start.channel,
             "context": start.context,
             "stopped": stopped,
             "file": where,
             "quarantined_as": name,
-            "ours_stopped": leg is not None and not certain and stopped > 0,
+            "ours_stopped": mixed,
         }
+        if also:
+            detail["also_quarantined"] = also
         log.error("somebody else began a recording", leg=leg_id or None, do=_TO_DO[where], **detail)
         self._metrics.incidents.labels(Incident.RECORDING_FOREIGN.value).inc()
         self._unsaved.append(_Unsaved(at, detail, leg_id or None))
@@ -256,6 +269,25 @@ class Watchdog:
             return QUARANTINE, name
         return "missing", None
 
+    async def _set_aside_ended(self, channel: str, at: datetime, most: int) -> list[str]:
+        """Set aside the files of stopped recorders that nobody named, where they are beyond doubt: as many as that at
+        most have been written to since, are none of callguard's, and grow no more. Returns: their names in quarantine.
+        """
+        folder = self._current.config.recording.folder
+        since = at.timestamp() - SOON_S
+        names: list[str] = []
+        try:
+            before = await asyncio.to_thread(_others, folder.path_here, since)
+            await asyncio.sleep(GROWS_S)
+            after = await asyncio.to_thread(_others, folder.path_here, since)
+            ended = [path for path, size in after.items() if before.get(path) == size]
+            for path in ended if len(ended) <= most else ():
+                names.append(await asyncio.to_thread(set_aside, folder.path_here, path))
+                self._handled.add((channel, f"{folder.in_asterisk}/{path.name}"))
+        except OSError as error:
+            log.error("a recording could not be set aside", problem=error.strerror)
+        return names
+
     async def _not_kept(self, leg_id: str) -> None:
         """Where somebody wrote to the file of a leg of ours, it is nothing to keep."""
         try:
@@ -277,6 +309,13 @@ class Watchdog:
                     log.error("an incident is not saved yet, trying again", problem=str(error))
                     return
                 self._unsaved.popleft()
+
+
+def _others(folder: Path, since: float) -> dict[Path, int]:
+    """The sizes of the recordings that are not named as callguard names its own, and were written to since then."""
+    files = (path for path in folder.glob("*.wav") if not is_leg_id(leg_in(path.name)))
+    sizes = {path: path.stat() for path in files if not path.name.startswith(TRIED)}
+    return {path: one.st_size for path, one in sizes.items() if one.st_mtime >= since}
 
 
 _TO_DO = {

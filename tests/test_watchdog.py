@@ -200,6 +200,33 @@ async def test_a_channel_that_is_none_of_ours_is_cleared(bench: Bench) -> None:
     assert b'callguard_incidents_total{kind="recording.foreign"} 1.0' in _text(bench)
 
 
+async def test_of_several_that_were_stopped_those_without_a_name_are_set_aside_only_beyond_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "GROWS_S", 0.01)
+    bench = Bench(tmp_path)
+    folder = bench.config.recording.folder.model_copy(update={"path_here": tmp_path})
+    recording = bench.config.recording.model_copy(update={"folder": folder})
+    bench.config = bench.config.model_copy(update={"recording": recording})
+    bench.dog = Watchdog(Current(bench.config, {}), cast(Store, bench.store), bench.metrics)
+    for others in (("two",), ("three", "four"), ()):
+        named = ["one", *others]
+        for name in (*named, LEG):
+            (tmp_path / f"{name}.wav").write_bytes(b"audio")
+        plan = [(0, f"{folder.in_asterisk}/{name}.wav") for name in ("two", "one")]
+        await bench.watch(Channel(plan, app=""))
+        detail = bench.store.details.pop()
+        also = cast(list[str], detail.get("also_quarantined", []))
+        # As many as were stopped can be theirs, and no more; nor is it sure that there was none.
+        assert (detail["stopped"], detail["file"]) == (2, "quarantine" if len(others) == 1 else "unknown")
+        assert len(also) == (len(others) == 1)
+        assert (tmp_path / f"{LEG}.wav").exists()
+        left = {path.stem for path in tmp_path.glob("*.wav")} - {LEG}
+        assert left == (set(others) if len(others) == 2 else set())
+        for name in others:
+            (tmp_path / f"{name}.wav").unlink(missing_ok=True)
+
+
 async def test_what_hung_up_before_it_could_be_stopped_is_an_incident_too(bench: Bench) -> None:
     channel = Channel([(0, "/elsewhere/1.wav")], app="")
     channel.gone = True

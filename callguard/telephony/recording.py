@@ -22,6 +22,7 @@ from callguard.core.model import GrantState
 from callguard.errors import StoreError
 from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
 from callguard.store.store import Store
+from callguard.telephony.ami_events import is_leg_id
 from callguard.telephony.audio_files import Unreadable, finish, forget_joining, parts_of, settle
 from callguard.telephony.quarantine import set_aside
 
@@ -49,6 +50,7 @@ class Recordings:
         self._working: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._over_before: frozenset[str] = frozenset()
         self._elsewhere: set[str] = set()
+        self._unknown = 0
         self.expected = self.overdue = 0
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
@@ -128,8 +130,7 @@ class Recordings:
         running = {one.file for one in expected if one not in over}
         running |= {one.file for one, late in zip(over, undone, strict=True) if late}
         self.expected, self.overdue = len(running), sum(undone)
-        for name in await asyncio.to_thread(_untagged, self._folder, running):
-            log.error("no consent is known for this recording: set it aside and find out who made it", file=name)
+        self._tell_of_unknown(await asyncio.to_thread(_untagged, self._folder, running))
 
     async def sweep(self) -> None:
         """Destroy what is due."""
@@ -174,6 +175,20 @@ class Recordings:
                 do="give both callguards one [recording] folder, or each a store of its own; if it changed, move its "
                 "files to the new one",
             )  # fmt: skip
+
+    def _tell_of_unknown(self, names: Sequence[str]) -> None:
+        """Say which have no consent, by the ids that callguard gives; a name that others gave may hold a number."""
+        ids = [name for name in names if is_leg_id(name)]
+        for leg_id in ids:
+            log.error("no consent is known for this recording: set it aside and find out who made it", leg=leg_id)
+        unknown = len(names) - len(ids)
+        if unknown > self._unknown:
+            log.error(
+                "files that are none of callguard's lie in its folder: not named here, as a name may hold a number",
+                count=unknown,
+                do="find out who made them: files *.wav without one of the same name and .json; set them aside",
+            )
+        self._unknown = unknown
 
     async def _overdue(self, expected: OpenRecording) -> bool:
         """End it; whether that could not be done yet."""

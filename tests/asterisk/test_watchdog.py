@@ -66,6 +66,23 @@ async def test_a_recorder_beside_the_gate_is_stopped_and_its_file_set_aside(worl
     assert "34600000020" not in line + str(detail)
 
 
+async def test_of_two_that_begin_at_once_both_files_are_set_aside_and_no_name_is_told(world: World) -> None:
+    before, quarantine = world.files(), world.folder / "quarantine"
+    kept = set(quarantine.glob("*"))
+    folder = world.gate.recordings.in_asterisk
+    files = [f"{folder}/{side}-34600000020-Ana.wav" for side in ("in", "out")]
+    async with up(world, *says_yes(world.times, talks_ms=20_000), extension="1000"):
+        agent = await channel(world, "agent")
+        await asyncio.gather(*(world.manager(Action="MixMonitor", Channel=agent, File=file) for file in files))
+        await incidents(world, 1)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(set(quarantine.glob("*")) - kept) < 2:
+                await asyncio.sleep(0.05)
+    await world.settled((await world.latest()).leg.call_id)
+    assert not [name for name in world.files() - before if "34600000020" in name]
+    assert "34600000020" not in world.gate.log() + str([one.detail for one in await incidents(world, 1)])
+
+
 async def test_ours_goes_on_where_another_begins_just_after_it(world: World) -> None:
     await world.call(*says_yes(world.times, talks_ms=1_500), extension="3023")
     leg = await world.settled((await world.latest()).leg.call_id)

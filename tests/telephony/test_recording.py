@@ -116,6 +116,20 @@ async def test_one_bad_file_does_not_keep_the_others_from_being_finished(
     assert "is no recording of Asterisk's" in capsys.readouterr().out
 
 
+async def test_of_files_that_are_none_of_ours_the_log_has_no_name_and_says_it_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        audio(tmp_path / "in-34600000020-Ana.wav")
+        audio(tmp_path / f"{FIRST}.wav")
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        for _ in range(2):
+            await recordings.reconcile([])
+    said = capsys.readouterr().out
+    assert "34600000020" not in said and "Ana" not in said
+    assert said.count("none of callguard's") == 1 and said.count(FIRST) == 2
+
+
 async def test_what_has_to_be_cut_off_and_is_not_saved_yet_keeps_no_other_from_being_finished(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
         for leg in (FIRST, SECOND):
