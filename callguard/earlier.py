@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from callguard.core import conversation
-from callguard.core.conversation import Conversation, Paused, Resumed, Why
+from callguard.core.conversation import Conversation, Paused, Resumed, Unwatched, Why
 from callguard.current import Current
 from callguard.errors import Refused
 from callguard.store import Store
 from callguard.store.records import OpenRecording
-from callguard.talk import Talk
+from callguard.talk import EVER, Talk
 from callguard.telephony import ami
 from callguard.telephony.clock import Clock
 from callguard.telephony.withdrawal import withdraws
@@ -57,11 +57,21 @@ class Earlier:
         try:
             if not await self._answered(session, expected.channel):
                 return None
-            talk = await self._found(session, expected)
+            return await self._found(session, expected)
         except Refused:  # the call is over
             return None
-        await self.look_for_a_pause(session, talk)
-        return talk
+
+    async def unwatched(self, session: ami.Session, talk: Talk) -> Unwatched | None:
+        """What was recorded of a leg that has just been taken up, until now; None for nothing. Raises: Disconnected."""
+        if talk.state.running is None or talk.unwatched_since is None:
+            return None
+        try:
+            recorder, *transfers = await session.variables(talk.channel, ami.MIXMONITOR, *ami.TRANSFERRED)
+        except Refused:  # the call is over by now, and what it was is not known any more
+            recorder, transfers = "unknown", []
+        # What Asterisk has noted of an earlier transfer stays there, and that one was watched.
+        came = any(transfers) and not talk.state.running
+        return Unwatched(talk.state.running, talk.unwatched_since, EVER, came) if recorder else None
 
     async def look_for_a_pause(self, session: ami.Session, talk: Talk) -> None:
         """The agent may have pressed while nobody listened. Raises: Disconnected."""
@@ -95,4 +105,8 @@ class Earlier:
         subject = await self._store.subject_of_leg(expected.leg_id)
         granted = frozenset(purpose.id for purpose in expected.purposes)
         profile = subject.profile if subject is not None else ""
-        return Talk(expected.leg_id, expected.channel, profile, granted, expected.files == "two", state)
+        began = segments[-1].began_at if segments else None
+        return Talk(
+            expected.leg_id, expected.channel, profile, granted, expected.files == "two", state,
+            began_at=began, unwatched_since=round((began or expected.started_at).timestamp() * 1000),
+        )  # fmt: skip

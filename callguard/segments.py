@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from callguard.core.conversation import Begin, End, Order, Why
-from callguard.core.incidents import Incident
+from callguard.core.conversation import Begin, End, Order, Unwatched, Why
+from callguard.core.incidents import Incident, unwatched
 from callguard.current import Current
 from callguard.errors import Disconnected, Refused
 from callguard.store import Store
@@ -47,6 +47,16 @@ class Segments:
             return False
         return True
 
+    async def kept_unwatched(self, talk: Talk, what: Unwatched) -> None:
+        """What was recorded while nobody watched stays, as nothing says that anybody came. Raises: StoreError."""
+        await self._unwatched(talk, what.segment, what.since, kept=True)
+
+    async def _unwatched(self, talk: Talk, segment: int, since: int | None, *, kept: bool) -> None:
+        now = self._clock.now()
+        detail = unwatched(segment, None if since is None else from_ms(since), from_ms(now), kept=kept)
+        await self._store.incident(Incident.RECORDING_UNWATCHED, from_ms(now), detail, talk.leg_id)
+        log.warning("recorded while nobody watched who was in the call", leg=talk.leg_id, kept=kept)
+
     async def _end(self, session: ami.Session, talk: Talk, order: End) -> None:
         number, why, cut = order.segment, order.why, order.cut
         if talk.stopped is None or talk.stopped[0] != number:
@@ -57,7 +67,7 @@ class Segments:
             cut = talk.company_changed_since()
         cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
         if cut == EVER:
-            await self._store.incident(Incident.RECORDING_UNWATCHED, from_ms(now), {"segment": number}, talk.leg_id)
+            await self._unwatched(talk, number, talk.unwatched_since, kept=False)
         if ran or why is not Why.WITHDRAWN:  # mostly the key itself has ended it, for good
             await self._store.segment_ended(talk.leg_id, number, talk.began_at, from_ms(now), why, cut_ms)
         talk.stopped = None

@@ -211,7 +211,8 @@ class Service:
             unsaved = await self._talks.keep_only(live)
             self._watchdog.keep_only(live)
             await self._watchdog.save()
-            await self._recordings.reconcile(live, unsaved, alone=self._dialplan.alone)
+            watched = self._talks.watched()
+            await self._recordings.reconcile(live, unsaved, alone=self._dialplan.alone, watched=watched)
         except (StoreError, OSError) as error:
             log.error("a recording is not finished yet, trying again", problem=str(error))
 

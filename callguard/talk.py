@@ -29,6 +29,8 @@ class Talk:
         granted: the purposes that it gave, none where it refused.
         began_at: when the running segment began, if that was seen.
         waiting: what has happened and is not carried out yet.
+        unwatched_since: from when on, at the earliest, nobody watched the segment that it was found in, milliseconds;
+            None where it was watched from its beginning.
         stopped: the segment that was ended last and is not saved yet, whether it ran until then, and when that was.
     """
 
@@ -41,6 +43,7 @@ class Talk:
     began_at: datetime | None = None
     waiting: deque[Happened | Company] = field(default_factory=deque)
     work: asyncio.Task[None] | None = None
+    unwatched_since: int | None = None
     stopped: tuple[int, bool, int] | None = None
 
     @property

@@ -17,7 +17,17 @@ import structlog
 
 from callguard.agents import Agents
 from callguard.core import conversation
-from callguard.core.conversation import Agreed, Conversation, Happened, Met, Paused, Resumed, Why, Withdrawn
+from callguard.core.conversation import (
+    Agreed,
+    Conversation,
+    Happened,
+    Met,
+    Paused,
+    Resumed,
+    Unwatched,
+    Why,
+    Withdrawn,
+)
 from callguard.current import Current
 from callguard.earlier import Earlier
 from callguard.errors import Disconnected, Refused, StoreError
@@ -71,6 +81,7 @@ class Talks:
         self._heard_at = EVER
         self._by_channel: dict[str, Talk] = {}
         self._by_leg: dict[str, Talk] = {}
+        self._over: set[str] = set()
         self._group: asyncio.TaskGroup | None = None
         self.session: ami.Session | None = None
 
@@ -112,6 +123,9 @@ class Talks:
             if taken_up is not None:
                 self._add(taken_up)
                 self._meet(taken_up, EVER)
+                if (unwatched := await self._earlier.unwatched(session, taken_up)) is not None:
+                    self._happened(taken_up, unwatched)
+                await self._earlier.look_for_a_pause(session, taken_up)
         # Nothing is waited for from here on, so nothing is told in between.
         heard, self._heard = self._heard, None
         for change in heard or ():
@@ -207,6 +221,12 @@ class Talks:
         talk = self._by_leg.pop(leg_id, None)
         if talk is not None:
             self._by_channel.pop(talk.channel, None)
+            self._over.add(leg_id)
+
+    def watched(self) -> frozenset[str]:
+        """The legs that are followed, and those that were until they ended, since this was last asked."""
+        over, self._over = self._over, set()
+        return frozenset(over | self._by_leg.keys())
 
     async def keep_only(self, live_channels: Collection[str]) -> frozenset[str]:
         """Forget the legs whose channels are gone, and try again what could not be saved.
@@ -259,6 +279,8 @@ class Talks:
                 state, orders = conversation.step(talk.state, what)
                 for order in orders:
                     await self._segments.carry_out(session, talk, order)
+                if isinstance(what, Unwatched) and state.running == what.segment:
+                    await self._segments.kept_unwatched(talk, what)
                 if isinstance(what, Met) and what.company and talk.began_at is None and what.at > EVER:
                     talk.began_at = from_ms(what.at)  # of what Asterisk started by itself
                 talk.state = state

@@ -41,6 +41,7 @@ class Keeping:
         self.begun: list[int] = []
         self.expected: list[OpenRecording] = []
         self.incidents: list[str] = []
+        self.details: list[dict[str, object]] = []
 
     async def segment_ended(
         self, leg_id: str, number: int, began_at: datetime | None, at: datetime, why: Why, cut_ms: int
@@ -63,7 +64,10 @@ class Keeping:
         return None
 
     async def incident(self, kind: str, at: datetime, detail: dict[str, object], leg_id: str) -> None:
+        if self.broken:
+            raise StoreError("locked")
         self.incidents.append(kind)
+        self.details.append(detail)
 
 
 class Telephony:
@@ -97,6 +101,9 @@ class Telephony:
             self.over = self.ends
             raise Refused(404, "gone")
         return self.stands[channel]
+
+    async def variables(self, channel: str, *names: str) -> list[str]:
+        return [await self.variable(channel, name) for name in names]
 
     async def start_recording(self, channel: str, file: str, *, two: bool) -> None:
         self.done.append(f"start {file.rpartition('/')[2]}")
@@ -368,6 +375,51 @@ async def test_with_a_stranger_in_the_call_when_callguard_comes_back_nobody_know
     await call.talks.settled(LEG)
     assert call.store.ended == [(0, Why.STRANGER, True)]
     assert call.store.incidents == [Incident.RECORDING_UNWATCHED]
+
+
+@pytest.mark.parametrize(
+    ("there", "on_the_channel", "kept"),
+    [
+        (AGENT, {}, True),
+        (AGENT, {"SIPTRANSFER": "yes"}, False),
+        (AGENT, {"BLINDTRANSFER": "PJSIP/agent-1"}, False),
+        (STRANGER, {}, False),
+        (STRANGER, {"SIPTRANSFER": "yes"}, False),
+    ],
+)
+async def test_what_was_recorded_while_callguard_was_away_is_an_incident_and_stays_where_nobody_came(
+    call: Call, there: str, on_the_channel: dict[str, str], kept: bool
+) -> None:
+    call.was_recorded()
+    call.telephony.of_ana = {"CG_MIXMONITOR": "0x1", **on_the_channel}
+    call.telephony.channels = call.listed("b", ANA, there)
+    call.lost()
+    call.store.broken = True
+    await call.catch_up()
+    with pytest.raises(StoreError):
+        await call.talks.settled(LEG)
+    call.store.broken = False
+    await call.talks.settled(LEG)
+    assert call.store.incidents == [Incident.RECORDING_UNWATCHED]
+    (detail,) = call.store.details
+    assert (detail["segment"], detail["kept"]) == (0, kept)
+    assert str(detail["from"]) <= str(detail["to"])
+    assert [cut > 3_600_000 for cut in call.store.cut_ms] == ([] if kept else [True])
+    begins = [one for one in call.telephony.done if one.startswith("start")]
+    assert begins == ([f"start {LEG}.1"] if not kept and there == AGENT else [])
+    assert call.talks.watched() == {LEG}
+    await call.talks.over(LEG)
+    assert call.talks.watched() == {LEG}
+    assert not call.talks.watched()
+
+
+async def test_nothing_was_recorded_while_callguard_was_away_where_nothing_had_begun(call: Call) -> None:
+    call.was_recorded()
+    call.telephony.channels = call.listed("b", ANA, AGENT)
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert call.store.incidents == []
 
 
 @pytest.mark.parametrize("begun", [False, True])

@@ -110,7 +110,24 @@ class Withdrawn:
     at: int
 
 
-Happened = Met | Paused | Resumed | Agreed | Withdrawn
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Nobody has watched who was in the call while a segment was recorded.
+
+    Attributes:
+        segment: which.
+        since: from when on, milliseconds since the epoch.
+        at: what was captured from then on goes where somebody came.
+        came: whether somebody did: Asterisk tells of it, and not of who.
+    """
+
+    segment: int
+    since: int
+    at: int
+    came: bool
+
+
+Happened = Met | Paused | Resumed | Agreed | Withdrawn | Unwatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +200,12 @@ def step(now: Conversation, happened: Happened) -> tuple[Conversation, tuple[Ord
             now = now if now.wanted else replace(now, wanted=True, begun=0)
         case Withdrawn():
             now = replace(now, wanted=False)
+        case Unwatched():
+            pass
     orders: list[Order] = []
+    if isinstance(happened, Unwatched) and happened.came and now.running == happened.segment:
+        orders.append(End(happened.segment, Why.TRANSFER, happened.at))
+        now = replace(now, running=None, last=Why.TRANSFER)
     newcomers = now.company - now.met
     if now.running is not None and (why := _against(now, newcomers)) is not None:
         orders.append(End(now.running, why, happened.at if why in (Why.STRANGER, Why.WITHDRAWN) else None))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
+
+from callguard.core.evidence import Value
 
 
 class Incident(StrEnum):
@@ -15,4 +18,20 @@ class Incident(StrEnum):
     """What Asterisk left of a recording is no recording."""
 
     RECORDING_UNWATCHED = "recording.unwatched"
-    """Somebody whom nobody had told was in the call when callguard came back; since when is not known."""
+    """A recording ran while callguard was away: who was in the call meanwhile is not known."""
+
+
+def unwatched(segment: int, since: datetime | None, until: datetime, *, kept: bool) -> dict[str, Value]:
+    """What an incident says of a segment that nobody watched.
+
+    Args:
+        since: from when on it may have been so at the earliest; None where that is not known.
+        until: when callguard came back to it.
+        kept: whether it stays: nothing says that anybody came who may not be heard in it.
+    """
+    return {
+        "segment": segment,
+        "from": None if since is None else since.isoformat(timespec="milliseconds"),
+        "to": until.isoformat(timespec="milliseconds"),
+        "kept": kept,
+    }

@@ -29,8 +29,9 @@ MIXMONITOR, PRESSED, WITHDRAWN = "CG_MIXMONITOR", "CG_PRESSED", "CG_WITHDRAWN"
 KEYS, OBJECTED, LATE = "CG_KEYS", "CG_OBJECTED", "CG_LATE"
 # Where it keeps the gate's word on the recording, and that it waits until the agent is known.
 RECORDING, HELD = "CG_RECORDING", "held"
-# Asterisk's own: with whom the channel talks.
+# Asterisk's own: with whom the channel talks, and that it was transferred, by code or by the phone.
 BRIDGED = "BRIDGEPEER"
+TRANSFERRED = "BLINDTRANSFER", "ATTENDEDTRANSFER", "SIPTRANSFER"
 # Where it keeps a leg's id, and which gate answered for it; whether the call is one to an emergency number.
 LEG, APP, EMERGENCY = "CG_LEG", "CG_APP", "CG_EMERGENCY"
 # Where it keeps that the agent has paused, and what a channel is to a recording: of the house, or a leg.

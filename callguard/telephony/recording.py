@@ -17,7 +17,7 @@ import structlog
 
 from callguard import sections
 from callguard.core.conversation import Why, surviving
-from callguard.core.incidents import Incident
+from callguard.core.incidents import Incident, unwatched
 from callguard.core.model import GrantState
 from callguard.errors import StoreError
 from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
@@ -51,6 +51,7 @@ class Recordings:
         self._over_before: frozenset[str] = frozenset()
         self._elsewhere: set[str] = set()
         self._unknown = 0
+        self._watched: set[str] = set()
         self.expected = self.overdue = 0
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
@@ -98,23 +99,34 @@ class Recordings:
             await self._store.destroy_by(leg_id, datetime.now(UTC))
             await self.sweep()
 
-    async def ended(self, leg_id: str) -> None:
-        """The recording of a leg has ended, by hang-up or withdrawal. A leg that has none is no error."""
+    async def ended(self, leg_id: str, *, watched: bool = True) -> None:
+        """The recording of a leg has ended, by hang-up or withdrawal. A leg that has none is no error.
+
+        Args:
+            watched: somebody watched who was in the call, to its end.
+        """
         async with self._alone(leg_id):
             expected = await self._store.expected_recording(leg_id)
             if expected is not None and self._here(expected):
-                await self._end(expected)
+                await self._end(expected, watched=watched)
 
     async def reconcile(
-        self, live_channels: Collection[str], unsaved: Collection[str] = (), *, alone: bool = True
+        self,
+        live_channels: Collection[str],
+        unsaved: Collection[str] = (),
+        *,
+        alone: bool = True,
+        watched: Collection[str] = (),
     ) -> None:
         """End what ended while nobody listened, and name the files that no consent is known for.
 
         Args:
             unsaved: the legs of which it is not saved yet what has to be cut off; they wait.
             alone: ours is the only gate on this PBX. Another is given time until the next look to end what is its own.
+            watched: the legs that this process follows, or has followed until they ended.
         """
         known = await self._store.expected_recordings()
+        self._watched = (self._watched | set(watched)) & {one.leg_id for one in known}
         expected = [one for one in known if self._here(one)]
         self._tell_of({one.folder for one in known if one.folder} - {one.folder for one in expected})
         over = [
@@ -193,7 +205,7 @@ class Recordings:
     async def _overdue(self, expected: OpenRecording) -> bool:
         """End it; whether that could not be done yet."""
         try:
-            await self.ended(expected.leg_id)
+            await self.ended(expected.leg_id, watched=expected.leg_id in self._watched)
         except OSError as error:
             log.error("a recording is not finished yet, trying again", leg=expected.leg_id, problem=str(error))
             return True
@@ -206,7 +218,7 @@ class Recordings:
             lock = self._working[leg_id] = asyncio.Lock()
         return lock
 
-    async def _end(self, recording: OpenRecording, *, keep: bool = True) -> None:
+    async def _end(self, recording: OpenRecording, *, keep: bool = True, watched: bool = True) -> None:
         now = datetime.now(UTC)
         segments = await self._store.segments(recording.leg_id) if recording.interrupted else ()
         try:
@@ -225,6 +237,10 @@ class Recordings:
         destroy_at = None if stays else self._due(recording.withdrawn_at or now) if keep else now
         if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
             await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
+        if stays and not watched and not (segments and segments[-1].ended_at):
+            since = (segments[-1].began_at if segments else None) or recording.started_at
+            detail = unwatched(segments[-1].number if segments else 0, since, now, kept=True)
+            await self._store.incident(Incident.RECORDING_UNWATCHED, now, detail, recording.leg_id)
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
         forget_joining(self._folder, recording)
         log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from callguard.core.incidents import Incident
 from callguard.demo.agent import TALKS, AgentCall
 from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Segment, Silence, Tone
@@ -213,7 +214,8 @@ async def test_two_calls_that_are_parked_when_callguard_comes_back_keep_their_re
         leg = await house.settled(house.told(one).call)
         assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(house, leg).keys()
         assert await parts(house, leg) == ()
-        assert not leg.incidents
+        # Nothing says that anybody came, and nobody saw that nobody did.
+        assert [(one.kind, one.detail["kept"]) for one in leg.incidents] == [(Incident.RECORDING_UNWATCHED, True)]
 
 
 async def test_the_key_stops_a_recording_in_a_conference_too(house: World) -> None:

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from callguard.core.incidents import Incident
 from callguard.core.model import GrantState
 from callguard.demo.agent import AgentCall
 from callguard.demo.gate import Gate
@@ -223,6 +224,7 @@ async def test_a_recording_that_ended_unseen_is_tagged_by_the_next_process(world
     leg = await world.settled(world.told(reached).call)
     assert world.tones(leg) == {CALLER_AFTER_YES, AGENT}
     assert world.sidecar(leg)["leg"] == leg.leg.leg_id
+    assert [(one.kind, one.detail["kept"]) for one in leg.incidents] == [(Incident.RECORDING_UNWATCHED, True)]
 
 
 async def test_a_recording_that_nobody_knows_of_is_named(world: World) -> None:

@@ -232,18 +232,26 @@ async def test_nobody_is_recorded_on_hold_where_the_configuration_says_so(talks:
         assert {int(CALLER_AFTER_YES), int(AGENT)} <= heard(there, leg).keys()
 
 
-async def test_with_a_stranger_there_when_callguard_comes_back_nothing_of_it_stays(talks: World) -> None:
-    """Since when they were there is not known; that is an incident."""
+@pytest.mark.parametrize("to", ["3102", "3101"])
+async def test_what_was_recorded_while_callguard_was_away_goes_where_it_finds_a_stranger_or_a_transfer(
+    talks: World, to: str
+) -> None:
+    """Since when they were there, or who was before, is not known; that is an incident."""
+    who = STRANGER if to == "3102" else COLLEAGUE
     calling, first = await recorded_call(talks, 6_000, 0.6)
     before = len(talks.agent.calls)
     await talks.gate.kill()
-    talks.agent.timeline = says(STRANGER)
-    first.transfer("3102")
+    talks.agent.timeline = says(who)
+    first.transfer(to)
     second = await talks.agent_call(before)
     await second.up()
     await talks.gate.start()
     await calling
     leg = await talks.settled(talks.told(first).call)
-    assert leg.recording is None
-    assert [one.kind for one in leg.incidents] == [Incident.RECORDING_UNWATCHED]
-    assert f"{leg.leg.leg_id}.wav" not in talks.files()
+    (incident,) = leg.incidents
+    assert (incident.kind, incident.detail["kept"]) == (Incident.RECORDING_UNWATCHED, False)
+    assert (leg.recording is None) is (who == STRANGER)
+    if who == STRANGER:
+        assert f"{leg.leg.leg_id}.wav" not in talks.files()
+    else:
+        assert heard(talks, leg).keys() == {int(CALLER_AFTER_YES), int(COLLEAGUE)}

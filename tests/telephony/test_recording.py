@@ -109,8 +109,8 @@ async def test_one_bad_file_does_not_keep_the_others_from_being_finished(
         await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).reconcile([])
         assert {one.leg_id: one.state for one in await store.recordings(9)} == {FIRST: "quarantined", SECOND: "kept"}
         assert await store.expected_recordings() == ()
-        (incident,) = await store.incidents(9)
-        assert (incident.kind, incident.leg_id) == (Incident.RECORDING_UNREADABLE, FIRST)
+        incidents = {one.leg_id: one.kind for one in await store.incidents(9)}
+        assert incidents == {FIRST: Incident.RECORDING_UNREADABLE, SECOND: Incident.RECORDING_UNWATCHED}
         assert len(list((tmp_path / "quarantine").iterdir())) == 1
         assert not (tmp_path / f"{FIRST}.wav").exists()
     assert "is no recording of Asterisk's" in capsys.readouterr().out
@@ -128,6 +128,28 @@ async def test_of_files_that_are_none_of_ours_the_log_has_no_name_and_says_it_on
     said = capsys.readouterr().out
     assert "34600000020" not in said and "Ana" not in said
     assert said.count("none of callguard's") == 1 and said.count(FIRST) == 2
+
+
+async def test_what_ended_unheard_of_is_an_incident_unless_it_was_watched_or_not_recorded_then(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        await store.save(given(FIRST))
+        audio(tmp_path / f"{FIRST}.wav")
+        await recordings.reconcile([f"c-{FIRST}"], watched=[FIRST])
+        await recordings.reconcile([])
+        await store.save(given(SECOND))
+        audio(tmp_path / f"{SECOND}.wav")
+        await store.segment_ended(SECOND, 0, NOW, NOW + timedelta(seconds=1), Why.AGENT)
+        await recordings.reconcile([])
+        assert {one.state for one in await store.recordings(9)} == {"kept"}
+        assert await store.incidents(9) == ()
+        third = FIRST.replace("1", "3")
+        await store.save(given(third))
+        audio(tmp_path / f"{third}.wav")
+        await recordings.reconcile([])
+        (incident,) = await store.incidents(9)
+        assert (incident.kind, incident.leg_id) == (Incident.RECORDING_UNWATCHED, third)
+        assert (incident.detail["kept"], incident.detail["from"]) == (True, NOW.isoformat(timespec="milliseconds"))
 
 
 async def test_what_has_to_be_cut_off_and_is_not_saved_yet_keeps_no_other_from_being_finished(tmp_path: Path) -> None:
