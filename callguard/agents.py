@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from callguard.core.agents import NO_GRANT, Agent, AgentVerdict, agent_may_be_recorded, endpoint_of
+from callguard.core.agents import NO_GRANT, Agent, AgentGrant, AgentVerdict, agent_may_be_recorded, endpoint_of
 from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.store import Store
@@ -20,6 +20,24 @@ class Agents:
     def __init__(self, current: Current, store: Store) -> None:
         self._current = current
         self._store = store
+        self._seen: tuple[AgentGrant, ...] = ()
+
+    async def changed(self, now: datetime) -> datetime | None:
+        """Whether agents' grants have changed since this was last asked, so that who is in a call is asked about again.
+
+        Returns:
+            From when on another verdict may hold: the earliest end of those that have ended since, or else `now`; None
+            where nothing has changed, or no agent's grant is asked for.
+
+        Raises:
+            StoreError: the grants cannot be read.
+        """
+        if not any(one.grant for one in self._current.config.agents.values()):
+            return None
+        grants = await self._store.agent_grants()
+        fresh, self._seen = set(grants) - set(self._seen), grants
+        ended = [one.until for one in fresh if one.until is not None]
+        return min(ended, default=now) if fresh else None
 
     async def may_be_recorded(self, profile: str, channel: str, now: datetime) -> AgentVerdict:
         """Whether the agent on a channel may be recorded now. Where it cannot be found out, they may not.

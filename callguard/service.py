@@ -43,6 +43,8 @@ log = structlog.get_logger()
 
 AMI_RETRY_S = 1.0
 TELL_EVERY_S = 15.0
+# An agent who takes their grant back is recorded for so much longer at most; what was captured meanwhile is cut off.
+AGENTS_EVERY_S = 2.0
 # Another gate on the same PBX has so long to finish what is its own before we look at it a second time.
 OTHERS_END_WITHIN_S = 3.0
 # How long calls may go on asking when the service is told to stop.
@@ -77,8 +79,8 @@ class Service:
         holds = Holds()
         self._watchdog = Watchdog(self._current, store, self._metrics)
         self._dialplan = Dialplan(self._current)
-        agents = Agents(self._current, store)
-        self._talks = Talks(self._current, store, self._watchdog, agents, lambda: self._dialplan.alone)
+        self._agents = Agents(self._current, store)
+        self._talks = Talks(self._current, store, self._watchdog, self._agents, lambda: self._dialplan.alone)
         self._after = After(
             self._current, store, self._recordings, self._withdrawals, holds, self._watchdog, self._talks
         )
@@ -123,6 +125,7 @@ class Service:
                 group.create_task(self._say_ready()),
                 group.create_task(self._recordings.keep_sweeping()),
                 group.create_task(self._talks.keep_working()),
+                group.create_task(self._keep_asking_for_agents()),
                 group.create_task(self._keep_reloading()),
                 group.create_task(self._keep_serving()),
                 group.create_task(self._lists.open(self._current.config)),
@@ -202,6 +205,17 @@ class Service:
                 if (session := self._ari.session) is not None:
                     with suppress(TelephonyError):  # that session's own task is told of it as well
                         await self._finish_recordings(session)
+
+    async def _keep_asking_for_agents(self) -> None:
+        while True:
+            await asyncio.sleep(AGENTS_EVERY_S)
+            try:
+                since = await self._agents.changed(datetime.now(UTC))
+            except StoreError as error:
+                log.error("what agents have granted cannot be read, trying again", problem=str(error))
+                continue
+            if since is not None:
+                self._talks.ask_again(since)
 
     async def _finish_recordings(self, session: ami.Session) -> None:
         """What could not be finished when its call ended, or ended unheard of."""

@@ -191,6 +191,14 @@ class Talks:
             self._meet(talk, self._clock.now())
             self._happened(talk, Resumed(by, self._clock.now()))
 
+    def ask_again(self, since: datetime) -> None:
+        """What those in the calls have given may differ from `since` on: each is asked about anew."""
+        at = min(self._clock.when(since.timestamp()), self._clock.now())
+        for talk in self._by_channel.values():
+            others = self._bridges.company(talk.channel)
+            if talk.waiting or (talk.state.wanted and others):
+                self._happened(talk, Company(others, at))
+
     def held(self, channel: str, *, on: bool) -> None:
         """Somebody has put the other side on hold, or taken them back."""
         if not self._current.config.recording.pause_on_hold:

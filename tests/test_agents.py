@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from sqlite3 import connect
 
@@ -22,6 +22,19 @@ def asking(config: Config) -> Config:
     """The configuration whose profile asks for the agents' basis."""
     asks = config.profiles["service"].model_copy(update={"agents": "agreement"})
     return config.model_copy(update={"profiles": {**config.profiles, "asks": asks}})
+
+
+async def test_what_has_changed_is_told_once_from_when_it_holds(tmp_path: Path) -> None:
+    later = NOW + timedelta(seconds=5)
+    async with Store.open(tmp_path / "store.db", gate=None, controllers=CONTROLLERS) as store:
+        unasked = Agents(Current(load(tmp_path, GOOD), {}), store)
+        agents = Agents(Current(asking(load(tmp_path, GOOD + AGENTS)), {}), store)
+        assert await agents.changed(NOW) is None
+        await store.agent_grants_it("anne", "works agreement 7", NOW)
+        assert [await agents.changed(later), await agents.changed(later)] == [later, None]
+        await store.agent_revokes_it("anne", NOW + timedelta(seconds=1))
+        assert [await agents.changed(later), await agents.changed(later)] == [NOW + timedelta(seconds=1), None]
+        assert await unasked.changed(later) is None
 
 
 async def test_the_grant_in_force_decides(tmp_path: Path) -> None:

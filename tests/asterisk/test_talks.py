@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 
 import pytest
 
@@ -22,6 +23,8 @@ from callguard.demo.tones import (
     SECOND_AGENT,
     tones_in,
 )
+from callguard.service import AGENTS_EVERY_S
+from callguard.store import Store
 from callguard.store.reader import Reader
 from callguard.store.records import LegDetail
 from callguard.store.records import Segment as Part
@@ -207,6 +210,34 @@ async def test_a_recording_waits_for_an_agent_who_has_a_basis_of_their_own(talks
             assert leg.recording is None
             assert await parts(there, leg) == ()
             assert leg.evidence[-1].kind == Kind.RECORDING_ABSENT
+
+
+async def test_an_agent_who_takes_the_grant_back_in_the_call_is_recorded_no_more_from_then_on(talks: World) -> None:
+    await talks.gate.stop()
+    asks = {"CALLGUARD_PROFILES__SERVICE__AGENTS": "agreement"}
+    gate = Gate(talks.pbx, texts=talks.gate.config.prompts.texts, answer_wait_s=WAIT_S, environment=asks)
+    with (gate.folder / "callguard.toml").open("a", encoding="utf-8") as file:
+        file.write('[agents.desk]\nendpoints = ["PJSIP/agent"]\nagreement = "works agreement 7"\ngrant = true\n')
+    async with gate, Store.open(gate.store, gate=None, controllers={"acme": "Acme"}) as store:
+        there = World(talks.pbx, gate, talks.agent)
+        there.agent.timeline = says(AGENT)
+        await store.agent_grants_it("desk", "works agreement 7", datetime.now(UTC))
+        before = len(there.agent.calls)
+        calling = asyncio.create_task(there.call(*says_yes(there.times, 6_500)))
+        reached = await there.agent_call(before)
+        await reached.up()
+        await there.recorded_for(reached, 1)
+        await store.agent_revokes_it("desk", at := datetime.now(UTC))
+        while not (found := await store.segments(there.told(reached).call)):
+            await asyncio.sleep(0.05)
+        await store.agent_grants_it("desk", "works agreement 7", datetime.now(UTC))
+        await calling
+        leg = await there.settled(there.told(reached).call)
+        zero, _ = await parts(there, leg)
+    assert found[0].ended_at is not None and (found[0].ended_at - at).total_seconds() < AGENTS_EVERY_S + 0.5
+    assert found[0].cut_ms >= (found[0].ended_at - at).total_seconds() * 1000
+    assert zero.ended_why == "stranger"
+    assert len(heard(there, leg)[int(AGENT)]) >= 2  # and goes on with the grant
 
 
 async def test_nobody_is_recorded_on_hold_where_the_configuration_says_so(talks: World) -> None:
