@@ -81,6 +81,7 @@ class Service:
         self._dialplan = Dialplan(self._current)
         self._agents = Agents(self._current, store)
         self._talks = Talks(self._current, store, self._watchdog, self._agents, lambda: self._dialplan.alone)
+        self._watchdog.on_set_aside = self._talks.set_aside
         self._after = After(
             self._current, store, self._recordings, self._withdrawals, holds, self._watchdog, self._talks
         )

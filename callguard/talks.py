@@ -24,6 +24,7 @@ from callguard.core.conversation import (
     Met,
     Paused,
     Resumed,
+    SetAside,
     Unwatched,
     Why,
     Withdrawn,
@@ -190,6 +191,11 @@ class Talks:
             # Who is there may have changed since it was last of interest.
             self._meet(talk, self._clock.now())
             self._happened(talk, Resumed(by, self._clock.now()))
+
+    def set_aside(self, leg_id: str) -> None:
+        """Somebody else wrote to a leg's recording, which is in quarantine: it ends, where it has not yet."""
+        if talk := self._by_leg.get(leg_id):
+            self._happened(talk, SetAside(self._clock.now()))
 
     def ask_again(self, since: datetime) -> None:
         """What those in the calls have given may differ from `since` on: each is asked about anew."""

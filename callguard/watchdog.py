@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,11 @@ class _Unsaved:
 
 
 class Watchdog:
-    """Watches one manager session at a time. `[watchdog]` in the configuration says what it does."""
+    """Watches one manager session at a time. `[watchdog]` in the configuration says what it does.
+
+    Attributes:
+        on_set_aside: is told of each leg whose own recording is in quarantine now.
+    """
 
     def __init__(self, current: Current, store: Store, metrics: Metrics) -> None:
         self._current = current
@@ -76,6 +80,7 @@ class Watchdog:
         self._legs: dict[str, _Leg] = {}
         # What was acted upon, by channel and file: one stop ends all of a channel's recorders, and each was told of.
         self._handled: set[tuple[str, str]] = set()
+        self.on_set_aside: Callable[[str], None] = lambda leg_id: None
         self._unsaved: deque[_Unsaved] = deque()
         self._saving = asyncio.Lock()
 
@@ -224,15 +229,17 @@ class Watchdog:
             return
         self._handled.add((start.channel, recorder.file))
         leg_id = recorder.leg or (leg.leg_id if leg is not None else "")
-        file = "" if is_of(recorder.file, leg_id) else recorder.file
+        # Told once more than was begun, and named as ours: somebody else's writes to it, as far as anybody can say.
+        file = recorder.file if stopped or not is_of(recorder.file, leg_id) else ""
         mixed = leg is not None and not certain and stopped > 0
-        where, name = await self._set_aside(file) if stop else ("left", None)
+        where, name, parts = await self._set_aside(file) if stop else ("left", None, [])
         # Asterisk names the last one's file only.
         unnamed = stopped - mixed - (where == QUARANTINE)
         look = unnamed > 0 and where in (QUARANTINE, "unknown")
         also = await self._set_aside_ended(start.channel, at, unnamed) if look else []
         if where == QUARANTINE and len(also) < unnamed:
             where = "unknown"
+        also += parts
         detail: dict[str, Value] = {
             "channel": start.channel,
             "context": start.context,
@@ -248,14 +255,16 @@ class Watchdog:
         self._unsaved.append(_Unsaved(at, detail, leg_id or None))
         await self.save()
 
-    async def _set_aside(self, file: str) -> tuple[str, str | None]:
-        """Where a recorder's file is now, and its name in quarantine if it is there."""
+    async def _set_aside(self, file: str) -> tuple[str, str | None, list[str]]:
+        """Where a recorder's file is now, and its name in quarantine if it is there; those of the other parts of a
+        recording of ours.
+        """
         if not file:
-            return "unknown", None
+            return "unknown", None, []
         folder = self._current.config.recording.folder
         path = here(folder, file)
         if path is None:
-            return "elsewhere", None
+            return "elsewhere", None, []
         for _ in range(FILE_TRIES):
             try:
                 name = await asyncio.to_thread(set_aside, folder.path_here, path)
@@ -264,10 +273,9 @@ class Watchdog:
                 continue
             except OSError as error:
                 log.error("a recording could not be set aside", problem=error.strerror)
-                return "not_moved", None
-            await self._not_kept(leg_in(file))
-            return QUARANTINE, name
-        return "missing", None
+                return "not_moved", None, []
+            return QUARANTINE, name, await self._not_kept(leg_in(file))
+        return "missing", None, []
 
     async def _set_aside_ended(self, channel: str, at: datetime, most: int) -> list[str]:
         """Set aside the files of stopped recorders that nobody named, where they are beyond doubt: as many as that at
@@ -288,13 +296,19 @@ class Watchdog:
             log.error("a recording could not be set aside", problem=error.strerror)
         return names
 
-    async def _not_kept(self, leg_id: str) -> None:
-        """Where somebody wrote to the file of a leg of ours, it is nothing to keep."""
+    async def _not_kept(self, leg_id: str) -> list[str]:
+        """Where somebody wrote to the file of a leg of ours, it is nothing to keep. Returns: its other parts' names."""
+        folder = self._current.config.recording.folder.path_here
         try:
-            if await self._store.subject_of_leg(leg_id) is not None:
-                await self._store.quarantine(leg_id, datetime.now(UTC), "foreign")
-        except StoreError as error:
-            log.error("a recording is set aside, and that is not saved", leg=leg_id, problem=str(error))
+            if await self._store.subject_of_leg(leg_id) is None:
+                return []
+            self.on_set_aside(leg_id)
+            await self._store.quarantine(leg_id, datetime.now(UTC), "foreign")
+            parts = await asyncio.to_thread(lambda: sorted(folder.glob(f"{leg_id}[.-]*.wav")))
+            return [await asyncio.to_thread(set_aside, folder, part) for part in parts]
+        except (StoreError, OSError) as error:
+            log.error("a recording is not set aside as a whole, or that is not saved", leg=leg_id, problem=str(error))
+            return []
 
     async def save(self) -> None:
         """Keep the incidents that could not be kept yet."""

@@ -63,6 +63,7 @@ class Why(StrEnum):
     TRANSFER = "transfer"
     WITHDRAWN = "withdrawn"
     AGREED = "agreed"
+    FOREIGN = "foreign"
 
 
 # Who may pause, each on their own; what one has paused only the same one takes up again.
@@ -127,7 +128,14 @@ class Unwatched:
     came: bool
 
 
-Happened = Met | Paused | Resumed | Agreed | Withdrawn | Unwatched
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Somebody else wrote to the recording: it is callguard's no more, and none is made in its place."""
+
+    at: int
+
+
+Happened = Met | Paused | Resumed | Agreed | Withdrawn | Unwatched | SetAside
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +208,14 @@ def step(now: Conversation, happened: Happened) -> tuple[Conversation, tuple[Ord
             now = now if now.wanted else replace(now, wanted=True, begun=0)
         case Withdrawn():
             now = replace(now, wanted=False)
+        case SetAside():
+            now = replace(now, wanted=False)
         case Unwatched():
             pass
     orders: list[Order] = []
+    if isinstance(happened, SetAside) and now.running is not None:
+        orders.append(End(now.running, Why.FOREIGN))
+        now = replace(now, running=None, last=Why.FOREIGN)
     if isinstance(happened, Unwatched) and happened.came and now.running == happened.segment:
         orders.append(End(happened.segment, Why.TRANSFER, happened.at))
         now = replace(now, running=None, last=Why.TRANSFER)

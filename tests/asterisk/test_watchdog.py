@@ -6,21 +6,24 @@ import asyncio
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
+from callguard.core.incidents import Incident
 from callguard.demo.rtp import Segment, Tone
 from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE
 from callguard.store.reader import Reader
 from callguard.store.records import StoredIncident
 from tests.asterisk.conftest import PATIENCE_S, World, presses, says_yes
 
+FOREIGN = Incident.RECORDING_FOREIGN
 # What passes between a recorder's start and its stop, at most: an event, questions and an order by AMI.
 AT_MOST_MS = 300
 
 
 async def incidents(world: World, count: int) -> tuple[StoredIncident, ...]:
     async with Reader.reading(world.gate.store) as store, asyncio.timeout(PATIENCE_S):
-        while len(found := await store.incidents(10)) < count:
+        while len(found := tuple(one for one in await store.incidents(10) if one.kind == FOREIGN)) < count:
             await asyncio.sleep(0.05)
         return found
 
@@ -81,6 +84,30 @@ async def test_of_two_that_begin_at_once_both_files_are_set_aside_and_no_name_is
     await world.settled((await world.latest()).leg.call_id)
     assert not [name for name in world.files() - before if "34600000020" in name]
     assert "34600000020" not in world.gate.log() + str([one.detail for one in await incidents(world, 1)])
+
+
+async def test_where_another_writes_to_ours_it_ends_and_is_set_aside(world: World) -> None:
+    async with up(world, *says_yes(world.times, talks_ms=20_000), extension="1000"):
+        leg_id = (await world.latest()).leg.leg_id
+        async with asyncio.timeout(PATIENCE_S):
+            while not (world.folder / f"{leg_id}.wav").exists():
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(1)  # is recorded
+        caller = await channel(world, "outside")
+        file = f"{world.gate.recordings.in_asterisk}/{leg_id}.wav"
+        at = datetime.now(UTC)
+        await world.manager(Action="MixMonitor", Channel=caller, File=file, Options="a")
+        (incident,) = await incidents(world, 1)
+        assert "No such" in (listed := await world.pbx.cli(f"mixmonitor list {caller}")) or leg_id not in listed
+    leg = await world.latest()
+    assert (incident.detail["file"], incident.detail["ours_stopped"]) == ("quarantine", True)
+    assert leg.recording is not None and leg.recording.state == "quarantined"
+    async with Reader.reading(world.gate.store) as store:
+        (zero,) = await store.segments(leg_id)
+    assert zero.ended_why == "foreign" and zero.ended_at is not None
+    assert abs((zero.ended_at - at).total_seconds()) < 1
+    assert not [name for name in world.files() if name.startswith(leg_id)]
+    assert length_ms(world.folder / "quarantine" / str(incident.detail["quarantined_as"])) > 500
 
 
 async def test_ours_goes_on_where_another_begins_just_after_it(world: World) -> None:

@@ -15,6 +15,8 @@ from callguard.core.conversation import (
     Met,
     Paused,
     Resumed,
+    SetAside,
+    Unwatched,
     Why,
     Withdrawn,
     interrupted,
@@ -91,11 +93,23 @@ def test_one_found_paused_stays_so_and_one_found_interrupted_goes_on() -> None:
     assert walked(interrupted(2, Why.STRANGER), met(1, AGENT)) == [Begin(2, Why.STRANGER)]
 
 
+def test_what_somebody_else_wrote_to_ends_with_all_its_audio_and_for_good() -> None:
+    said = walked(recorded(), met(1, AGENT), SetAside(2), SetAside(3), met(4), met(5, COLLEAGUE))
+    assert said == [End(0, Why.FOREIGN)]
+
+
+def test_what_nobody_watched_goes_where_somebody_came_if_it_still_runs() -> None:
+    assert walked(recorded(), met(0, AGENT), Unwatched(0, 1, 0, False)) == []
+    came = Unwatched(0, 1, 0, True)
+    assert walked(recorded(), met(0, AGENT), came) == [End(0, Why.TRANSFER, 0), Begin(1, Why.TRANSFER)]
+    assert walked(recorded(), met(0, STRANGER), came) == [End(0, Why.STRANGER, 0)]
+
+
 company = st.sets(st.sampled_from((AGENT, COLLEAGUE, STRANGER)))
 happenings = st.one_of(
     company.map(lambda them: met(7, *them)),
     st.sampled_from(sorted(PAUSES)).flatmap(lambda by: st.sampled_from((Paused(by, 7), Resumed(by, 7)))),
-    st.sampled_from((Agreed(7), Withdrawn(7))),
+    st.sampled_from((Agreed(7), Withdrawn(7), SetAside(7), Unwatched(0, 7, 7, True), Unwatched(1, 7, 7, False))),
 )
 
 
@@ -108,7 +122,7 @@ def test_it_never_runs_against_anybody(was: bool, happened: list[Happened]) -> N
         match one:
             case Agreed():
                 agreed = True
-            case Withdrawn():
+            case Withdrawn() | SetAside():
                 agreed = False
             case Paused(by):
                 paused.add(by)
