@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from callguard.core import conversation
@@ -14,6 +15,8 @@ from callguard.talk import EVER, Talk
 from callguard.telephony import ami
 from callguard.telephony.clock import Clock
 from callguard.telephony.withdrawal import withdraws
+
+_MILLISECONDS = re.compile(r"\d{13}", re.ASCII)
 
 
 class Earlier:
@@ -74,14 +77,20 @@ class Earlier:
         return Unwatched(talk.state.running, talk.unwatched_since, EVER, came) if recorder else None
 
     async def look_for_a_pause(self, session: ami.Session, talk: Talk) -> None:
-        """The agent may have pressed while nobody listened. Raises: Disconnected."""
+        """The agent may have pressed while nobody listened, to pause, or to go on as well. Raises: Disconnected."""
         try:
-            paused = bool(await session.variable(talk.channel, ami.PAUSED))
+            paused, halted, recorder = await session.variables(talk.channel, ami.PAUSED, ami.HALTED, ami.MIXMONITOR)
         except Refused:  # the call is over
             return
-        if paused != (Why.AGENT in talk.state.paused):
-            at = self._clock.now()
-            talk.waiting.append(Paused(Why.AGENT, at) if paused else Resumed(Why.AGENT, at))
+        which, _, at = halted.partition("-")
+        known, now = Why.AGENT in talk.state.paused, self._clock.now()
+        # What we believe to run may have been ended by the key: nothing runs then, though nobody pauses any more.
+        ended = talk.state.running is not None and which != "" and which == recorder
+        if ended or (paused and not known):
+            pressed_at = int(at) if ended and _MILLISECONDS.fullmatch(at) else now
+            talk.waiting.append(Paused(Why.AGENT, min(pressed_at, now)))
+        if not paused and (ended or known):
+            talk.waiting.append(Resumed(Why.AGENT, now))
 
     async def _answered(self, session: ami.Session, channel: str) -> bool:
         """Whether it is not another gate that answered for a channel. Raises: Disconnected; Refused, where it is gone.

@@ -31,11 +31,11 @@ class Segments:
         self._watchdog = watchdog
         self._clock = clock
 
-    async def carry_out(self, session: ami.Session, talk: Talk, order: Order) -> None:
-        """Do as ordered, and save it. Raises: Disconnected, StoreError."""
+    async def carry_out(self, session: ami.Session, talk: Talk, order: Order, at: int) -> None:
+        """Do as ordered, because of what happened at `at`, and save it. Raises: Disconnected, StoreError."""
         match order:
             case End():
-                await self._end(session, talk, order)
+                await self._end(session, talk, order, at)
             case Begin():
                 await self._begin(session, talk, order)
 
@@ -57,7 +57,7 @@ class Segments:
         await self._store.incident(Incident.RECORDING_UNWATCHED, from_ms(now), detail, talk.leg_id)
         log.warning("recorded while nobody watched who was in the call", leg=talk.leg_id, kept=kept)
 
-    async def _end(self, session: ami.Session, talk: Talk, order: End) -> None:
+    async def _end(self, session: ami.Session, talk: Talk, order: End, at: int) -> None:
         number, why, cut = order.segment, order.why, order.cut
         if talk.stopped is None or talk.stopped[0] != number:
             talk.stopped = number, await self.stop(session, talk), self._clock.now()
@@ -69,7 +69,11 @@ class Segments:
         if cut == EVER:
             await self._unwatched(talk, number, talk.unwatched_since, kept=False)
         if ran or why is not Why.WITHDRAWN:  # mostly the key itself has ended it, for good
-            await self._store.segment_ended(talk.leg_id, number, talk.began_at, from_ms(now), why, cut_ms)
+            # What the agent's key has ended may be heard of later.
+            ended_at = from_ms(at if why is Why.AGENT and not ran else now)
+            if talk.began_at is not None:
+                ended_at = max(ended_at, talk.began_at)
+            await self._store.segment_ended(talk.leg_id, number, talk.began_at, ended_at, why, cut_ms)
         talk.stopped = None
         log.info("recording interrupted", leg=talk.leg_id, why=why)
 

@@ -292,7 +292,7 @@ class Talks:
                     what = Met(what.others, await self._strangers(session, talk, what), what.at)
                 state, orders = conversation.step(talk.state, what)
                 for order in orders:
-                    await self._segments.carry_out(session, talk, order)
+                    await self._segments.carry_out(session, talk, order, what.at)
                 if isinstance(what, Unwatched) and state.running == what.segment:
                     await self._segments.kept_unwatched(talk, what)
                 if isinstance(what, Met) and what.company and talk.began_at is None and what.at > EVER:

@@ -22,6 +22,7 @@ from callguard.errors import Disconnected, Refused, StoreError
 from callguard.leg import Subject
 from callguard.store import Store
 from callguard.store.records import OpenRecording
+from callguard.store.times import from_ms
 from callguard.talks import Talks
 from callguard.telephony.ami import PAUSED, WITHDRAWN, LiveChannel, Overtaken, Session
 from callguard.telephony.ari_wire import BridgeMembers
@@ -38,6 +39,7 @@ class Keeping:
         self.broken = False
         self.ended: list[tuple[int, Why, bool]] = []
         self.cut_ms: list[int] = []
+        self.ended_at: list[datetime] = []
         self.begun: list[int] = []
         self.expected: list[OpenRecording] = []
         self.incidents: list[str] = []
@@ -50,6 +52,7 @@ class Keeping:
             raise StoreError("locked")
         self.ended.append((number, why, cut_ms > 0))
         self.cut_ms.append(cut_ms)
+        self.ended_at.append(at)
 
     async def segment_begun(self, leg_id: str, number: int, at: datetime, why: Why) -> None:
         self.begun.append(number)
@@ -411,6 +414,32 @@ async def test_what_was_recorded_while_callguard_was_away_is_an_incident_and_sta
     await call.talks.over(LEG)
     assert call.talks.watched() == {LEG}
     assert not call.talks.watched()
+
+
+@pytest.mark.parametrize("on", [True, False])
+async def test_a_pause_that_was_pressed_while_callguard_was_away_ended_it_then(call: Call, on: bool) -> None:
+    call.was_recorded()
+    halted = round(time.time() * 1000) - 5_000
+    call.telephony.of_ana = {"CG_MIXMONITOR": "0x1", "CG_HALTED": f"0x1-{halted}", "CG_PAUSED": "" if on else "yes"}
+    call.telephony.runs = False  # the key has ended it
+    call.telephony.channels = call.listed("b", ANA, AGENT)
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert (call.store.ended, call.store.ended_at) == ([(0, Why.AGENT, False)], [from_ms(halted)])
+    begins = [one for one in call.telephony.done if one.startswith("start")]
+    assert begins == ([f"start {LEG}.1"] if on else [])
+    assert [one["kept"] for one in call.store.details] == [True]
+
+
+async def test_a_recorder_that_began_after_the_pause_is_not_the_one_that_it_ended(call: Call) -> None:
+    call.was_recorded()
+    call.telephony.of_ana = {"CG_MIXMONITOR": "0x2", "CG_HALTED": "0x1-1795384427123"}
+    call.telephony.channels = call.listed("b", ANA, AGENT)
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert (call.store.ended, call.telephony.done) == ([], [])
 
 
 async def test_nothing_was_recorded_while_callguard_was_away_where_nothing_had_begun(call: Call) -> None:

@@ -34,8 +34,9 @@ BRIDGED = "BRIDGEPEER"
 TRANSFERRED = "BLINDTRANSFER", "ATTENDEDTRANSFER", "SIPTRANSFER"
 # Where it keeps a leg's id, and which gate answered for it; whether the call is one to an emergency number.
 LEG, APP, EMERGENCY = "CG_LEG", "CG_APP", "CG_EMERGENCY"
-# Where it keeps that the agent has paused, and what a channel is to a recording: of the house, or a leg.
-PAUSED, STANDS = "CG_PAUSED", "CG_STANDS"
+# Where it keeps that the agent has paused, which recorder was ended so last, and when; and what a channel is to a
+# recording: of the house, or a leg.
+PAUSED, HALTED, STANDS = "CG_PAUSED", "CG_HALTED", "CG_STANDS"
 # Where it keeps the administrator's limit on the call, in seconds. (AMI takes no 0 for none: a week is as good.)
 LIMIT, NO_LIMIT_S = "CG_LIMIT", 7 * 86_400
 # Asterisk's technology of a bridge in which everybody waits (bridge_holding.c).

@@ -127,6 +127,33 @@ async def test_the_agent_pauses_for_card_data_and_goes_on(talks: World, by: str)
     assert [one["ended_why"] for one in talks.sidecar(leg)["segments"]] == ["agent", None]
 
 
+@pytest.mark.parametrize("goes_on", ["meanwhile", "after it"])
+async def test_a_pause_while_callguard_was_away_is_known_by_its_time_and_ends(talks: World, goes_on: str) -> None:
+    talks.agent.timeline = says(AGENT)
+    calling, reached = await recorded_call(talks, 9_000, 1.5)
+    await talks.gate.kill()
+    pressed = datetime.now(UTC)
+    await presses_for_the_agent(talks, "*5")
+    await talks.recorded_for(reached, 3)
+    if goes_on == "meanwhile":
+        await presses_for_the_agent(talks, "*6")
+        await talks.recorded_for(reached, 4)
+    await talks.gate.start()
+    if goes_on != "meanwhile":
+        await talks.recorded_for(reached, 5)
+        await presses_for_the_agent(talks, "*6")
+    await calling
+    leg = await talks.settled(talks.told(reached).call)
+    zero, one = await parts(talks, leg)
+    assert (zero.ended_why, one.began_why, zero.cut_ms) == ("agent", "agent", 0)
+    assert zero.ended_at is not None and one.began_at is not None
+    assert 0 <= (zero.ended_at - pressed).total_seconds() < 1
+    assert (one.began_at - pressed).total_seconds() > 2
+    # What was recorded before, and what is after it.
+    assert len(heard(talks, leg)[int(AGENT)]) >= 2
+    assert [(one.kind, one.detail["kept"]) for one in leg.incidents] == [(Incident.RECORDING_UNWATCHED, True)]
+
+
 async def test_a_colleague_is_heard_after_a_transfer_from_the_first_word_on(talks: World) -> None:
     calling, first = await recorded_call(talks, 5_000, 1.5)
     before = len(talks.agent.calls)
