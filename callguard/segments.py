@@ -77,9 +77,19 @@ class Segments:
         talk.stopped = None
         log.info("recording interrupted", leg=talk.leg_id, why=why)
 
+    async def _withdrawn(self, session: ami.Session, talk: Talk) -> bool:
+        try:
+            return bool(await session.variable(talk.channel, ami.WITHDRAWN))
+        except Refused:  # the call is over: nothing can be begun there
+            return False
+
     async def _begin(self, session: ami.Session, talk: Talk, order: Begin) -> None:
         number, why = order.segment, order.why
         begins = self._clock.now()
+        if number and await self._withdrawn(session, talk):
+            # The key has been pressed, and is told of in a moment: a hold that ends with it (Asterisk ends it to play
+            # the confirmation) takes nothing up, not even in the evidence.
+            return
         if number:
             await self._store.segment_begun(talk.leg_id, number, from_ms(begins), why)
         folder = self._current.config.recording.folder.in_asterisk

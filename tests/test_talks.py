@@ -515,6 +515,21 @@ async def test_what_ran_when_a_withdrawal_was_heard_of_is_cut_off_also_when_it_i
     assert call.telephony.done == ["stop"]
 
 
+async def test_a_hold_that_ends_with_the_key_takes_nothing_up(call: Call) -> None:
+    """Asterisk ends it to play the confirmation, and tells of that before it tells of the key."""
+    call.follow()
+    call.come(AGENT, ANA)
+    call.talks.paused(LEG, Why.HOLD)
+    await call.talks.settled(LEG)
+    call.telephony.of_ana = {WITHDRAWN: "1795384427"}
+    call.telephony.runs = False
+    call.talks.resumed(LEG, Why.HOLD)
+    call.talks.withdrawn(LEG, datetime.now(UTC))
+    await call.talks.settled(LEG)
+    assert (call.store.begun, [why for _, why, _ in call.store.ended]) == ([], [Why.HOLD])
+    assert call.watchdog.expected == 0
+
+
 @pytest.mark.parametrize("error", [Refused(0, "no such channel"), Disconnected("over")])
 async def test_a_recorder_that_has_not_begun_is_expected_no_more(call: Call, error: Exception) -> None:
     """Or somebody else's next one would pass for it."""
