@@ -236,8 +236,11 @@ class Watchdog:
         # Asterisk names the last one's file only.
         unnamed = stopped - mixed - (where == QUARANTINE)
         look = unnamed > 0 and where in (QUARANTINE, "unknown")
-        also = await self._set_aside_ended(start.channel, at, unnamed) if look else []
-        if where == QUARANTINE and len(also) < unnamed:
+        # One that writes each side apart has two, and names neither.
+        also = await self._set_aside_ended(start.channel, at, unnamed if file else 2 * unnamed) if look else []
+        if where == "unknown" and also:
+            where, name = QUARANTINE, also.pop(0)
+        elif where == QUARANTINE and len(also) < unnamed:
             where = "unknown"
         also += parts
         detail: dict[str, Value] = {

@@ -227,6 +227,27 @@ async def test_of_several_that_were_stopped_those_without_a_name_are_set_aside_o
             (tmp_path / f"{name}.wav").unlink(missing_ok=True)
 
 
+async def test_of_one_that_writes_each_side_apart_both_files_are_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watchdog, "GROWS_S", 0.01)
+    bench = Bench(tmp_path)
+    folder = bench.config.recording.folder.model_copy(update={"path_here": tmp_path})
+    recording = bench.config.recording.model_copy(update={"folder": folder})
+    dog = Watchdog(
+        Current(bench.config.model_copy(update={"recording": recording}), {}), cast(Store, bench.store), bench.metrics
+    )
+    for side in ("in", "out"):
+        (tmp_path / f"34600000020-{side}.wav").write_bytes(b"audio")
+    channel = Channel([(0, "")], app="")
+    channel.values = {}
+    await dog.started(cast(Session, channel), START)
+    (detail,) = bench.store.details
+    assert (detail["stopped"], detail["file"]) == (1, "quarantine")
+    assert len([detail["quarantined_as"], *cast(list[str], detail["also_quarantined"])]) == 2
+    assert not list(tmp_path.glob("*.wav"))
+
+
 async def test_what_hung_up_before_it_could_be_stopped_is_an_incident_too(bench: Bench) -> None:
     channel = Channel([(0, "/elsewhere/1.wav")], app="")
     channel.gone = True
