@@ -20,22 +20,25 @@ class Agents:
     def __init__(self, current: Current, store: Store) -> None:
         self._current = current
         self._store = store
-        self._seen: tuple[AgentGrant, ...] = ()
+        self._seen: tuple[AgentGrant, ...] | None = None
 
     async def changed(self, now: datetime) -> datetime | None:
         """Whether agents' grants have changed since this was last asked, so that who is in a call is asked about again.
 
         Returns:
             From when on another verdict may hold: the earliest end of those that have ended since, or else `now`; None
-            where nothing has changed, or no agent's grant is asked for.
+            where nothing has changed, or no agent's grant is asked for. When it is asked first, all of it is new.
 
         Raises:
             StoreError: the grants cannot be read.
         """
         if not any(one.grant for one in self._current.config.agents.values()):
             return None
-        grants = await self._store.agent_grants()
-        fresh, self._seen = set(grants) - set(self._seen), grants
+        grants, seen = await self._store.agent_grants(), self._seen
+        self._seen = grants
+        if seen is None:
+            return now
+        fresh = set(grants) - set(seen)
         ended = [one.until for one in fresh if one.until is not None]
         return min(ended, default=now) if fresh else None
 

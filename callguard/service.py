@@ -209,14 +209,12 @@ class Service:
 
     async def _keep_asking_for_agents(self) -> None:
         while True:
-            await asyncio.sleep(AGENTS_EVERY_S)
             try:
-                since = await self._agents.changed(datetime.now(UTC))
+                if (since := await self._agents.changed(datetime.now(UTC))) is not None:
+                    self._talks.ask_again(since)
             except StoreError as error:
                 log.error("what agents have granted cannot be read, trying again", problem=str(error))
-                continue
-            if since is not None:
-                self._talks.ask_again(since)
+            await asyncio.sleep(AGENTS_EVERY_S)
 
     async def _finish_recordings(self, session: ami.Session) -> None:
         """What could not be finished when its call ended, or ended unheard of."""

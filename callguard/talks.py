@@ -295,7 +295,8 @@ class Talks:
                     await self._segments.carry_out(session, talk, order, what.at)
                 if isinstance(what, Unwatched) and state.running == what.segment:
                     await self._segments.kept_unwatched(talk, what)
-                if isinstance(what, Met) and what.company and talk.began_at is None and what.at > EVER:
+                unseen = talk.began_at is None and talk.unwatched_since is None
+                if isinstance(what, Met) and what.company and unseen and what.at > EVER:
                     talk.began_at = from_ms(what.at)  # of what Asterisk started by itself
                 talk.state = state
                 if talk.waiting:  # the call may be over by now

@@ -29,7 +29,7 @@ async def test_what_has_changed_is_told_once_from_when_it_holds(tmp_path: Path) 
     async with Store.open(tmp_path / "store.db", gate=None, controllers=CONTROLLERS) as store:
         unasked = Agents(Current(load(tmp_path, GOOD), {}), store)
         agents = Agents(Current(asking(load(tmp_path, GOOD + AGENTS)), {}), store)
-        assert await agents.changed(NOW) is None
+        assert [await agents.changed(NOW), await agents.changed(NOW)] == [NOW, None]
         await store.agent_grants_it("anne", "works agreement 7", NOW)
         assert [await agents.changed(later), await agents.changed(later)] == [later, None]
         await store.agent_revokes_it("anne", NOW + timedelta(seconds=1))

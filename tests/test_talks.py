@@ -40,6 +40,7 @@ class Keeping:
         self.ended: list[tuple[int, Why, bool]] = []
         self.cut_ms: list[int] = []
         self.ended_at: list[datetime] = []
+        self.began_at: list[datetime | None] = []
         self.begun: list[int] = []
         self.expected: list[OpenRecording] = []
         self.incidents: list[str] = []
@@ -53,6 +54,7 @@ class Keeping:
         self.ended.append((number, why, cut_ms > 0))
         self.cut_ms.append(cut_ms)
         self.ended_at.append(at)
+        self.began_at.append(began_at)
 
     async def segment_begun(self, leg_id: str, number: int, at: datetime, why: Why) -> None:
         self.begun.append(number)
@@ -440,6 +442,13 @@ async def test_a_recorder_that_began_after_the_pause_is_not_the_one_that_it_ende
     await call.catch_up()
     await call.talks.settled(LEG)
     assert (call.store.ended, call.telephony.done) == ([], [])
+    # Another grant of an agent's changes nothing of when it began, which nobody saw.
+    call.members = (ANA, AGENT)
+    call.talks.ask_again(datetime.now(UTC))
+    call.come(STRANGER)
+    await call.talks.settled(LEG)
+    assert [(number, why) for number, why, _ in call.store.ended] == [(0, Why.STRANGER)]
+    assert call.store.began_at == [None]
 
 
 async def test_nothing_was_recorded_while_callguard_was_away_where_nothing_had_begun(call: Call) -> None:
