@@ -105,7 +105,7 @@ class Dial:
         back = book.law.looks_back(facts)
         if back:
             attempts, refusals = await self._store.looked_back(settings.controller, number, at - back)
-            facts = replace(facts, attempts=attempts, refusals=refusals)
+            facts = replace(facts, attempts=attempts, refusals=refusals, looked_back=back)
         return facts
 
 

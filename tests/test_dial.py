@@ -417,7 +417,7 @@ async def test_the_law_of_the_number_decides_and_what_it_saw_is_kept(tmp_path: P
         nobody, other, _, hours = await here.store.decisions(4)
         assert hours.facts["law"] == {
             "policy": "abc", "country": "IT", "areas": None, "zones": ["Europe/Rome"], "caller_country": None,
-            "agent_first": True, "attempts": [], "refusals": [], "bases": [], "caller_id": None,
+            "agent_first": True, "attempts": [], "refusals": [], "looked_back_ms": 0, "bases": [], "caller_id": None,
         }  # fmt: skip
         assert (other.rules, nobody.rules) == (("law.unknown",), ("number.invalid",))
         assert "law" not in nobody.facts

@@ -149,7 +149,7 @@ def _looked_back(settings: config.Config, controller: str, facts: Facts, book: L
         return await reader.looked_back(controller, number, facts.at - back)
 
     attempts, refusals = read(settings, look)
-    return replace(facts, attempts=attempts, refusals=refusals)
+    return replace(facts, attempts=attempts, refusals=refusals, looked_back=back)
 
 
 def _show_law(facts: Facts, decision: Decision) -> None:

@@ -12,6 +12,7 @@ import typer
 from callguard import config
 from callguard.cli import tables
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from callguard.cli.replay import replay
 from callguard.core import provisions
 from callguard.core.provisions import Provision, Status
 from callguard.core.windows import Window
@@ -81,6 +82,9 @@ def lint(
     else:
         law = load(config.load(path)).law
         typer.echo(f"{sum(len(policy.rules) for policy in law.policies)} rules are right; policy {law.digest}")
+
+
+app.command("replay")(replay)
 
 
 def _applies(rule: Provision, law: Law) -> tuple[bool, str]:

@@ -144,6 +144,7 @@ class Facts:
         agent_first: whether a person speaks first to who is called, and no recorded voice.
         attempts: when this number was allowed to be called for marketing before, as far as the law looks back.
         refusals: since when each opt-out of this number is or was, ended or not, as far as the law looks back.
+        looked_back: how far that was; zero where the law asked for neither.
         caller_id: the number that is shown, in E.164; empty where it is withheld, None where the gate is not told.
         staff: whether the number is one of the house's own people, by the configuration alone.
         callback: of that number, where the profile names its own; None where it names none.
@@ -166,6 +167,7 @@ class Facts:
     caller_id: str | None = None
     staff: bool = False
     callback: Callback | None = None
+    looked_back: timedelta = timedelta()
 
     @property
     def bases(self) -> frozenset[Basis]:

@@ -6,7 +6,7 @@ nothing is known here is not called for marketing: no answer means no.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -67,11 +67,17 @@ class Law:
     def looks_back(self, facts: Facts) -> timedelta:
         """How long before a call the law asks for earlier calls and refusals; zero where it does not ask."""
         longest = timedelta()
+        for _, rule in self.asked(facts):
+            if isinstance(rule, Cap | Silence):
+                longest = max(longest, rule.within if isinstance(rule, Cap) else rule.lasts)
+        return longest
+
+    def asked(self, facts: Facts) -> Iterator[tuple[str, Provision]]:
+        """The rules of both ends that are about such a call, each with the country whose it is."""
         for country in _countries(facts):
             for rule in self._applying.get(country, ()):
-                if isinstance(rule, Cap | Silence) and rule.concerns(facts, country):
-                    longest = max(longest, rule.within if isinstance(rule, Cap) else rule.lasts)
-        return longest
+                if rule.concerns(facts, country):
+                    yield country, rule
 
     def asks_holidays_of(self) -> tuple[str, ...]:
         """The countries whose holidays count in rules that apply."""
@@ -94,21 +100,18 @@ class Law:
         if facts.calls == "marketing" and facts.place.country not in self._applying:
             saw = f"no policy for {facts.place.country}" if facts.place.country else "a number of no country"
             findings.append(Finding(UNKNOWN, True, saw, _UNKNOWN_SOURCE))
-        for country in _countries(facts):
-            for rule in self._applying.get(country, ()):
-                if not rule.concerns(facts, country):
-                    continue
-                if isinstance(rule, Exemption):
-                    if rule.exempts(facts):
-                        exemptions.append(rule)
-                    continue
-                is_holiday = partial(self.is_holiday, country)
-                finding = rule.judge(facts, is_holiday)
-                if finding is None:
-                    continue
-                if tell_when and finding.denies:
-                    finding = replace(finding, allowed_from=rule.allowed_from(facts, is_holiday))
-                findings.append(finding)
+        for country, rule in self.asked(facts):
+            if isinstance(rule, Exemption):
+                if rule.exempts(facts):
+                    exemptions.append(rule)
+                continue
+            is_holiday = partial(self.is_holiday, country)
+            finding = rule.judge(facts, is_holiday)
+            if finding is None:
+                continue
+            if tell_when and finding.denies:
+                finding = replace(finding, allowed_from=rule.allowed_from(facts, is_holiday))
+            findings.append(finding)
         for one in exemptions:
             lifted = [finding.rule for finding in findings if finding.denies and finding.rule in one.lifts]
             findings = [_lift(finding, one) for finding in findings]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -158,19 +158,30 @@ def load(config: Config) -> Lawbook:
     Raises:
         InputError: a file of them is wrong, or the configuration adopts what there is not.
     """
-    folder = config.law.policies
+    return load_from(config.law.policies, config.law.adopt, lambda problem, field: config.wrong(problem, "law", field))
+
+
+def load_from(folder: Path | None, adopt: Iterable[str], wrong: Callable[[str, str], InputError]) -> Lawbook:
+    """The shipped policies and those of a folder.
+
+    Args:
+        folder: None for the shipped ones alone.
+        wrong: makes the error for a folder that is none (``policies``) or a rule that there is not (``adopt``).
+
+    Raises:
+        InputError: that, or a file is wrong.
+    """
     own: list[Path] = []
     if folder is not None:
         if not folder.is_dir():
-            raise config.wrong(f"there is no folder {folder}", "law", "policies")
+            raise wrong(f"there is no folder {folder}", "policies")
         own = sorted(folder.glob("*.toml"))
     files = (*_shipped(), *(read(path, own=True) for path in own))
     _check_together(files)
-    ids = {rule.id for file in files for rule in file.model.rule}
-    for one in config.law.adopt:
-        if one not in ids:
-            raise config.wrong(f"there is no rule {one!r}: see `callguard policy show`", "law", "adopt")
-    return _lawbook(files, frozenset(config.law.adopt))
+    ids, adopted = {rule.id for file in files for rule in file.model.rule}, frozenset(adopt)
+    for one in sorted(adopted - ids):
+        raise wrong(f"there is no rule {one!r}: see `callguard policy show`", "adopt")
+    return _lawbook(files, adopted)
 
 
 @cache

@@ -241,6 +241,23 @@ class Reader:
         """Whether a dial of a number in E.164 was allowed in that time, whoever dialled it."""
         return bool(await self._fetch("was_allowed", number=number, since=to_ms(since), until=to_ms(until)))
 
+    async def count_decisions(self, since: datetime) -> int:
+        """How many dial decisions were made from a moment on."""
+        ((count,),) = await self._fetch("count_decisions", since=to_ms(since))
+        return int(count)
+
+    async def each_decision(self, since: datetime) -> AsyncGenerator[tuple[StoredDecision, str | None], None]:
+        """The dial decisions from a moment on, oldest first, each with the number while that is known.
+
+        Whoever stops before the end closes it, as with `each_opt_out`.
+        """
+        try:
+            async with self._reading.execute(sql("decisions_since"), {"since": to_ms(since)}) as cursor:
+                async for row in cursor:
+                    yield from_rows.decision(row), row["number"]
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+
     async def _fetch(self, name: str, **parameters: str | int | None) -> list[sqlite3.Row]:
         try:
             return await fetch(self._reading, name, **parameters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Self, TypeAlias
 
 from callguard.core.decide import Decision, Facts, OptOut, Registered, Scope
@@ -409,6 +409,7 @@ class DialRecord:
                 "agent_first": facts.agent_first,
                 "attempts": tuple(map(to_ms, facts.attempts)),
                 "refusals": tuple(map(to_ms, facts.refusals)),
+                "looked_back_ms": facts.looked_back // timedelta(milliseconds=1),
                 "bases": tuple(sorted(facts.bases)),
                 "caller_id": None if facts.caller_id is None else ("shown" if facts.caller_id else "withheld"),
             }

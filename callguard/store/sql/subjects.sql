@@ -95,3 +95,12 @@ WHERE s.number = :number AND d.allow = 1 AND d.at BETWEEN :since AND :until LIMI
 -- name: latest_decisions(limit)
 SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
 FROM decisions ORDER BY at DESC, decision_id DESC LIMIT :limit;
+
+-- name: decisions_since(since)
+-- Oldest first, each with its subject's number.
+SELECT d.decision_id, d.call_id, d.controller, d.subject_id, d.profile, d.at, d.allow, d.rules, d.facts, s.number
+FROM decisions AS d LEFT JOIN subjects AS s ON s.subject_id = d.subject_id
+WHERE d.at >= :since ORDER BY d.at, d.decision_id;
+
+-- name: count_decisions(since)
+SELECT COUNT(*) AS decisions FROM decisions WHERE at >= :since;

@@ -1,0 +1,19 @@
+"""Past decisions under another law: what would have come out, as far as what they have kept can tell."""
+
+from __future__ import annotations
+
+from callguard.core.decide import Facts
+from callguard.core.law import Law
+from callguard.core.provisions import CallerId
+
+
+def lacks(law: Law, facts: Facts) -> str | None:
+    """What this law asks about a call that its decision has not kept; None where it has kept all of it.
+
+    What is not kept is never taken for something that was not there.
+    """
+    if law.looks_back(facts) > facts.looked_back:
+        return "earlier calls and refusals were not looked for so far back"
+    if facts.caller_id and any(isinstance(rule, CallerId) and rule.prefixes for _, rule in law.asked(facts)):
+        return "which number was shown is not kept"
+    return None
