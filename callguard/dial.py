@@ -87,15 +87,10 @@ class Dial:
         now = datetime.now(UTC)
         if number is None:
             return Facts(None, settings.calls, settings.purpose_of_calls, settings.campaign, now, (), ())
-        opt_outs = await self._store.opt_outs_now(settings.controller, number, now)
-        registries = await self._lists.say(self._current.config, settings.calls, settings.controller, number)
         # A grant is for a purpose: a call that has none rests on none.
         purpose = settings.purpose_of_calls
-        grants = () if purpose is None else await self._store.grants_of(settings.controller, number)
-        # Of a clock that was set back, the latest that is known.
-        at = max([now, *(one.since for one in opt_outs), *(one.ended_at for one in grants if one.ended_at)])
         facts = Facts(
-            number, settings.calls, purpose, settings.campaign, at, opt_outs, registries, grants,
+            number, settings.calls, purpose, settings.campaign, now, (), (),
             needs_basis=settings.basis is not None,
             place=book.places.of(number),
             caller_country=settings.law_of_caller,
@@ -103,9 +98,19 @@ class Dial:
             staff=number in self._current.config.paths.staff,
         )  # fmt: skip
         back = book.law.looks_back(facts)
-        if back:
-            attempts, refusals = await self._store.looked_back(settings.controller, number, at - back)
-            facts = replace(facts, attempts=attempts, refusals=refusals, looked_back=back)
+        known = await self._store.known(settings.controller, number, now, now - back if back else None)
+        registries = await self._lists.say(self._current.config, settings.calls, settings.controller, number)
+        facts = replace(
+            facts, opt_outs=known.opt_outs, registries=registries, grants=() if purpose is None else known.grants,
+            attempts=known.attempts, refusals=known.refusals, looked_back=back,
+        )  # fmt: skip
+        # Of a clock that was set back, the latest that is known.
+        at = max([now, *(one.since for one in facts.opt_outs), *(one.ended_at for one in facts.grants if one.ended_at)])
+        if at > now:
+            facts = replace(facts, at=at)
+            back = book.law.looks_back(facts)
+            then = await self._store.known(settings.controller, number, now, at - back if back else None)
+            facts = replace(facts, attempts=then.attempts, refusals=then.refusals, looked_back=back)
         return facts
 
 

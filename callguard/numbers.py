@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import phonenumbers
 
@@ -13,7 +14,11 @@ REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
 # user name, an attempt at injection, or nothing.
 _WRITTEN = re.compile(r"\+?\(?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
 
+TOGETHER = 3
+"""Numbers that differ in so many last digits alone are of one place: plans give out a thousand together at least."""
 
+
+@lru_cache(maxsize=1024)
 def calling_code(region: str) -> str:
     """What the numbers of a country begin with in E.164, such as ``+34``; several countries may share one."""
     return f"+{phonenumbers.country_code_for_region(region)}"
@@ -25,7 +30,20 @@ def country(number: str) -> str | None:
     Of countries that share a country code (+1, +39, +44 …) the one whose range it is in; for a range that is not known,
     the main one.
     """
-    parsed = phonenumbers.parse(number)
+    return _country(number[:-TOGETHER], len(number))
+
+
+# Whoever asks for a number's country asks for its place next.
+@lru_cache(maxsize=64)
+def first_of(begins: str, length: int) -> phonenumbers.PhoneNumber:
+    """The first of the numbers in E.164 that differ in their last digits alone."""
+    return phonenumbers.parse(begins.ljust(length, "0"))
+
+
+# Asked more than once for each number that is dialled.
+@lru_cache(maxsize=65_536)
+def _country(begins: str, length: int) -> str | None:
+    parsed = first_of(begins, length)
     region = phonenumbers.region_code_for_number(parsed)
     region = region or phonenumbers.region_code_for_country_code(parsed.country_code or 0)
     return str(region) if region in REGIONS else None

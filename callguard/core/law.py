@@ -6,9 +6,9 @@ nothing is known here is not called for marketing: no answer means no.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 from callguard.core.decide import RULES, Decision, Facts, Finding, decide
@@ -19,6 +19,8 @@ _UNKNOWN_SOURCE = "callguard: where the law is not known, no answer means no"
 
 # So many times an answer that only time changes is asked anew, later: each rule moves it on.
 _STEPS = 50
+# So many kinds of calls are remembered with the rules that are about them; each day makes them anew.
+_KINDS_KEPT = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ class Law:
     is_holiday: Callable[[str, date], bool] = _no_holidays
     digest: str = ""
     _applying: dict[str, tuple[Provision, ...]] = field(init=False, repr=False, compare=False)
+    _asked: dict[object, tuple[tuple[str, Provision], ...]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         applying: dict[str, tuple[Provision, ...]] = {}
@@ -72,12 +77,26 @@ class Law:
                 longest = max(longest, rule.within if isinstance(rule, Cap) else rule.lasts)
         return longest
 
-    def asked(self, facts: Facts) -> Iterator[tuple[str, Provision]]:
+    def asked(self, facts: Facts) -> tuple[tuple[str, Provision], ...]:
         """The rules of both ends that are about such a call, each with the country whose it is."""
-        for country in _countries(facts):
-            for rule in self._applying.get(country, ()):
-                if rule.concerns(facts, country):
-                    yield country, rule
+        place = facts.place
+        # All that `Provision.concerns` looks at. There are few of these, and looking takes longer than all judging.
+        of_its_kind = (
+            facts.calls, facts.purpose, facts.caller_country, facts.at.astimezone(UTC).date(),
+            None if place is None else (place.country, place.areas),
+        )  # fmt: skip
+        found = self._asked.get(of_its_kind)
+        if found is None:
+            found = tuple(
+                (country, rule)
+                for country in _countries(facts)
+                for rule in self._applying.get(country, ())
+                if rule.concerns(facts, country)
+            )
+            if len(self._asked) >= _KINDS_KEPT:
+                self._asked.clear()
+            self._asked[of_its_kind] = found
+        return found
 
     def asks_holidays_of(self) -> tuple[str, ...]:
         """The countries whose holidays count in rules that apply."""

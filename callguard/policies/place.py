@@ -15,11 +15,9 @@ import phonenumbers
 from phonenumbers import timezone
 
 from callguard.core.decide import Place
-from callguard.numbers import country
+from callguard.numbers import TOGETHER, country, first_of
 
 _UNKNOWN_ZONE = "Etc/Unknown"
-# Numbers that differ in their last digits alone are of one place: no plan gives out fewer than a thousand together.
-_TOGETHER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +55,12 @@ class Places:
 
     def of(self, number: str) -> Place:
         """Where a number in E.164 is of."""
-        return self._cached(number[:-_TOGETHER], len(number))
+        return self._cached(number[:-TOGETHER], len(number))
 
     def _of(self, begins: str, length: int) -> Place:
-        number = begins.ljust(length, "0")
-        where = country(number)
+        where = country(begins.ljust(length, "0"))
         law_of = self._territories.get(where or "", where)
-        parsed = phonenumbers.parse(number)
+        parsed = first_of(begins, length)
         named = timezone.time_zones_for_number(parsed)
         zones = tuple(zone for zone in named if zone != _UNKNOWN_ZONE and _is_known(zone))
         fallback = self._zones.get(law_of or "", ())

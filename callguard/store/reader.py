@@ -22,6 +22,7 @@ from callguard.store.migrations import check, known
 from callguard.store.queries import fetch, sql
 from callguard.store.records import (
     DueRecording,
+    KnownSubject,
     LegDetail,
     LegSubject,
     NewOptOut,
@@ -165,13 +166,29 @@ class Reader:
                     found.add(what)
         return len(found)
 
-    async def opt_outs_now(self, controller: str, number: str, now: datetime) -> tuple[StoredOptOut, ...]:
-        """The opt-outs of a number that have not ended, newest first.
+    async def known(self, controller: str, number: str, now: datetime, since: datetime | None) -> KnownSubject:
+        """What is known of a number before it is dialled, each newest first.
 
-        Nobody opts out from a later day on: one that begins after `now` was made before a clock was set back.
+        Opt-outs are those that have not ended. Nobody opts out from a later day on: one that begins after `now` was
+        made before a clock was set back. Grants are as with `grants_of`, the rest as with `looked_back`.
+
+        Args:
+            since: None to look for no earlier calls and refusals.
         """
-        rows = await self._fetch("opt_outs_not_ended", controller=controller, number=number, at=to_ms(now))
-        return tuple(map(from_rows.opt_out, rows))
+        rows = await self._fetch(
+            "known_of_number", controller=controller, number=number, at=to_ms(now),
+            since=None if since is None else to_ms(since),
+        )  # fmt: skip
+        of: dict[str, list[sqlite3.Row]] = {}
+        for row in rows:
+            of.setdefault(row["what"], []).append(row)
+        endings = tuple(chain.from_iterable(map(from_rows.endings, of.get("ending", ()))))
+        return KnownSubject(
+            tuple(map(from_rows.opt_out, of.get("opt_out", ()))),
+            tuple(ended(from_rows.subject_grant(row), endings) for row in of.get("grant", ())),
+            tuple(from_ms(row["since"]) for row in of.get("attempt", ())),
+            tuple(from_ms(row["since"]) for row in of.get("refusal", ())),
+        )
 
     async def last_called(self, number: str) -> datetime | None:
         """When somebody last called one of the house's own numbers, as far as it was noted; None for never."""

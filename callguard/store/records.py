@@ -296,6 +296,16 @@ class StoredGrant(Standing):
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSubject:
+    """What a dial decision asks the store about a number; see `Reader.known`."""
+
+    opt_outs: tuple[StoredOptOut, ...]
+    grants: tuple[StoredGrant, ...]
+    attempts: tuple[datetime, ...]
+    refusals: tuple[datetime, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NewGrant:
     """A grant that is to be kept.
 

@@ -222,7 +222,7 @@ async def test_the_looks_before_a_dial_and_in_each_call_read_no_table_from_end_t
 ) -> None:
     from callguard.store.queries import sql
 
-    for query in ("opt_outs_not_ended", "remembered"):
+    for query in ("known_of_number", "remembered"):
         parameters = {"controller": "acme", "number": NUMBER, "at": 0, "since": 0}
         plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql(query)}", parameters)]
         assert [step for step in plan if step.startswith("SCAN")] == []
@@ -262,5 +262,8 @@ async def test_the_same_opt_out_from_two_processes_is_kept_once(path: Path, stor
 async def test_a_clock_that_is_set_back_makes_no_opt_out_void(store: Store) -> None:
     await store.opt_out("acme", NUMBER, Scope.MARKETING, LATER, "key")
     await store.opt_out("acme", NUMBER, Scope.CAMPAIGN, START, "key", campaign="spring", until=LATER)
-    assert [one.scope for one in await store.opt_outs_now("acme", NUMBER, START)] == [Scope.MARKETING, Scope.CAMPAIGN]
-    assert [one.scope for one in await store.opt_outs_now("acme", NUMBER, LATER)] == [Scope.MARKETING]
+    assert [one.scope for one in (await store.known("acme", NUMBER, START, None)).opt_outs] == [
+        Scope.MARKETING,
+        Scope.CAMPAIGN,
+    ]
+    assert [one.scope for one in (await store.known("acme", NUMBER, LATER, None)).opt_outs] == [Scope.MARKETING]

@@ -27,12 +27,36 @@ WHERE s.controller = :controller AND s.number = :number
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
--- name: opt_outs_not_ended(controller, number, at)
--- As opt_outs_of_number, also what has begun by a clock that was set back since.
-SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
-FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
-WHERE s.controller = :controller AND s.number = :number AND (o.until IS NULL OR o.until > :at)
-ORDER BY o.since DESC, o.opt_out_id DESC;
+-- name: known_of_number(controller, number, at, since)
+-- Asked before each dial, in one visit to the connection's thread: the opt-outs that have not ended, also what has begun by a
+-- clock that was set back since; grants, and what ends them; and as looked_back. Without `since` nothing is looked for in the time before.
+WITH one AS NOT MATERIALIZED (
+    SELECT subject_id, controller, number FROM subjects WHERE controller = :controller AND number = :number
+)
+SELECT 'opt_out' AS what, one.controller, one.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since,
+    o.until, NULL AS basis, NULL AS channel, NULL AS evidence, NULL AS state, NULL AS at, o.opt_out_id AS id
+FROM one JOIN opt_outs AS o ON o.subject_id = one.subject_id
+WHERE o.until IS NULL OR o.until > :at
+UNION ALL
+SELECT 'grant', one.controller, one.number, NULL, g.purpose, NULL, g.source, NULL, g.since,
+    g.until, g.basis, g.channel, g.evidence, NULL, NULL, g.subject_grant_id
+FROM one JOIN subject_grants AS g ON g.subject_id = one.subject_id
+UNION ALL
+SELECT 'ending', NULL, NULL, NULL, e.purpose, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, e.state, e.at, NULL
+FROM one JOIN grant_endings AS e ON e.subject_id = one.subject_id
+UNION ALL
+SELECT 'ending', NULL, NULL, o.scope, o.purpose, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.since, NULL
+FROM one JOIN opt_outs AS o ON o.subject_id = one.subject_id
+WHERE o.undone = 0 AND o.source <> 'typed_unverified'
+UNION ALL
+SELECT 'attempt', NULL, NULL, NULL, NULL, NULL, NULL, NULL, d.at, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM one JOIN decisions AS d ON d.subject_id = one.subject_id
+WHERE d.at > :since AND d.allow = 1 AND json_extract(d.facts, '$.calls') = 'marketing'
+UNION ALL
+SELECT 'refusal', NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.since, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM one JOIN opt_outs AS o ON o.subject_id = one.subject_id
+WHERE o.since > :since AND o.undone = 0
+ORDER BY 9 DESC, 16 DESC;
 
 -- name: opt_outs_listed(controller, number, at)
 -- Of all controllers where controller is NULL, of all numbers where number is NULL.
