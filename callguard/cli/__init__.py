@@ -13,6 +13,7 @@ import typer
 from callguard import __version__
 from callguard.cli import agent, calls, grant, incidents, optout, policy, prompts, registry
 from callguard.cli.check import check
+from callguard.cli.complaint import complaint
 from callguard.cli.doctor import doctor
 from callguard.cli.init import init
 from callguard.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
@@ -33,6 +34,7 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(agent.app, name="agent")
 app.command()(run)
 app.command()(check)
+app.command()(complaint)
 app.command()(init)
 app.command()(doctor)
 app.command()(reconcile)

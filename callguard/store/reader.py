@@ -21,6 +21,7 @@ from callguard.store.database import open_to_read, usable
 from callguard.store.migrations import check, known
 from callguard.store.queries import fetch, sql
 from callguard.store.records import (
+    Dealings,
     DueRecording,
     KnownSubject,
     LegDetail,
@@ -38,7 +39,7 @@ from callguard.store.records import (
     StoredRecording,
 )
 from callguard.store.subjects import covers
-from callguard.store.times import from_ms, to_ms
+from callguard.store.times import from_ms, from_ms_or_none, to_ms
 
 
 class Reader:
@@ -257,6 +258,18 @@ class Reader:
     async def was_allowed(self, number: str, since: datetime, until: datetime) -> bool:
         """Whether a dial of a number in E.164 was allowed in that time, whoever dialled it."""
         return bool(await self._fetch("was_allowed", number=number, since=to_ms(since), until=to_ms(until)))
+
+    async def dealings(self, controller: str | None, number: str) -> Dealings:
+        """All that a number in E.164 is known by, oldest first; of all controllers where `controller` is None."""
+        asked = {"controller": controller, "number": number}
+        first = (await self._fetch("first_kept", controller=controller))[0]["first"]
+        return Dealings(
+            from_ms_or_none(first),
+            tuple(map(from_rows.decision, await self._fetch("decisions_of_number", **asked))),
+            tuple(map(from_rows.leg, await self._fetch("legs_of_number", **asked))),
+            tuple(map(from_rows.opt_out, await self._fetch("opt_outs_of_number_ever", **asked))),
+            tuple(reversed(await self.grants(controller, number))),
+        )
 
     async def count_decisions(self, since: datetime) -> int:
         """How many dial decisions were made from a moment on."""

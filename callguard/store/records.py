@@ -476,3 +476,25 @@ class StoredDecision:
     allow: bool
     rules: tuple[str, ...]
     facts: Mapping[str, Value] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Dealings:
+    """All that the store has of a number, oldest first.
+
+    Attributes:
+        since: when the first decision or call of any number was kept, and so the beginning of what can be told; None
+            where there is none.
+        opt_outs: those too that have ended.
+    """
+
+    since: datetime | None
+    decisions: tuple[StoredDecision, ...]
+    legs: tuple[SavedLeg, ...]
+    opt_outs: tuple[StoredOptOut, ...]
+    grants: tuple[StoredGrant, ...]
+
+    @property
+    def calls_to_it(self) -> tuple[SavedLeg, ...]:
+        """The calls in which it was called, as far as the gate was in them."""
+        return tuple(leg for leg in self.legs if leg.direction == "outbound")

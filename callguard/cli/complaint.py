@@ -1,0 +1,173 @@
+"""``callguard complaint``: what an authority asks about a number that somebody says was called. It reads only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from callguard import config
+from callguard.cli import grant, optout, tables
+from callguard.cli.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    NumberArgument,
+    RegionOption,
+    a_number,
+    one_of,
+    region_for,
+)
+from callguard.cli.stores import read
+
+if TYPE_CHECKING:
+    from callguard.store.records import Dealings, SavedLeg, StoredDecision
+
+UNSIGNED = "This statement is not signed."
+BEYOND = (
+    "Calls that never came to the gate (past its dialplan, emergency calls) are not known here: see the trunk's CDRs."
+)
+
+
+def complaint(
+    words: NumberArgument,
+    controller: Annotated[str | None, typer.Option(help="Only this controller's.")] = None,
+    region: RegionOption = None,
+    print_json: JsonOption = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Gather all that is known of a number: each attempt to call it and why it was allowed or denied, opt-outs, grants.
+
+    Where there was none, it says so, and of what time that can be said.
+    """
+    settings = config.load(path)
+    for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
+    number = a_number(words, region_for(settings, region))
+    found, now = read(settings, lambda reader: reader.dealings(for_whom, number)), datetime.now(UTC)
+    if print_json:
+        typer.echo(json.dumps(_as_json(settings, number, found, now), indent=2, ensure_ascii=False))
+    else:
+        _show(settings, number, found, now)
+
+
+def _is_ours(found: Dealings) -> bool | None:
+    """Whether the number was called, or was to be; None where nothing is kept that could tell."""
+    if found.decisions or found.calls_to_it:
+        return True
+    return None if found.since is None else False
+
+
+def _as_json(settings: config.Config, number: str, found: Dealings, now: datetime) -> dict[str, object]:
+    return {
+        "number": number,
+        "ours": _is_ours(found),
+        "covers": {"from": found.since and found.since.isoformat(), "until": now.isoformat()},
+        "signed": False,
+        "number_source": {name: _source(settings, name) for name in _controllers(settings, found)},
+        "attempts": [_attempt(one) for one in found.decisions],
+        "calls": [_call(one) for one in found.legs],
+        "opt_outs": [optout.as_json(one) for one in found.opt_outs],
+        "grants": [{"controller": one.controller, **grant.as_json(one, now)} for one in found.grants],
+    }
+
+
+def _controllers(settings: config.Config, found: Dealings) -> list[str]:
+    """Those who dealt with the number; all of them where nobody did."""
+    dealt = {one.controller for part in (found.decisions, found.legs, found.opt_outs, found.grants) for one in part}
+    return sorted(dealt or settings.controllers)
+
+
+def _source(settings: config.Config, controller: str) -> object:
+    """Where a controller says that its numbers are from; None where it has not said."""
+    known = settings.controllers.get(controller)
+    return None if known is None else known.number_source
+
+
+def _attempt(one: StoredDecision) -> dict[str, object]:
+    facts: Mapping[str, Any] = one.facts
+    law = facts.get("law", {})
+    return {
+        "call": one.call_id,
+        "at": one.at.isoformat(),
+        "controller": one.controller,
+        "profile": one.profile,
+        "allowed": one.allow,
+        "rules": one.rules,
+        "policy": law.get("policy"),
+        "caller_id": law.get("caller_id"),
+        # As they were seen at that moment.
+        "bases": law.get("bases", []),
+        **{name: facts.get(name) for name in ("calls", "purpose", "campaign", "registries", "opt_outs")},
+        "grants": facts.get("grants", []),
+    }
+
+
+def _call(leg: SavedLeg) -> dict[str, object]:
+    return {
+        "call": leg.call_id,
+        "at": leg.started_at.isoformat(),
+        "controller": leg.controller,
+        "profile": leg.profile,
+        "direction": leg.direction,
+        "outcome": leg.outcome,
+        "granted": leg.granted,
+        "recorded": leg.recording,
+    }
+
+
+def _show(settings: config.Config, number: str, found: Dealings, now: datetime) -> None:
+    since = tables.moment(found.since)
+    until = f"{tables.moment(now)}"
+    ours = _is_ours(found)
+    if ours is None:
+        typer.echo(f"Nothing can be said of {number}: the store has kept no decision and no call yet.")
+    elif not ours:
+        typer.echo(f"Not our call: from {since} until {until} the gate was asked for no call to {number},")
+        typer.echo("so none was allowed and none denied, and it took part in no call to it.")
+    else:
+        allowed = sum(one.allow for one in found.decisions)
+        typer.echo(f"{number}: {len(found.decisions)} attempts, {allowed} allowed; kept from {since} until {until}")
+        _show_attempts(found)
+    if found.legs:
+        table = tables.table("When", "Call", "Profile", "Way", "Outcome", "Recorded", ids="Call")
+        for leg in found.legs:
+            whose = f"{leg.profile} of {leg.controller}"
+            way, recorded = leg.direction.removesuffix("bound"), "yes" if leg.recording else "no"
+            tables.add(table, tables.moment(leg.started_at), leg.call_id, whose, way, leg.outcome, recorded)
+        tables.show(table)
+    if found.opt_outs or ours:
+        optout.show(found.opt_outs)
+    for one in found.grants:
+        typer.echo(
+            f"Granted to {one.controller} for {one.purpose}: {one.basis}, {one.channel}, since "
+            f"{tables.moment(one.since)}, evidence {one.evidence}: {one.state(now)}"
+        )
+    if ours:
+        for name in _controllers(settings, found):
+            typer.echo(f"Where {name} has the number from: {_in_words(_source(settings, name))}")
+    typer.echo(BEYOND)
+    typer.echo(UNSIGNED)
+
+
+def _show_attempts(found: Dealings) -> None:
+    table = tables.table("When", "Call", "Profile", "Answer", "Lists", "Rests on", "Policy", "Shown", ids="Call")
+    for one in found.decisions:
+        told: Any = _attempt(one)
+        lists = [
+            f"{it['registry']} of {it['list_date'] or 'no day'}: {'listed' if it['listed'] else 'not listed'}"
+            for it in told["registries"] or ()
+        ]
+        answer = "allowed" if one.allow else f"denied: {', '.join(one.rules)}"
+        cells = (tables.moment(one.at), one.call_id, f"{one.profile} of {one.controller}", answer, "; ".join(lists))
+        shown = told["caller_id"] or "not told"
+        tables.add(table, *cells, ", ".join(told["bases"]), told["policy"], shown)
+    tables.show(table)
+
+
+def _in_words(source: object) -> str:
+    if isinstance(source, Mapping):
+        return "; ".join(f"{text} ({language})" for language, text in source.items())
+    return str(source or "not said in the configuration (number_source)")

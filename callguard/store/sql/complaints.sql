@@ -1,0 +1,30 @@
+-- name: decisions_of_number(controller, number)
+-- Oldest first; of all controllers where controller is NULL, as in the others here.
+SELECT d.decision_id, d.call_id, d.controller, d.subject_id, d.profile, d.at, d.allow, d.rules, d.facts
+FROM subjects AS s JOIN decisions AS d ON d.subject_id = s.subject_id
+WHERE s.number = :number AND (CAST(:controller AS TEXT) IS NULL OR s.controller = :controller)
+ORDER BY d.at, d.decision_id;
+
+-- name: legs_of_number(controller, number)
+SELECT
+    l.leg_id, l.call_id, l.channel, l.linkedid, l.controller, l.subject_id, l.profile, l.language, l.direction,
+    l.started_at, l.saved_at, l.outcome, l.granted, l.recording, l.file, l.files, l.withdrawn_at, l.recording_ended_at,
+    (SELECT r.state FROM recordings AS r WHERE r.leg_id = l.leg_id) AS recording_state
+FROM subjects AS s JOIN legs AS l ON l.subject_id = s.subject_id
+WHERE s.number = :number AND (CAST(:controller AS TEXT) IS NULL OR s.controller = :controller)
+ORDER BY l.started_at, l.leg_id;
+
+-- name: opt_outs_of_number_ever(controller, number)
+-- Those too that have ended.
+SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
+FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
+WHERE s.number = :number AND (CAST(:controller AS TEXT) IS NULL OR s.controller = :controller)
+ORDER BY o.since, o.opt_out_id;
+
+-- name: first_kept(controller)
+-- The first dial decision and the first call; NULL where there is none.
+SELECT MIN(first) AS first FROM (
+    SELECT MIN(at) AS first FROM decisions WHERE CAST(:controller AS TEXT) IS NULL OR controller = :controller
+    UNION ALL
+    SELECT MIN(started_at) FROM legs WHERE CAST(:controller AS TEXT) IS NULL OR controller = :controller
+) AS both_of_them;
