@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 
+from tests.bench import dial
 from tests.bench.__main__ import GATE, RATE, SLOW_RATE, WAITING, _verdict
 from tests.bench.watching import UNWATCHED, WATCHED
+
+
+def decisions(**ours: float) -> dict[str, Any]:
+    """Decisions as they were asked for, but for what is given; without the peer that has to be installed."""
+    good = {
+        "p50_ms": 0.25, "p99_ms": 0.9, "cpu_ms": 0.2, "decisions": 500, "in_a_row_ms": 0.2, "in_a_row_cpu_ms": 0.2,
+        "kept_p50_ms": 30.0, "kept_p99_ms": 55.0, "kept_cpu_ms": 0.9,
+    }  # fmt: skip
+    looked = {"ms": 0.05, "asterisk_cpu_ms": 0.05, "others_cpu_ms": 0.0}
+    return {"count": 1_000_000, "ours": good | ours, "peers": {"loop": looked, "db_exists": looked}}
 
 
 def results(**waiting: Any) -> dict[str, Any]:
@@ -20,7 +31,13 @@ def results(**waiting: Any) -> dict[str, Any]:
         "highest_rate": 200,
         "watching": [{"gate": WATCHED, "gate_ms": 5.2}, {"gate": UNWATCHED, "gate_ms": 5.0}],
         "waiting": good | waiting,
-    }
+        "registry": {
+            "count": 10_000_000, "bytes": 8e7, "imported": {"seconds": 5.0, "peak_mb": 200.0},
+            "looked_up": {"peak_mb": 100.0}, "updated": {"seconds": 4.0, "added": 1, "deleted": 1},
+            "decided": {"peak_mb": 100.0, "beside_most_ms": 3.0, "alone_most_ms": 2.0},
+        },
+        "dial": decisions(),
+    }  # fmt: skip
 
 
 def test_a_run_that_meets_everything_says_so() -> None:
@@ -38,3 +55,16 @@ def test_a_run_that_meets_everything_says_so() -> None:
 )
 def test_calls_that_did_not_wait_well_are_no_figure_that_was_met(waiting: dict[str, Any], measured: str) -> None:
     assert [(said, met) for _, said, met in _verdict(results(**waiting)) if not met] == [(measured, False)]
+
+
+def test_decisions_are_met_by_both_figures_or_not_at_all() -> None:
+    asked = [dial.verdict(decisions(**more))[0][2] for more in ({}, {"p50_ms": 0.31}, {"p99_ms": 1.1})]
+    assert asked == [True, False, False]
+
+
+def test_a_peer_that_is_not_there_is_said_to_be_left_out() -> None:
+    found = decisions()
+    _, _, own, postgres = dial.told(found)
+    assert own.startswith("DB_EXISTS, 100000 entries, in a row: 0.000 ms") and "left out" in postgres
+    found["peers"]["agi"] = found["peers"]["loop"] | {"ms": 2.05, "row_p50_ms": 0.3, "row_p99_ms": 0.8}
+    assert "in a row: 2.000 ms" in dial.told(found)[3] and "p99 0.80 ms" in dial.told(found)[3]

@@ -26,7 +26,7 @@ from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.tree import find
 from callguard.errors import TelephonyError
 from callguard.speech.render import LEAD_MS
-from tests.bench import bed, registry
+from tests.bench import bed, dial, registry
 from tests.bench import watching as watched
 from tests.bench.load import Caller, Load, load, percentile, spent
 from tests.bench.watching import watching
@@ -156,6 +156,7 @@ async def bench(python: str | None, report: Any) -> dict[str, Any]:
 
             results["waiting"] = await _waiting(pbx, folder)
     results["registry"] = await asyncio.to_thread(registry.measure, registry.full_or(registry.COUNT))
+    results["dial"] = await dial.measure(dial.SMALL, dial.SMALL_SECONDS, python)
     return results
 
 
@@ -280,13 +281,16 @@ def _verdict(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
             waiting["resident_mb"] <= BUDGET_MB and waiting["calls"] >= WAITING and not waiting["failed"],
         ),
         *registry.verdict(results["registry"]),
+        *dial.verdict(results["dial"]),
     ]
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="make bench", description=__doc__)
     arguments.add_argument("--json", metavar="FILE", type=Path, help="write all figures as JSON")
-    arguments.add_argument("--asyncari", metavar="PYTHON", help="a Python that has asyncari, to compare with")
+    arguments.add_argument(
+        "--asyncari", metavar="PYTHON", help="a Python that has asyncari and asyncpg, to compare with"
+    )
     given = arguments.parse_args()
     # Wide enough for the tables also where it is no terminal.
     console = Console(width=None if sys.stdout.isatty() else 130)
@@ -298,6 +302,7 @@ def main() -> int:
     for asked, measured, met in verdict:
         table.add_row(asked, measured, "met" if met else "missed")
     console.print(table)
+    console.print(*dial.told(results["dial"]), sep="\n")
     results["verdict"] = [{"asked": asked, "measured": measured, "met": met} for asked, measured, met in verdict]
     if given.json is not None:
         given.json.write_text(f"{json.dumps(results, indent=2)}\n", encoding="utf-8")
