@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import ClassVar, Literal
 
 from callguard.core.decide import Facts, Finding, is_stale
-from callguard.core.windows import IsHoliday, Week, zone_of
+from callguard.core.windows import IsHoliday, Week, clocks
 
 
 class Status(StrEnum):
@@ -109,9 +109,9 @@ class Hours(Provision):
         if not zones:
             return self._found(True, "no time zone is known")
         is_off = self._off(is_holiday)
-        closed = next((zone for zone in zones if not self.week.is_open(zone, facts.at, is_off)), None)
-        zone = closed or zones[0]
-        there = facts.at.astimezone(zone_of(zone))
+        shown = clocks(zones, facts.at)
+        closed = next((one for one in shown if not self.week.is_open_by(one[1], is_off)), None)
+        zone, there = closed or shown[0]
         holiday = ", a holiday" if self.week.holidays is not None and is_off(there.date()) else ""
         return self._found(closed is not None, f"{there:%A %Y-%m-%d %H:%M} {zone}{holiday}")
 

@@ -22,6 +22,23 @@ LOOK_AHEAD_DAYS = 30
 zone_of = lru_cache(maxsize=1024)(ZoneInfo)
 
 
+def clocks(zones: tuple[str, ...], at: datetime) -> tuple[tuple[str, datetime], ...]:
+    """What the clocks on the walls show at an aware moment, to the minute: the first zone of those that show the same.
+
+    A number that could be in all zones of North America has 38 of them, and a handful of clocks.
+    """
+    return _clocks(zones, at.replace(second=0, microsecond=0))
+
+
+@lru_cache(maxsize=4096)
+def _clocks(zones: tuple[str, ...], minute: datetime) -> tuple[tuple[str, datetime], ...]:
+    shown: dict[datetime, tuple[str, datetime]] = {}
+    for zone in zones:
+        there = minute.astimezone(zone_of(zone))
+        shown.setdefault(there.replace(tzinfo=None, fold=0), (zone, there))
+    return tuple(shown.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """From `opens` until just before `closes`, both in minutes since midnight.
@@ -68,7 +85,10 @@ class Week:
 
     def is_open(self, zone: str, at: datetime, is_holiday: IsHoliday) -> bool:
         """Whether an aware moment is in one of its windows there."""
-        there = at.astimezone(zone_of(zone))
+        return self.is_open_by(at.astimezone(zone_of(zone)), is_holiday)
+
+    def is_open_by(self, there: datetime, is_holiday: IsHoliday) -> bool:
+        """Whether what a clock on the wall shows is in one of its windows."""
         minute = there.hour * 60 + there.minute
         return any(window.opens <= minute < window.closes for window in self.of(there.date(), is_holiday))
 
