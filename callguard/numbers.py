@@ -14,9 +14,6 @@ REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
 # user name, an attempt at injection, or nothing.
 _WRITTEN = re.compile(r"\+?\(?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
 
-TOGETHER = 3
-"""Numbers that differ in so many last digits alone are of one place: plans give out a thousand together at least."""
-
 
 @lru_cache(maxsize=1024)
 def calling_code(region: str) -> str:
@@ -30,7 +27,16 @@ def country(number: str) -> str | None:
     Of countries that share a country code (+1, +39, +44 …) the one whose range it is in; for a range that is not known,
     the main one.
     """
-    return _country(number[:-TOGETHER], len(number))
+    return _country(*block(number))
+
+
+def block(number: str) -> tuple[str, int]:
+    """What a number in E.164 has in common with all that are of its place, and its length.
+
+    Numbers that differ in their last digits alone are of one place: no plan gives out fewer than a thousand together,
+    and North America's gives out exchanges of ten thousand.
+    """
+    return number[: -4 if number.startswith("+1") else -3], len(number)
 
 
 # Whoever asks for a number's country asks for its place next.

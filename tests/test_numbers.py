@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import phonenumbers
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from phonenumbers import timezone
 
-from callguard.numbers import REGIONS, calling_code, country, to_e164
+from callguard.numbers import REGIONS, block, calling_code, country, to_e164
 
 
 @pytest.mark.parametrize("written", ["+34 912 34 56 78", "+34912345678", "912 34 56 78", "912-345-678"])
@@ -49,3 +52,13 @@ def test_a_number_begins_with_the_code_of_its_country() -> None:
         found = country(number)
         assert found is not None
         assert number.startswith(calling_code(found))
+
+
+@given(st.sampled_from(["+1", "+39", "+34", "+44", "+7"]), st.integers(200_000, 999_999), st.integers(0, 9_999))
+def test_numbers_of_one_block_are_of_one_place(code: str, begins: int, ends: int) -> None:
+    """What is remembered of places rests on it."""
+    number = f"{code}{begins}{ends:04}"
+    begun, length = block(number)
+    first, one = phonenumbers.parse(begun.ljust(length, "0")), phonenumbers.parse(number)
+    assert phonenumbers.region_code_for_number(first) == phonenumbers.region_code_for_number(one)
+    assert timezone.time_zones_for_number(first) == timezone.time_zones_for_number(one)

@@ -15,7 +15,7 @@ import phonenumbers
 from phonenumbers import timezone
 
 from callguard.core.decide import Place
-from callguard.numbers import TOGETHER, country, first_of
+from callguard.numbers import block, country, first_of
 
 _UNKNOWN_ZONE = "Etc/Unknown"
 
@@ -55,7 +55,7 @@ class Places:
 
     def of(self, number: str) -> Place:
         """Where a number in E.164 is of."""
-        return self._cached(number[:-TOGETHER], len(number))
+        return self._cached(*block(number))
 
     def _of(self, begins: str, length: int) -> Place:
         where = country(begins.ljust(length, "0"))

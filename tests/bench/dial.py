@@ -42,7 +42,7 @@ from tests.bench.registry import COUNT, IN_AN_AREA, US, imports
 from tests.registry.generate import SEED, bulk
 from tests.test_dial import World
 
-RATE, SECONDS, WARM = 100, 15, 3_000
+RATE, SECONDS, WARM = 100, 15, 8_000
 SMALL, SMALL_SECONDS = 1_000_000, 5
 KNOWN = 20_000
 # Area codes that are in use, of those that a list begins with.
