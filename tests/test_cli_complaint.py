@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from callguard import config
-from callguard.core.decide import Facts, Place, Registered, Scope
+from callguard.core.decide import Callback, Facts, Place, Registered, Scope
 from callguard.core.grants import Channel
 from callguard.core.law import Law
 from callguard.core.model import Basis
@@ -35,7 +35,8 @@ def kept(written: Path) -> None:
         controllers = {"zeta": "Zeta", "acme": "Acme"}
         async with Store.open(settings.store.path, gate=None, controllers=controllers) as store:
             await store.decided(DialRecord.of("first", "zeta", "sales", FACTS, law.decide(FACTS)))
-            later = replace(FACTS, calls="service", registries=(), at=AT + timedelta(hours=1))
+            shown = replace(FACTS, caller_id="+34910000001", callback=Callback(True, AT, 30))
+            later = replace(shown, calls="service", registries=(), at=AT + timedelta(hours=1))
             await store.decided(DialRecord.of("second", "acme", "service", later, law.decide(later)))
             await store.save(make_leg(refused(), number=OTHER))
             opted_out = AT + timedelta(days=1)
@@ -56,6 +57,7 @@ def test_all_attempts_their_rules_lists_and_grounds_are_gathered(run: Run, two: 
     assert denied["rules"] == ["registry.listed", "law.unknown"]
     assert denied["registries"][0].items() >= {"list_date": "2026-11-10", "listed": True}.items()
     assert (denied["policy"], denied["caller_id"], denied["at"]) == ("0123456789abcdef", None, AT.isoformat())
+    assert allowed["caller_id"].items() >= {"number": "+34910000001", "shown": True, "ours": True}.items()
     assert (allowed["call"], allowed["allowed"], allowed["rules"]) == ("second", True, [])
     assert told["opt_outs"][0].items() >= {"controller": "zeta", "source": "request", "reason": "by letter"}.items()
     assert told["opt_outs"][0]["until"] is not None
@@ -73,7 +75,7 @@ def test_it_is_told_in_words_too(run: Run, two: Path) -> None:
     lines = done.out.splitlines()
     assert lines[0].startswith(f"{NUMBER}: 2 attempts, 1 allowed; kept from 2026-")
     assert "denied: registry.listed, law.unknown" in done.out and "rpo of 2026-11-10: listed" in done.out
-    assert "0123456789abcdef" in done.out and "not told" in done.out
+    assert "0123456789abcdef" in done.out and "not told" in done.out and "+34910000001" in done.out
     assert "request: by letter" in done.out
     assert "evidence form 17" in done.out
     assert "Where zeta has the number from: your contract with us" in lines

@@ -97,7 +97,8 @@ def _attempt(one: StoredDecision) -> dict[str, object]:
         "allowed": one.allow,
         "rules": one.rules,
         "policy": law.get("policy"),
-        "caller_id": law.get("caller_id"),
+        # None where the gate was not told; the number itself where it was one of the controller's own.
+        "caller_id": facts.get("caller_id"),
         # As they were seen at that moment.
         "bases": law.get("bases", []),
         **{name: facts.get(name) for name in ("calls", "purpose", "campaign", "registries", "opt_outs")},
@@ -162,9 +163,15 @@ def _show_attempts(found: Dealings) -> None:
         ]
         answer = "allowed" if one.allow else f"denied: {', '.join(one.rules)}"
         cells = (tables.moment(one.at), one.call_id, f"{one.profile} of {one.controller}", answer, "; ".join(lists))
-        shown = told["caller_id"] or "not told"
-        tables.add(table, *cells, ", ".join(told["bases"]), told["policy"], shown)
+        tables.add(table, *cells, ", ".join(told["bases"]), told["policy"], _shown(told["caller_id"]))
     tables.show(table)
+
+
+def _shown(kept: Mapping[str, Any] | None) -> str:
+    """Which number the callee was shown, as far as it is kept."""
+    if kept is None:
+        return "not told"
+    return str(kept["number"] or "another's") if kept["shown"] else "withheld"
 
 
 def _in_words(source: object) -> str:

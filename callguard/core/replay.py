@@ -6,6 +6,9 @@ from callguard.core.decide import Facts
 from callguard.core.law import Law
 from callguard.core.provisions import CallerId
 
+SHOWN = "+"
+"""The number that a call showed, where all that is kept is that it showed one."""
+
 
 def lacks(law: Law, facts: Facts) -> str | None:
     """What this law asks about a call that its decision has not kept; None where it has kept all of it.
@@ -14,6 +17,6 @@ def lacks(law: Law, facts: Facts) -> str | None:
     """
     if law.looks_back(facts) > facts.looked_back:
         return "earlier calls and refusals were not looked for so far back"
-    if facts.caller_id and any(isinstance(rule, CallerId) and rule.prefixes for _, rule in law.asked(facts)):
+    if facts.caller_id == SHOWN and any(isinstance(rule, CallerId) and rule.prefixes for _, rule in law.asked(facts)):
         return "which number was shown is not kept"
     return None

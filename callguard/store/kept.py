@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from callguard.core.decide import Facts, OptOut, Place, Registered, Scope
+from callguard.core.decide import Callback, Facts, OptOut, Place, Registered, Scope
 from callguard.core.grants import Channel, Standing
 from callguard.core.model import Basis, GrantState
+from callguard.core.replay import SHOWN
 from callguard.store.records import StoredDecision
 from callguard.store.times import from_ms, from_ms_or_none
-
-SHOWN = "+"
-"""The caller's number where all that is kept is that one was shown."""
 
 
 def facts_of(decision: StoredDecision, number: str | None) -> Facts | None:
     """The facts of a decision; None where what it has kept is not all of them, as in one of an older callguard.
 
-    Missing are the evidence of grants (empty), and of the caller's number all but whether it was shown (`SHOWN`).
+    Missing are the evidence of grants (empty), and which number was shown where it was none of ours (`SHOWN`).
 
     Args:
         number: E.164, which no decision keeps; None only where what was dialled was none.
     """
     seen: Mapping[str, Any] = decision.facts
     try:
+        shown = seen.get("caller_id")
         facts = Facts(
             number=number,
             calls=seen["calls"],
@@ -36,6 +36,10 @@ def facts_of(decision: StoredDecision, number: str | None) -> Facts | None:
             registries=tuple(map(_registered, seen["registries"])),
             grants=tuple(map(_granted, seen.get("grants", ()))),
             needs_basis=seen.get("needs_basis", False),
+            caller_id=None if shown is None else (shown["number"] or SHOWN) if shown["shown"] else "",
+            # What exempted the call was that.
+            staff=seen.get("staff", "exemption" in seen),
+            callback=None if shown is None else _callback(shown),
         )
         return facts if number is None else _with_law(facts, seen["law"])
     except (KeyError, TypeError, ValueError):
@@ -43,18 +47,21 @@ def facts_of(decision: StoredDecision, number: str | None) -> Facts | None:
 
 
 def _with_law(facts: Facts, law: Mapping[str, Any]) -> Facts:
-    areas, shown = law["areas"], law["caller_id"]
-    return Facts(
-        facts.number, facts.calls, facts.purpose, facts.campaign, facts.at, facts.opt_outs, facts.registries,
-        facts.grants, facts.needs_basis,
+    areas = law["areas"]
+    return replace(
+        facts,
         place=Place(law["country"], None if areas is None else frozenset(areas), tuple(law["zones"])),
         caller_country=law["caller_country"],
         agent_first=law["agent_first"],
         attempts=tuple(map(from_ms, law["attempts"])),
         refusals=tuple(map(from_ms, law["refusals"])),
-        caller_id=None if shown is None else {"shown": SHOWN, "withheld": ""}[shown],
         looked_back=timedelta(milliseconds=law["looked_back_ms"]),
-    )  # fmt: skip
+    )
+
+
+def _callback(kept: Mapping[str, Any]) -> Callback | None:
+    ours = kept["ours"]
+    return None if ours is None else Callback(ours, from_ms_or_none(kept["proved_at"]), kept["max_age_days"])
 
 
 def _opt_out(kept: Mapping[str, Any]) -> OptOut:

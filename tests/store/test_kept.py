@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callguard.core.decide import Decision, Facts, OptOut, Place, Registered, Scope, decide
+from callguard.core.decide import Callback, Facts, OptOut, Place, Registered, Scope, decide
 from callguard.core.evidence import canonical
 from callguard.core.grants import Channel, Standing
 from callguard.core.model import Basis, GrantState
-from callguard.store.kept import SHOWN, facts_of
+from callguard.core.replay import SHOWN
+from callguard.store.kept import facts_of
 from callguard.store.records import DialRecord, StoredDecision
 
 NUMBER = "+390612345678"
@@ -41,12 +42,14 @@ places = st.builds(
     Place, st.sampled_from(["IT", "US", None]), st.none() | st.frozensets(st.sampled_from(["FL", "NY"])),
     st.lists(st.sampled_from(["Europe/Rome", "America/New_York"])).map(tuple),
 )  # fmt: skip
+callbacks = st.builds(Callback, st.booleans(), perhaps, st.integers(1, 60))
 facts_with_a_number = st.builds(
     Facts, st.just(NUMBER), st.sampled_from(["service", "marketing"]), st.none() | names, st.none() | names, moments,
     st.lists(opt_outs, max_size=3).map(tuple), st.lists(registries, max_size=3).map(tuple),
     st.lists(grants, max_size=3).map(tuple), st.booleans(), places, st.sampled_from(["ES", None]), st.booleans(),
     st.lists(moments, max_size=3).map(tuple), st.lists(moments, max_size=3).map(tuple),
-    st.sampled_from([None, "", "+39021234567"]), st.timedeltas(timedelta(), timedelta(days=400)).map(
+    st.sampled_from([None, "", "+39021234567"]), st.booleans(), st.none() | callbacks,
+    st.timedeltas(timedelta(), timedelta(days=400)).map(
         lambda back: back // timedelta(milliseconds=1) * timedelta(milliseconds=1)
     ),
 )  # fmt: skip
@@ -72,7 +75,9 @@ def as_kept(facts: Facts) -> Facts:
             else replace(one, since=None, voids="earlier", spares=frozenset())
             for one in facts.registries
         ),
-        caller_id=facts.caller_id and SHOWN,
+        caller_id=facts.caller_id and (facts.caller_id if facts.callback and facts.callback.ours else SHOWN),
+        # Asked about where a number is known to be shown or withheld.
+        callback=None if facts.caller_id is None else facts.callback,
     )  # fmt: skip
 
 
@@ -82,7 +87,8 @@ def test_what_was_kept_is_read_back_as_the_facts_that_it_was(facts: Facts) -> No
     again = facts_of(decision, facts.number)
     assert again == as_kept(facts)
     # Whatever is left out changes no decision.
-    assert decide(again) == decide(facts) == Decision(decision.allow, decision.rules)
+    assert decide(again) == decide(facts)
+    assert (decide(again).allow, decide(again).rules) == (decision.allow, decision.rules)
     assert again.bases == facts.bases
 
 
