@@ -56,7 +56,7 @@ def book(write: Write) -> Lawbook:
         (ROME, TUESDAY, {"purpose": "marketing.energy"}, ("it.energy",)),
         (ROME, "2026-06-18T11:00", {"purpose": "marketing.energy"}, ()),
         (ROME, TUESDAY, granted("consent", purpose="marketing.energy"), ()),
-        (ROME, TUESDAY, {"caller_id": ""}, ("it.cli",)),
+        (ROME, TUESDAY, {"caller_id": ""}, ("cli.withheld", "it.cli")),
         # Spain: 9 to 21 on weekdays, of the whole country where a mobile's place is not known.
         (MADRID, "2026-11-24T07:59", INTEREST, ("es.hours",)),
         (MADRID, "2026-11-24T08:00", INTEREST, ()),
