@@ -13,9 +13,10 @@ from callguard.demo.agent import TALKS, AgentCall
 from callguard.demo.gate import Gate
 from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.sipp import CallResult, EndedBy
-from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE
+from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE, tones
+from callguard.demo.ulaw import RATE
 from callguard.store.records import LegDetail
-from tests.asterisk.conftest import PATIENCE_S, WAIT_S, World, load_modules, says_yes, stop_keys
+from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, WAIT_S, World, load_modules, says_yes, stop_keys
 from tests.asterisk.test_talks import COLLEAGUE, STRANGER, heard, parts, picks_up, says
 
 CONFIGURATION = {
@@ -28,7 +29,8 @@ MODULES = ("app_confbridge.so", "res_parking.so", "format_gsm.so", "codec_gsm.so
 SITE = """
 [from-outside](+)
 ; an agent with codes for transfers
-exten => 3200,1,Gosub(callguard-inbound,s,1(service))
+exten => 3200,1,Set(CONNECTED_LINE_SEND_SUB=mine-too,s,1)
+ same => n,Gosub(callguard-inbound,s,1(service))
  same => n,Dial(PJSIP/agent,30,tb(codes^s^1))
 ; a colleague, and somebody whom nobody has told
 exten => 3201,1,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
@@ -50,6 +52,9 @@ include => parked
 [behind]
 exten => 3220,1,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
 exten => 3221,1,Dial(PJSIP/agent,30)
+[mine-too]
+exten => s,1,Set(DB(test/met)=${BRIDGEPEER})
+ same => n,Return()
 [codes]
 exten => s,1,Set(FEATUREMAP(blindxfer)=#1)
  same => n,Set(FEATUREMAP(atxfer)=*2)
@@ -253,3 +258,35 @@ async def test_of_two_callguards_each_follows_only_the_calls_that_it_answered(ho
         assert {int(CALLER_AFTER_YES), int(AGENT), int(COLLEAGUE)} == heard(house, leg).keys()
         assert "recording goes on" not in other.log()
         assert "recording kept" not in other.log()
+
+
+async def test_the_key_in_the_hold_music_counts_as_soon_as_the_agent_is_back_whether_callguard_runs_or_not(
+    house: World,
+) -> None:
+    """The music hears no features; Asterisk looks as it tells the person whom they talk to again."""
+    before = len(house.agent.calls)
+    house.agent.timeline = (Tone(AGENT, 800), *dials("*2"), Silence(300), *dials("3201"), *says(AGENT))
+    said = (*says_yes(house.times, 4_000), *stop_keys(), Tone(CALLER_AFTER_STOP, 5_500))
+    calling = asyncio.create_task(house.call(*said, extension="3200", from_name="Ana"))
+    first = await house.agent_call(before)
+    call_id = house.told(first).call
+    third = await picks_up(house, before + 1, says(COLLEAGUE))
+    await house.gate.kill()
+    await house.recorded_for(first, 5.5)
+    third.hang_up()
+    async with asyncio.timeout(PATIENCE_S):
+        while not first.names or first.names[-1][1] != "[NO REC] Ana":
+            await asyncio.sleep(0.05)
+    assert call_id not in await house.pbx.cli("mixmonitor list " + await callers_channel(house))
+    result = await calling
+    assert result.ended_by is EndedBy.CALLER
+    assert (await house.note("met")).startswith("PJSIP/agent-")  # the administrator's own goes on
+    assert [tone.end_ms for tone in tones(result.heard.samples, RATE, (PROMPT_HZ,))][-1] > 6_000  # the confirmation
+    await house.gate.start()
+    leg = await house.destroyed(call_id)
+    assert f"{leg.leg.leg_id}.wav" not in house.files()
+
+
+async def callers_channel(house: World) -> str:
+    (channel,) = set(re.findall(r"PJSIP/outside-\w+", await house.pbx.cli("core show channels concise")))
+    return str(channel)
