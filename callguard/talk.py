@@ -31,6 +31,8 @@ class Talk:
         waiting: what has happened and is not carried out yet.
         unwatched_since: from when on, at the earliest, nobody watched the segment that it was found in, milliseconds;
             None where it was watched from its beginning.
+        held_by: who has the other side on hold, by channel; None where nobody has put them there. Empty where they have
+            left since, and nobody has come.
         stopped: the segment that was ended last and is not saved yet, whether it ran until then, and when that was.
     """
 
@@ -44,6 +46,7 @@ class Talk:
     waiting: deque[Happened | Company] = field(default_factory=deque)
     work: asyncio.Task[None] | None = None
     unwatched_since: int | None = None
+    held_by: frozenset[str] | None = None
     stopped: tuple[int, bool, int] | None = None
 
     @property

@@ -115,6 +115,7 @@ class Talks:
             self._bridges.begin(live, holding, tuple(self._heard))
             for talk in self._by_channel.values():
                 self._meet(talk, self._heard_at)
+                self._end_hold(talk)
         for talk in tuple(self._by_channel.values()):
             await self._earlier.look_for_a_pause(session, talk)
         for expected in await self._store.expected_recordings():
@@ -157,6 +158,7 @@ class Talks:
             talk = self._by_channel.get(channel)
             if talk is not None:
                 self._meet(talk, change.at)
+                self._end_hold(talk)
         if not change.entered:
             self._parties.gone(change.channel)
 
@@ -211,7 +213,15 @@ class Talks:
             return
         for one in {channel, *self._bridges.company(channel)}:
             if talk := self._by_channel.get(one):
-                (self.paused if on else self.resumed)(talk.leg_id, Why.HOLD)
+                holders = talk.held_by or frozenset()
+                if on:
+                    talk.held_by = holders | {channel}
+                    self.paused(talk.leg_id, Why.HOLD)
+                elif not (holders := holders - {channel}):
+                    talk.held_by = None
+                    self.resumed(talk.leg_id, Why.HOLD)
+                else:
+                    talk.held_by = holders
 
     async def settled(self, leg_id: str) -> None:
         """Wait until what has happened to a leg is carried out.
@@ -261,6 +271,8 @@ class Talks:
 
     def _add(self, talk: Talk) -> None:
         self._by_channel[talk.channel] = self._by_leg[talk.leg_id] = talk
+        if Why.HOLD in talk.state.paused:  # and who held is not known any more
+            talk.held_by = frozenset()
 
     def _meet(self, talk: Talk, at: int) -> None:
         """Nobody's company matters while nothing is recorded, nor about to be."""
@@ -268,6 +280,16 @@ class Talks:
         changed = others != talk.state.company or bool(others & self._by_channel.keys())
         if talk.waiting or (talk.state.wanted and changed):
             self._happened(talk, Company(others, at))
+
+    def _end_hold(self, talk: Talk) -> None:
+        """A hold is over where somebody is there who holds nobody: of one who leaves, Asterisk tells no end of it."""
+        if talk.held_by is None:
+            return
+        company = self._bridges.company(talk.channel)
+        talk.held_by &= company | {talk.channel}
+        if company and not talk.held_by:
+            talk.held_by = None
+            self._happened(talk, Resumed(Why.HOLD, self._clock.now()))
 
     def _happened(self, talk: Talk, what: Happened | Company) -> None:
         if isinstance(what, Company) and not what.others and not talk.waiting and talk.idle:

@@ -147,6 +147,7 @@ class Call:
         self.store, self.telephony, self.watchdog = Keeping(), Telephony(), Counting()
         recording = SimpleNamespace(folder=SimpleNamespace(in_asterisk="/r"), pause_on_hold=False)
         config = SimpleNamespace(recording=recording, asterisk=SimpleNamespace(inside=(), app="callguard"))
+        self.recording = recording
         self.talks = Talks(
             cast(Current, SimpleNamespace(config=config)), cast(Store, self.store), cast(Watchdog, self.watchdog),
             cast(Agents, NoneAsked()), lambda: self.alone,
@@ -588,3 +589,59 @@ async def test_whose_a_leg_was_that_is_gone_is_in_doubt_only_beside_another_gate
     assert not await call.talks.follows(call.session, LEG, "gone")
     call.follow()
     assert await call.talks.follows(call.session, LEG, "gone")
+
+
+def begins(call: Call) -> list[str]:
+    """How each segment after the first was begun."""
+    return [one for one in call.telephony.done if one.startswith("start")]
+
+
+async def test_a_hold_is_over_when_somebody_is_there_who_holds_nobody(call: Call) -> None:
+    """Of one who puts the person on hold and leaves the bridge, as in an attended transfer, no end of it is told."""
+    call.recording.pause_on_hold = True
+    call.follow()
+    call.come(AGENT, ANA)
+    call.talks.held(AGENT, on=True)
+    await call.talks.settled(LEG)
+    call.go(AGENT)
+    assert call.store.ended == [(0, Why.HOLD, False)]
+    assert begins(call) == []
+    call.come(AGENT)  # is back, and Asterisk said so before the bridge did
+    await call.talks.settled(LEG)
+    assert begins(call) == [f"start {LEG}.1"]
+
+
+@pytest.mark.parametrize("over", ["one has gone", "both have taken back"])
+async def test_of_two_who_hold_the_last_one_ends_it(call: Call, over: str) -> None:
+    call.recording.pause_on_hold = True
+    call.telephony.stands[OTHER] = "inside"
+    call.follow()
+    call.come(AGENT, ANA)
+    call.come(OTHER)
+    await call.talks.settled(LEG)
+    begun = len(begins(call))
+    call.talks.held(AGENT, on=True)
+    call.talks.held(OTHER, on=True)
+    if over == "one has gone":
+        call.go(AGENT)
+    else:
+        call.talks.held(AGENT, on=False)
+    await call.talks.settled(LEG)
+    assert len(begins(call)) == begun
+    call.talks.held(OTHER, on=False)
+    await call.talks.settled(LEG)
+    assert len(begins(call)) == begun + 1
+
+
+async def test_who_left_while_nobody_listened_holds_nobody_any_more(call: Call) -> None:
+    call.recording.pause_on_hold = True
+    call.telephony.stands[OTHER] = "inside"
+    call.follow()
+    call.come(AGENT, ANA)
+    call.talks.held(AGENT, on=True)
+    await call.talks.settled(LEG)
+    call.lost()
+    call.telephony.channels = call.listed("b", ANA, OTHER)
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert begins(call) == [f"start {LEG}.1"]

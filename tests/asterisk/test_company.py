@@ -287,6 +287,33 @@ async def test_the_key_in_the_hold_music_counts_as_soon_as_the_agent_is_back_whe
     assert f"{leg.leg.leg_id}.wav" not in house.files()
 
 
+async def test_a_recording_paused_on_hold_goes_on_after_an_attended_transfer_by_code(house: World) -> None:
+    """Who put the person on hold leaves, and Asterisk tells no end of that hold."""
+    await house.gate.stop()
+    holds = {"CALLGUARD_RECORDING__PAUSE_ON_HOLD": "true"}
+    async with Gate(house.pbx, texts=house.gate.config.prompts.texts, answer_wait_s=WAIT_S, environment=holds) as gate:
+        there = World(house.pbx, gate, house.agent)
+        before = len(there.agent.calls)
+        there.agent.timeline = (Tone(AGENT, 1_000), *dials("*2"), Silence(300), *dials("3201"), *says(AGENT))
+        calls = []
+        for completed in (True, False):
+            calling = asyncio.create_task(there.call(*says_yes(there.times, 6_500), extension="3200"))
+            first = await there.agent_call(before)
+            third = await picks_up(there, before + 1, says(COLLEAGUE))
+            await there.recorded_for(third, 0.5)
+            (first if completed else third).hang_up()
+            there.agent.timeline = (Tone(AGENT, 1_000), *dials("*2"), Silence(300), *dials("3201"), *says(AGENT))
+            assert (await calling).ended_by is EndedBy.CALLER
+            calls.append(there.told(first).call)
+            before = len(there.agent.calls)
+        for call_id, heard_after in zip(calls, (COLLEAGUE, AGENT), strict=True):
+            leg = await there.settled(call_id)
+            zero, *_, last = await parts(there, leg)
+            assert (zero.ended_why, last.ended_at) == ("hold", None)
+            assert heard(there, leg)[int(heard_after)][-1] > 20
+            assert not leg.incidents
+
+
 async def callers_channel(house: World) -> str:
     (channel,) = set(re.findall(r"PJSIP/outside-\w+", await house.pbx.cli("core show channels concise")))
     return str(channel)
