@@ -22,11 +22,21 @@ from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Store
 from callguard.talks import Talks
-from callguard.telephony.ami import BRIDGED, KEYS, OBJECTED, PRESSED, Session
+from callguard.telephony.ami import (
+    BRIDGED,
+    HEARD,
+    HEARD_OBJECTED,
+    HEARD_STOPPED,
+    KEYS,
+    OBJECTED,
+    PRESSED,
+    WITHDRAWN,
+    Session,
+)
 from callguard.telephony.ami_events import FAMILIES, Held, KeyPressed, Notice, RecorderStarted, Told
 from callguard.telephony.holds import Holds, Yeses
 from callguard.telephony.recording import Recordings
-from callguard.telephony.withdrawal import Withdrawals, withdraws
+from callguard.telephony.withdrawal import STOP, Withdrawals, withdraws
 from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -40,6 +50,10 @@ STOP_TRIES, STOP_AGAIN_S = 3, 0.05
 FRESH = timedelta(seconds=3)
 # What only the gate that answered for the leg acts upon, of several on one PBX; any of them keeps a withdrawal.
 THE_GATES = frozenset({Told.ENDED, Told.AGREED, Told.REPLIED})
+# A feature that has heard the key is at work by then; so often it is looked whether one can hear it.
+FEATURE_S = 0.5
+# What is pressed for the person is told of by then.
+TOLD_S = 1.5
 # What could not be saved is tried again so soon: a store that is locked, or has no space, may be well by then.
 AGAIN_S = 5.0
 
@@ -66,6 +80,8 @@ class After:
         self._watchdog = watchdog
         self._talks = talks
         self._unsaved: list[Notice] = []
+        # The legs for whose subject a key is being pressed: nothing new has been said.
+        self._pressing: set[str] = set()
 
     async def listen(self, session: Session) -> None:
         """Heed what comes until the session is over, and what happened while nobody listened: of one leg in its order,
@@ -87,17 +103,23 @@ class After:
                 last[of] = task
                 task.add_done_callback(lambda done: last.pop(of) if last.get(of) is done else None)
 
-            again = group.create_task(self._try_again(session, heed))
+            def stop(channel: str, leg_id: str) -> None:
+                heed(leg_id, partial(self._withdraw, session, channel, leg_id))
+                telling = group.create_task(_after(None, partial(self._have_it_said, session, channel, leg_id)))
+                waiting.add(telling)
+                telling.add_done_callback(waiting.discard)
+
+            waiting: set[asyncio.Task[None]] = {group.create_task(self._try_again(session, heed))}
             try:
-                await self._catch_up(session, heed)
+                await self._catch_up(session, heed, stop)
                 session.only_keys(self._wants_key)
                 async for told in session:
                     if isinstance(told, KeyPressed):
                         self._holds.told(told)
                         self._yeses.told(told)
                         leg_id = self._withdrawals.pressed(told)
-                        if leg_id is not None:
-                            heed(leg_id, partial(self._withdraw, session, told.name, leg_id))
+                        if leg_id is not None and leg_id not in self._pressing:
+                            stop(told.name, leg_id)
                     elif isinstance(told, RecorderStarted):
                         heed(told.channel, partial(self._watchdog.started, session, told))
                     elif isinstance(told, Held):
@@ -107,7 +129,8 @@ class After:
             except (Disconnected, StoreError) as error:
                 over = error  # what is being worked off is finished first
             finally:
-                again.cancel()
+                for task in waiting:
+                    task.cancel()
         raise over
 
     async def _try_again(self, session: Session, heed: Callable[[str, Work], None]) -> NoReturn:
@@ -120,7 +143,9 @@ class After:
     def _wants_key(self, channel: str, digit: str) -> bool:
         return self._yeses.wants(digit) or channel in self._holds or channel in self._withdrawals
 
-    async def _catch_up(self, session: Session, heed: Callable[[str, Work], None]) -> None:
+    async def _catch_up(
+        self, session: Session, heed: Callable[[str, Work], None], stop: Callable[[str, str], None]
+    ) -> None:
         """What happened while nobody listened: found here, worked off beside what comes now."""
         for expected in await self._store.expected_recordings():
             self._withdrawals.follow(expected.channel, expected.leg_id)
@@ -132,17 +157,21 @@ class After:
                 continue
             self._withdrawals.goes_on(expected.channel, pressed)
             if withdraws(pressed) and not await session.variable(expected.channel, OBJECTED):
-                heed(expected.leg_id, partial(self._withdraw, session, expected.channel, expected.leg_id))
+                stop(expected.channel, expected.leg_id)
         for mark in await session.marks():
             heed(mark.leg_id, partial(self._heed, session, mark))
         await self._watchdog.look(session)
 
     async def _withdraw(self, session: Session, channel: str, leg_id: str) -> None:
         with suppress(Refused):
-            # In a bridge the dialplan has explained; before it nobody can, and nothing is recorded.
-            if await session.variable(channel, KEYS) == Keys.OBJECT and await session.variable(channel, BRIDGED):
-                await self._heed(session, Notice(Told.OBJECTED, leg_id, datetime.now(UTC)))
-                return
+            keys, heard, peer = await session.variables(channel, KEYS, HEARD, BRIDGED)
+            if keys == Keys.OBJECT:
+                # Before the first bridge nobody can be told why, and nothing is recorded: then it is stopped.
+                objects = heard != HEARD_STOPPED and (bool(peer) or self._talks.has_begun(leg_id))
+                await session.set_variable(channel, HEARD, HEARD_OBJECTED if objects else HEARD_STOPPED)
+                if objects:
+                    await self._heed(session, Notice(Told.OBJECTED, leg_id, datetime.now(UTC)))
+                    return
         for _ in range(STOP_TRIES):
             try:
                 await session.stop_recording(channel)
@@ -150,6 +179,29 @@ class After:
             except Refused:  # the dialplan has stopped it already, or is just about to start it
                 await asyncio.sleep(STOP_AGAIN_S)
         await self._heed(session, Notice(Told.WITHDRAWN, leg_id, datetime.now(UTC)))
+
+    async def _have_it_said(self, session: Session, channel: str, leg_id: str) -> None:
+        """A feature of Asterisk's tells the person and the agent's display; where none has heard the key, as nobody was
+        there yet or its digits lay too far apart, it is pressed for the person once somebody is there.
+        """
+        while True:
+            await asyncio.sleep(FEATURE_S)
+            try:
+                *said, peer = await session.variables(channel, WITHDRAWN, OBJECTED, BRIDGED)
+                if any(said):
+                    return
+                if peer:
+                    break
+            except Refused:  # the call is over
+                return
+        self._pressing.add(leg_id)
+        try:
+            await session.press(channel, STOP[0])
+            await asyncio.sleep(TOLD_S)
+        except Refused as error:
+            log.warning("stopped, and the person is not told so", leg=leg_id, problem=str(error))
+        finally:
+            self._pressing.discard(leg_id)
 
     async def _heed(self, session: Session, notice: Notice) -> None:
         at = notice.at or datetime.now(UTC)
@@ -171,6 +223,8 @@ class After:
                     await self._recordings.withdrawn(
                         notice.leg_id, at, before=notice.before, source=notice.source, finish=ours
                     )
+                case Told.OBJECTED if notice.leg_id in self._pressing:
+                    pass
                 case Told.OBJECTED:
                     await self._store.object_to(notice.leg_id, at, notice.source)
                 case Told.AGREED:

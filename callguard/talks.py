@@ -223,6 +223,11 @@ class Talks:
                 else:
                     talk.held_by = holders
 
+    def has_begun(self, leg_id: str) -> bool:
+        """Whether the person has been in a bridge with anybody since the gate, as far as it is known here."""
+        talk = self._by_leg.get(leg_id)
+        return talk is not None and (bool(talk.state.met) or talk.state.begun > 1)
+
     async def settled(self, leg_id: str) -> None:
         """Wait until what has happened to a leg is carried out.
 

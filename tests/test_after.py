@@ -50,6 +50,10 @@ class Telling:
         """Nothing is set."""
         return ""
 
+    async def variables(self, channel: str, *names: str) -> list[str]:
+        """Nothing is set."""
+        return [""] * len(names)
+
     async def marks(self) -> list[Notice]:
         """Nothing was left while nobody listened."""
         return []

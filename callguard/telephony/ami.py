@@ -27,6 +27,8 @@ ANSWER_TIMEOUT_S = 3.0
 MIXMONITOR, PRESSED, WITHDRAWN = "CG_MIXMONITOR", "CG_PRESSED", "CG_WITHDRAWN"
 # What the keys do there (`core.conversation.Keys`), that an objection was heard, and that it waits for a start no more.
 KEYS, OBJECTED, LATE = "CG_KEYS", "CG_OBJECTED", "CG_LATE"
+# What callguard made of a withdrawal that no feature has heard.
+HEARD, HEARD_STOPPED, HEARD_OBJECTED = "CG_HEARD", "stopped", "objected"
 # Where it keeps the gate's word on the recording, and that it waits until the agent is known.
 RECORDING, HELD = "CG_RECORDING", "held"
 # Asterisk's own: with whom the channel talks, and that it was transferred, by code or by the phone.
@@ -202,6 +204,19 @@ class Session:
         if len(values) != len(names) or len(said.encode()) > _SURELY_WHOLE:
             return [await self.variable(channel, name) for name in names]
         return values
+
+    async def set_variable(self, channel: str, name: str, value: str) -> None:
+        """Set a variable of a channel. Raises: Refused, where there is no such channel."""
+        await self._send({"Action": "Setvar", "Channel": channel, "Variable": name, "Value": value})
+
+    async def press(self, channel: str, keys: str) -> None:
+        """Have a channel's bridge hear these keys as if they had been pressed there (app_senddtmf).
+
+        Raises: Refused, where there is no such channel, or the module is not loaded.
+        """
+        for key in keys:
+            # (Of an answer that says "queued", panoramisk asks its action whether more will come.)
+            await self._send({"Action": "PlayDTMF", "Channel": channel, "Digit": key, "Receive": "1", "Async": "false"})
 
     async def lift_lease(self, channel: str) -> None:
         """Give a call back the administrator's own limit in place of our lease.

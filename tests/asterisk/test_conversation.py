@@ -285,3 +285,50 @@ async def test_a_person_called_may_hear_it_again_and_who_called_may_stop_for_the
     assert [grant.state for grant in leg.grants] == [GrantState.REFUSED, GrantState.GIVEN, GrantState.WITHDRAWN]
     assert leg.leg.direction == "outbound"
     assert proof(leg, Kind.WITHDRAWN)["source"] == "agent"
+
+
+async def test_who_stops_it_where_no_feature_hears_the_key_is_told_once_somebody_is_there(world: World) -> None:
+    """While the phone still rings, whatever the recording rests on, and with digits too far apart for a feature."""
+    ringing = (*agrees(world.times, 300), *stop_keys(), Tone(CALLER_AFTER_STOP, 4_000))
+    slow = (*agrees(world.times, 2_500), Key("*"), Silence(1_500), Key("9"), Tone(CALLER_AFTER_STOP, 2_500))
+    informed = (Tone(CALLER_BEFORE, world.times.essential + world.times.question + 2_200), *stop_keys())
+    world.agent.answer_after_ms = 1_800
+    try:
+        seen = await calls(world, ringing, slow)
+        seen += await calls(world, (*informed, Tone(CALLER_AFTER_STOP, 4_000)), extension="1001")
+    finally:
+        world.agent.answer_after_ms = 300
+    for result, call in seen:
+        told = world.told(call)
+        assert told.name.startswith("[REC]")
+        assert [name for _, name in call.names][-1:] == [told.name.replace("[REC]", "[NO REC]")]
+        assert DETAILS_MS - 100 <= prompts_in_call(result, world.times.essential + 1_500) <= DETAILS_MS + 100
+        leg = await world.settled(told.call)
+        assert (kinds(leg).count(Kind.WITHDRAWN), Kind.OBJECTED in kinds(leg)) == (1, False)
+        assert not [name for name in world.files() if name.startswith(leg.leg.leg_id)]
+    await world.forgotten("callguard_withdrawn")
+
+
+async def test_who_objects_while_a_transfer_rings_is_told_why_it_goes_on(world: World) -> None:
+    essential = world.times.essential + world.times.question
+    says = (Tone(CALLER_BEFORE, essential + 2_600), Tone(CALLER_AFTER_YES, 2_000), *stop_keys())
+    before = len(world.agent.calls)
+    calling = asyncio.create_task(
+        world.call(*says, Tone(CALLER_AFTER_STOP, 5_000), extension="1001", from_number="+34600000100")
+    )
+    first = await world.agent_call(before)
+    await first.up()
+    await world.recorded_for(first, 1.0)
+    world.agent.answer_after_ms = 2_500
+    try:
+        first.transfer("1001")
+        second = await world.agent_call(before + 1)
+        result = await calling
+    finally:
+        world.agent.answer_after_ms = 300
+    leg = await world.settled(world.told(first).call)
+    assert leg.leg.withdrawn_at is None
+    assert kinds(leg).count(Kind.OBJECTED) == 1
+    assert CALLER_AFTER_STOP in world.tones(leg)
+    assert prompts_in_call(result, world.times.essential + 5_000) >= DETAILS_MS - 100
+    assert not [name for _, name in second.names if name.startswith("[NO REC]")]

@@ -271,7 +271,7 @@ async def test_who_withdraws_while_the_first_agent_rings_is_shown_so_to_the_seco
     world, files = groups.world, groups.world.files()
     world.agent.answer_after_ms = None
     first, second = groups.calls()
-    timeline = (*says_yes(world.times, talks_ms=600), *stop_keys(), Tone(CALLER_AFTER_STOP, NEXT_MS + 1_000))
+    timeline = (*says_yes(world.times, talks_ms=600), *stop_keys(), Tone(CALLER_AFTER_STOP, NEXT_MS + 2_000))
     result = await groups.call(group, *timeline)
     assert world.told(await world.agent_call(first)).state == "given"
     reached = await groups.second_call(second)
@@ -281,7 +281,8 @@ async def test_who_withdraws_while_the_first_agent_rings_is_shown_so_to_the_seco
     assert [grant.state for grant in leg.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN]
     assert leg.recording is None
     assert world.files() == files
-    await groups.asked_once(result, reached)
+    # Where a second Gosub finds the key before there is a bridge, it is quiet.
+    await groups.asked_once(result, reached, confirmed=group != "overflow")
 
 
 async def test_who_withdraws_with_the_first_agent_is_shown_so_to_the_next(groups: Groups) -> None:

@@ -28,6 +28,7 @@ FUNCTIONS = {
 OTHERS = (
     "res_http_websocket", "res_ari", "res_ari_applications", "res_ari_asterisk", "res_ari_channels", "res_ari_events",
     "res_ari_playbacks", "res_stasis", "res_stasis_answer", "res_stasis_playback", "format_wav", "app_dial",
+    "app_senddtmf",
 )  # fmt: skip
 
 # Each has a check of its own.
