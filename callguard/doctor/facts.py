@@ -129,7 +129,8 @@ class Ami:
         sessions: of our account, this look's left out.
         files: configuration files that Asterisk read for us, by name.
         globals: dialplan globals, by name; empty where they are not set.
-        features: the codes of Asterisk's own features in force, by name; empty where there is none.
+        features: the codes of Asterisk's own features in force, and those within an attended transfer, by name; empty
+            where there is none.
         steps: the dialplan.
         endpoints: of PJSIP.
         freepbx: what FreePBX keeps of its extensions in AstDB, by ``EXTENSION/setting``; empty where it is none.

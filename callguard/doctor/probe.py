@@ -45,6 +45,8 @@ MODULES = wire.Operation("asterisk", "listModules", "GET", "asterisk/modules")
 OPERATIONS = (PING, INFO, MODULES)
 
 FEATURES = ("blindxfer", "atxfer", "disconnect", "parkcall", "automixmon")
+# The codes that Asterisk knows while an agent asks somebody else in an attended transfer by code.
+IN_TRANSFER = ("atxferswap", "atxferabort", "atxferthreeway", "atxfercomplete")
 # The keys in a queue that would leave it, where its exit context has such an extension.
 EXITS = ("9", "*9", "*")
 # What a look's own application is called.
@@ -177,7 +179,8 @@ async def _look_by_ami(manager: Manager, config: Config, others_looking: int) ->
         sessions=sessions if isinstance(sessions, Unknown) else sessions_of_callguard(_count(sessions), others_looking),
         files=files,
         globals=told,
-        features={name: await _known(manager.variable(f"FEATUREMAP({name})")) for name in FEATURES},
+        features={name: await _known(manager.variable(f"FEATUREMAP({name})")) for name in FEATURES}
+        | {name: await _known(manager.variable(f"FEATURE({name})")) for name in IN_TRANSFER},
         steps=steps,
         endpoints=await _known(_endpoints(manager)),
         exists={place: await _known(_exists(manager, place)) for place in sorted(places - {""})},

@@ -272,7 +272,7 @@ async def test_modules_that_are_not_loaded_or_in_the_wrong_order(clinic: Clinic)
 DIALPLAN = """
 [globals](+)
 CALLGUARD_DIVERT_contract = nowhere,s,1
-OPTIONS = H
+OPTIONS = Ht
 [theirs]
 exten => 1,1,Dial(PJSIP/agent,30,U(callguard-callee^service)U(theirs-too^s^1))
 exten => 2,1,ExecIf($["${X}" = "1"]?MixMonitor(theirs.wav))
@@ -286,7 +286,7 @@ exten => 6,1,Gosub(callguard-inbound,s,1(service))
  same => n,Queue(service,r)
 """
 QUEUES = "\nmonitor-format = wav\ncontext = theirs\n"
-FEATURES = "\ntheirs => *,self,NoOp()\n[featuremap]\nautomixmon = *3\n"
+FEATURES = "\ntheirs => *,self,NoOp()\n[featuremap]\nautomixmon = *3\natxfer = *2\n"
 PJSIP = (
     ("dtmf_mode = rfc4733", "dtmf_mode = inband\none_touch_recording = yes\nredirect_method = uri_core"),
     ("auth = softphone\n", "auth = softphone\ndtmf_mode = info\n"),
@@ -304,12 +304,13 @@ async def test_an_administrators_own_dialplan_features_queues_and_phones(clinic:
         await clinic.cli(*reload)
     assert severities(found) == {
         "dial.hangup": "risk", "dialplan.second_u": "risk", "dialplan.divert": "risk", "recordings.queues": "risk",
-        "queues.exit": "risk", "features.prefix": "risk", "endpoints.dtmf": "warning",
+        "queues.exit": "risk", "features.prefix": "risk", "features.transfer": "warning", "endpoints.dtmf": "warning",
         "dialplan.used": "warning", "recordings.others": "warning", "recordings.keys": "warning",
         "endpoints.redirect": "warning", "emergency.country": "warning",
         "agents.inside": "risk", "agents.display": "warning",
     }  # fmt: skip
     assert "3@theirs" in found["dial.hangup"][0].what
+    assert [one.what[:16] for one in found["features.transfer"]] == ["*4 is atxferswap"]
     assert "0112" in found["emergency.country"][0].what
     assert "agent" in found["endpoints.dtmf"][0].what
     assert "softphone" in found["endpoints.dtmf"][1].what

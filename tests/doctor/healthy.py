@@ -127,7 +127,17 @@ def healthy(folder: Path) -> Facts:
                 "CALLGUARD_FOLDER_callguard": "/srv/recordings",
                 "CALLGUARD_DIVERT_contract": "goodbye,s,1",
             },
-            features={"blindxfer": "#", "atxfer": "", "disconnect": "*", "parkcall": "", "automixmon": ""},
+            features={
+                "blindxfer": "#",
+                "atxfer": "",
+                "disconnect": "*",
+                "parkcall": "",
+                "automixmon": "",
+                "atxferswap": "*4",
+                "atxferabort": "*1",
+                "atxferthreeway": "*3",
+                "atxfercomplete": "*2",
+            },
             steps=STEPS,
             endpoints=(
                 Endpoint("agent", "rfc4733", "user", False, tells_changes=True),

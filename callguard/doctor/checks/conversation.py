@@ -53,8 +53,25 @@ def _prefixes(facts: Facts) -> Iterator[Problem]:
                 f"features.conf, [applicationmap]: give {name} another code, {RELOAD_FEATURES}",
             )
     for name, its_code in known(facts.ami).features.items():
-        if name != "disconnect":
+        if name in LETTERS and name != "disconnect":
             yield from _own_feature(facts, name, known(its_code), keys)
+
+
+def _in_transfer(facts: Facts) -> Iterator[Problem]:
+    codes = known(facts.ami).features
+    atxfer = known(codes["atxfer"])
+    using = [one for one in bridgings(facts) if one.has(LETTERS["atxfer"])]
+    if not atxfer or not using:
+        return
+    for name in sorted(codes.keys() - LETTERS.keys()):
+        code = known(codes[name])
+        taken = sorted(key for key in _our_keys(facts) if code and (key.startswith(code) or code.startswith(key)))
+        if taken:
+            yield warning(
+                f"{code} is {name} in an attended transfer by code ({atxfer}), which {places(using)} allow",
+                f"{' and '.join(taken)} does not reach callguard while the agent asks somebody else: it does {name}",
+                f"features.conf, [general]: {name} = a code that begins none of ours, such as *7, {RELOAD_FEATURES}",
+            )
 
 
 def _hang_up(facts: Facts) -> Iterator[Problem]:
@@ -187,6 +204,7 @@ def _hidden(keys: frozenset[str], code: str) -> str:
 CHECKS = (
     Check("features.callguard", "The person's keys are features of Asterisk", Severity.RISK, _features),
     Check("features.prefix", "No other feature's code takes the person's keys away", Severity.RISK, _prefixes),
+    Check("features.transfer", "No code of an attended transfer is one of the keys", Severity.WARNING, _in_transfer),
     Check("dial.hangup", "No * hangs up where *9 stops the recording", Severity.RISK, _hang_up),
     Check("recordings.others", "Nothing in the dialplan records without the gate", Severity.RISK, _other_recordings),
     Check("recordings.queues", "No queue records by itself", Severity.RISK, _queue_recordings),
