@@ -17,6 +17,7 @@ HOSTILE = {
     "commas and brackets in the name": ("a,b)(c;d=e", "+34600000021"),
     "300 characters": ("N" * 300, "9" * 300),
     "unicode": ("Zoë Ελένη 渡辺", "+34600000021"),
+    "our own marks for a name": ("[REC] [NO REC] Bob", "+34600000077"),
     "none": ("", ""),
     "anonymous": ("Anonymous", "anonymous"),
 }  # fmt: skip
@@ -33,6 +34,7 @@ async def test_a_hostile_caller_is_asked_and_served_like_any_other(world: World,
     told = world.told(reached)
     assert told.state == "refused"
     assert told.name.startswith("[NO REC]")
+    assert not {"[", "]"} & set(told.name.removeprefix("[NO REC]"))
     assert world.files() == files
     assert reached.invite.get("Action") is None
     assert reached.invite.get("X") is None
