@@ -17,24 +17,22 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from callguard.controller import Controller
+from callguard.dial_sections import Law, Paths, Registry
 from callguard.errors import InputError
 from callguard.sections import (
     Agents,
     Asterisk,
     Http,
-    Law,
     Limits,
     Log,
     Model,
     Name,
-    Paths,
     Profile,
     Prompts,
     Recording,
-    Registry,
     Store,
     Watchdog,
-)  # fmt: skip
+)
 from callguard.shipped import shipped
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"

@@ -24,7 +24,7 @@ from callguard.policies.load import Lawbook
 from callguard.registry.lists import Lists
 from callguard.sections import Profile
 from callguard.store import Store
-from callguard.store.records import DialRecord
+from callguard.store.dial_records import DialRecord
 
 log = structlog.get_logger()
 

@@ -22,7 +22,8 @@ from callguard.errors import Disconnected, Refused, StoreError
 from callguard.metrics import LOST, LegMetrics, Metrics
 from callguard.numbers import to_e164
 from callguard.store import Fenced, Store
-from callguard.store.records import Direction, Files, LegRecord, OptOutSource, Remembered
+from callguard.store.dial_records import OptOutSource
+from callguard.store.records import Direction, Files, LegRecord, Remembered
 from callguard.telephony.door import Door
 
 log = structlog.get_logger()

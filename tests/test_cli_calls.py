@@ -22,7 +22,8 @@ from callguard.core.conversation import Why
 from callguard.core.decide import Decision, Facts
 from callguard.core.incidents import Incident
 from callguard.store import Store
-from callguard.store.records import DialRecord, Kept, LegRecord, RecordedFile
+from callguard.store.dial_records import DialRecord
+from callguard.store.records import Kept, LegRecord, RecordedFile
 from tests.store.legs import CONTROLLERS, QUALITY, START, given, make_leg, refused
 from tests.test_cli import callguard
 from tests.test_config import GOOD

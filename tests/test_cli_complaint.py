@@ -13,7 +13,7 @@ from callguard.core.grants import Channel
 from callguard.core.law import Law
 from callguard.core.model import Basis
 from callguard.store import Store
-from callguard.store.records import DialRecord, NewGrant
+from callguard.store.dial_records import DialRecord, NewGrant
 from tests.optouts.conftest import NUMBER, Run, bad, run, two, written
 from tests.store.legs import make_leg, refused
 

@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from callguard.sections import Law
+from callguard.dial_sections import Law
 from tests.optouts.conftest import NUMBER, SALES, Run, run, two, written
 
 __all__ = ["run", "two", "written"]

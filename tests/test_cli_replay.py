@@ -12,7 +12,7 @@ from callguard import config
 from callguard.core.decide import Facts, OptOut, Scope
 from callguard.policies.load import load
 from callguard.store import Store
-from callguard.store.records import DialRecord
+from callguard.store.dial_records import DialRecord
 from tests.optouts.conftest import NUMBER, Run, bad, run, two, written
 
 __all__ = ["run", "two", "written"]

@@ -22,6 +22,7 @@ from callguard.core.provisions import Cap, Hours, Provision, Silence
 from callguard.core.windows import Week
 from callguard.current import Current
 from callguard.dial import Dial
+from callguard.dial_sections import Paths, Registry
 from callguard.metrics import Metrics
 from callguard.policies.load import Lawbook
 from callguard.policies.place import Places
@@ -29,9 +30,8 @@ from callguard.registry.lists import Lists
 from callguard.registry.load import load, update
 from callguard.registry.number_set import NumberSet
 from callguard.registry.receipt import receive
-from callguard.sections import Paths, Registry
 from callguard.store import Store
-from callguard.store.records import NewEnding, NewGrant
+from callguard.store.dial_records import NewEnding, NewGrant
 from tests.registry.generate import fictitious, nanp
 from tests.registry.test_query import never, said, serving
 

@@ -14,7 +14,7 @@ from callguard.cli import app
 from callguard.core.decide import Decision, Facts
 from callguard.errors import InputError
 from callguard.store import Store
-from callguard.store.records import DialRecord
+from callguard.store.dial_records import DialRecord
 
 EXAMPLE = Path(__file__).parent.parent / "docs" / "callguard.example.toml"
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)

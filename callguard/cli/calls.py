@@ -18,15 +18,9 @@ from callguard.cli.stores import read
 from callguard.errors import InputError
 
 if TYPE_CHECKING:
+    from callguard.store.dial_records import StoredDecision
     from callguard.store.reader import Reader
-    from callguard.store.records import (
-        Evidence,
-        LegDetail,
-        SavedLeg,
-        Segment,
-        StoredDecision,
-        StoredRecording,
-    )
+    from callguard.store.records import Evidence, LegDetail, SavedLeg, Segment, StoredRecording
 
 # What each entry of evidence has, and what is told of its leg already.
 COMMON = frozenset({"at", "format", "kind", "salt", "controller", "leg", "call"})

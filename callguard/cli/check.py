@@ -33,8 +33,8 @@ from callguard.core.windows import zone_of
 
 if TYPE_CHECKING:
     from callguard.policies.load import Lawbook
+    from callguard.store.dial_records import StoredGrant, StoredOptOut
     from callguard.store.reader import Reader
-    from callguard.store.records import StoredGrant, StoredOptOut
 
 
 def check(

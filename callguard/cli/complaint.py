@@ -24,7 +24,8 @@ from callguard.cli.options import (
 from callguard.cli.stores import read
 
 if TYPE_CHECKING:
-    from callguard.store.records import Dealings, SavedLeg, StoredDecision
+    from callguard.store.dial_records import Dealings, StoredDecision
+    from callguard.store.records import SavedLeg
 
 UNSIGNED = "This statement is not signed."
 BEYOND = (

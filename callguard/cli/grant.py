@@ -32,7 +32,7 @@ from callguard.core.model import Basis, GrantState
 from callguard.errors import InputError
 
 if TYPE_CHECKING:
-    from callguard.store.records import StoredGrant
+    from callguard.store.dial_records import StoredGrant
 
 app = typer.Typer(help="What people have granted: consents, contracts and other bases for calls.", no_args_is_help=True)
 
@@ -63,7 +63,7 @@ def add(
     """Keep what a person has granted, with its evidence; the next dial sees it. An opt-out stands all the same."""
     from callguard.cli.csv_lines import moment_in
     from callguard.cli.grant_csv import evidence_of, granted_purpose
-    from callguard.store.records import NewGrant
+    from callguard.store.dial_records import NewGrant
 
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
@@ -101,7 +101,7 @@ def withdraw(
     Who does not want calls at all opts out: see callguard optout add.
     """
     from callguard.cli.grant_csv import granted_purpose
-    from callguard.store.records import NewEnding
+    from callguard.store.dial_records import NewEnding
 
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")

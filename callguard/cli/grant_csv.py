@@ -24,12 +24,12 @@ from callguard.cli.options import purpose_id
 from callguard.core.grants import Channel, Reported
 from callguard.core.model import Basis, GrantState
 from callguard.errors import InputError
-from callguard.store.records import NewEnding, NewGrant
+from callguard.store.dial_records import NewEnding, NewGrant
 
 if TYPE_CHECKING:
     from _csv import Writer
 
-    from callguard.store.records import StoredGrant
+    from callguard.store.dial_records import StoredGrant
 
 COLUMNS = ("number", "purpose", "basis", "channel", "since", "until", "evidence")
 NEEDED = tuple(column for column in COLUMNS if column != "until")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from callguard.cli.grant_csv import Asked, Lines
-    from callguard.store.records import StoredGrant
+    from callguard.store.dial_records import StoredGrant
 
 MOST = 30_000
 """So many are added at once: the store is locked for half a second meanwhile, and calls wait a second for it."""

@@ -37,7 +37,7 @@ from callguard.core.decide import Scope
 from callguard.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from callguard.store.records import StoredOptOut
+    from callguard.store.dial_records import StoredOptOut
     from callguard.store.store import Store
 
 # So many numbers are written at once: the service writes beside, and waits 2 s at most.
@@ -69,7 +69,7 @@ def add(
 ) -> None:
     """Keep that a person, or a list of them, does not want to be called; the next dial sees it."""
     from callguard.cli.csv_lines import check_text
-    from callguard.store.records import NewOptOut
+    from callguard.store.dial_records import NewOptOut
 
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")

@@ -12,12 +12,12 @@ from callguard.cli.csv_lines import check_text, moment_in, moment_out, number_in
 from callguard.cli.options import campaign_name, purpose_id
 from callguard.core.decide import Scope
 from callguard.errors import InputError
-from callguard.store.records import NewOptOut
+from callguard.store.dial_records import NewOptOut
 
 if TYPE_CHECKING:
     from _csv import Writer
 
-    from callguard.store.records import StoredOptOut
+    from callguard.store.dial_records import StoredOptOut
 
 COLUMNS = ("number", "scope", "purpose", "campaign", "since", "until", "reason")
 DEFAULT_SCOPE = Scope.MARKETING

@@ -17,8 +17,8 @@ from callguard.core.decide import is_stale
 from callguard.errors import InputError
 
 if TYPE_CHECKING:
+    from callguard.dial_sections import Registry
     from callguard.registry.standing import Standing
-    from callguard.sections import Registry
 
 app = typer.Typer(help="National lists of numbers that may not be called.", no_args_is_help=True)
 

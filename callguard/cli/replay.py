@@ -22,8 +22,8 @@ from callguard.errors import InputError
 if TYPE_CHECKING:
     from callguard.core.decide import Decision
     from callguard.policies.load import Lawbook
+    from callguard.store.dial_records import StoredDecision
     from callguard.store.reader import Reader
-    from callguard.store.records import StoredDecision
 
 _OLDER = "kept by a callguard that kept less"
 _ERASED = "the number is not known any more"

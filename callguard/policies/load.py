@@ -18,18 +18,11 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from callguard.config import Config, line_of
 from callguard.core.law import UNKNOWN, Law, Policy
 from callguard.errors import InputError
-from callguard.numbers import REGIONS
 from callguard.policies.place import Areas, Places
 from callguard.policies.rules import AnyRule, Area
-from callguard.sections import Model
+from callguard.sections import Model, Region
 
 SHIPPED = Path(__file__).parent
-
-
-def _region(text: str) -> str:
-    if text not in REGIONS:
-        raise ValueError("a country's two capital letters (ISO 3166-1) are needed, such as ES")
-    return text
 
 
 def _zone(text: str) -> str:
@@ -40,7 +33,6 @@ def _zone(text: str) -> str:
     return text
 
 
-Region = Annotated[str, AfterValidator(_region)]
 Zone = Annotated[str, AfterValidator(_zone)]
 
 

@@ -10,13 +10,13 @@ from typing import Self
 
 from callguard.config import Config
 from callguard.core.decide import Calls, Registered, list_age_days
+from callguard.dial_sections import Registry
 from callguard.errors import InputError
 from callguard.numbers import country
 from callguard.registry.number_set import NumberSet
 from callguard.registry.opened import Opened
 from callguard.registry.query import Query
 from callguard.registry.receipts import Receipts
-from callguard.sections import Registry
 
 
 class Lists:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from callguard.dial_sections import Registry
 from callguard.errors import InputError, SetupError
 from callguard.registry.build import build, write
 from callguard.registry.lines import Numbers, changes, parsed
@@ -17,7 +18,6 @@ from callguard.registry.merge import Changes, last_of_each, merged
 from callguard.registry.number_set import Head, NumberSet
 from callguard.registry.source import Source, opened
 from callguard.registry.xml_list import xml_numbers
-from callguard.sections import Registry
 
 # They are sorted in memory; a change file is of a day, or of some weeks.
 MOST_CHANGES = 10_000_000

@@ -15,8 +15,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from callguard.config import secret_in
+from callguard.dial_sections import QuerySettings
 from callguard.errors import CallguardError
-from callguard.sections import QuerySettings
 
 if TYPE_CHECKING:
     from httpx import AsyncClient

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from callguard.dial_sections import Registry
 from callguard.errors import InputError
 from callguard.registry.build import FILE_MODE
 from callguard.registry.lines import Numbers, marked, parsed
 from callguard.registry.load import Told, scratch_of, take
 from callguard.registry.receipts import Receipts, ReceiptsHead
 from callguard.registry.source import opened
-from callguard.sections import Registry
 
 # They are sorted in memory, 12 bytes each and some copies.
 MOST_NUMBERS = 20_000_000

@@ -13,6 +13,7 @@ from callguard.core.decide import Scope
 from callguard.core.evidence import Kind
 from callguard.core.grants import Channel, Ending, opted_out
 from callguard.core.model import Basis, GrantState, Outcome, Purpose
+from callguard.store.dial_records import StoredDecision, StoredGrant, StoredOptOut
 from callguard.store.records import (
     Evidence,
     Grant,
@@ -20,10 +21,7 @@ from callguard.store.records import (
     RecordedFile,
     SavedLeg,
     Segment,
-    StoredDecision,
-    StoredGrant,
     StoredIncident,
-    StoredOptOut,
     StoredRecording,
 )
 from callguard.store.times import from_ms, from_ms_or_none

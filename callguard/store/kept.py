@@ -11,7 +11,7 @@ from callguard.core.decide import Callback, Facts, OptOut, Place, Registered, Sc
 from callguard.core.grants import Channel, Standing
 from callguard.core.model import Basis, GrantState
 from callguard.core.replay import SHOWN
-from callguard.store.records import StoredDecision
+from callguard.store.dial_records import StoredDecision
 from callguard.store.times import from_ms, from_ms_or_none
 
 

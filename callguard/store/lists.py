@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from callguard.errors import StoreError
+from callguard.store.dial_records import NewOptOut, OptOutSource
 from callguard.store.queries import Row, Transaction
-from callguard.store.records import NewOptOut, OptOutSource
 from callguard.store.rows import new_subject
 from callguard.store.subjects import opt_out_rows, stands
 from callguard.store.times import to_ms

@@ -18,24 +18,26 @@ from callguard.core.grants import Ending, ended
 from callguard.errors import StoreError
 from callguard.store import from_rows
 from callguard.store.database import open_to_read, usable
+from callguard.store.dial_records import (
+    Dealings,
+    KnownSubject,
+    NewOptOut,
+    OptOutSource,
+    StoredDecision,
+    StoredGrant,
+    StoredOptOut,
+)
 from callguard.store.migrations import check, known
 from callguard.store.queries import fetch, sql
 from callguard.store.records import (
-    Dealings,
     DueRecording,
-    KnownSubject,
     LegDetail,
     LegSubject,
-    NewOptOut,
     OpenRecording,
-    OptOutSource,
     Remembered,
     SavedLeg,
     Segment,
-    StoredDecision,
-    StoredGrant,
     StoredIncident,
-    StoredOptOut,
     StoredRecording,
 )
 from callguard.store.subjects import covers

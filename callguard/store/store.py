@@ -19,20 +19,11 @@ from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
 from callguard.store import actions, agents, incidents, lists, segments, subject_grants, subjects
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
+from callguard.store.dial_records import DialRecord, GrantSource, NewEnding, NewGrant, NewOptOut, OptOutSource
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
 from callguard.store.reader import Reader
-from callguard.store.records import (
-    DialRecord,
-    GrantSource,
-    Kept,
-    LegRecord,
-    NewEnding,
-    NewGrant,
-    NewOptOut,
-    OpenRecording,
-    OptOutSource,
-)
+from callguard.store.records import Kept, LegRecord, OpenRecording
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
 from callguard.store.writer import T, Writer

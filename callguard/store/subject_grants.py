@@ -15,9 +15,9 @@ from uuid_utils import uuid7
 
 from callguard.core.evidence import Kind
 from callguard.errors import StoreError
+from callguard.store.dial_records import GrantSource, NewEnding, NewGrant
 from callguard.store.lists import Overtaken
 from callguard.store.queries import Row, Transaction
-from callguard.store.records import GrantSource, NewEnding, NewGrant
 from callguard.store.rows import new_subject, subject_evidence_row
 from callguard.store.times import to_ms
 from callguard.store.writer import Writer

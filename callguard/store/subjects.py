@@ -10,8 +10,8 @@ from uuid_utils import uuid7
 from callguard.core.decide import Scope
 from callguard.core.evidence import Kind, Value, canonical
 from callguard.errors import StoreError
+from callguard.store.dial_records import DialRecord, OptOutSource
 from callguard.store.queries import Row, Transaction
-from callguard.store.records import DialRecord, OptOutSource
 from callguard.store.rows import new_subject, subject_evidence_row
 from callguard.store.times import to_ms
 

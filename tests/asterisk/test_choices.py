@@ -9,8 +9,8 @@ from callguard.core.model import GrantState, Outcome
 from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.scenarios import Times
 from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE, tones
+from callguard.store.dial_records import StoredOptOut
 from callguard.store.reader import Reader
-from callguard.store.records import StoredOptOut
 from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, World, presses, says_yes
 
 ANA = "+34600000021"

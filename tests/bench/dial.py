@@ -36,7 +36,7 @@ from callguard.numbers import to_e164
 from callguard.policies.load import Lawbook, load_from
 from callguard.registry.lists import Lists
 from callguard.store import Store
-from callguard.store.records import NewGrant, NewOptOut
+from callguard.store.dial_records import NewGrant, NewOptOut
 from tests.bench.load import percentile, spent
 from tests.bench.registry import COUNT, IN_AN_AREA, US, imports
 from tests.registry.generate import SEED, bulk

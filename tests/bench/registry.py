@@ -26,10 +26,10 @@ from typing import Any
 
 import structlog
 
+from callguard.dial_sections import Registry
 from callguard.registry.lists import Lists
 from callguard.registry.load import load, update
 from callguard.registry.number_set import NumberSet
-from callguard.sections import Registry
 from callguard.store import Store
 from tests.bench.load import percentile
 from tests.registry.generate import SEED, bulk

@@ -19,7 +19,7 @@ from callguard.cli import grant_files
 from callguard.cli.grant_csv import Asked, Lines, asked, grant_lines, reported_lines, row, writer
 from callguard.core.grants import Channel, Reported
 from callguard.core.model import Basis, GrantState
-from callguard.store.records import NewEnding, NewGrant, StoredGrant
+from callguard.store.dial_records import NewEnding, NewGrant, StoredGrant
 from tests.optouts.conftest import NUMBER, Run, bad
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from callguard.cli import optout_files
 from callguard.cli.optout_csv import Lines, lines, row, writer
 from callguard.core.decide import Scope
-from callguard.store.records import NewOptOut, StoredOptOut
+from callguard.store.dial_records import NewOptOut, StoredOptOut
 from tests.optouts.conftest import NUMBER, Done, Run, bad, listed
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)

@@ -17,13 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from callguard.dial_sections import Registry
 from callguard.errors import InputError, SetupError
 from callguard.registry import load as loading
 from callguard.registry import source as sources
 from callguard.registry.lines import AREA_NUMBER, CHUNK
 from callguard.registry.load import load
 from callguard.registry.number_set import SPAN, Head, NumberSet, is_bitmap
-from callguard.sections import Registry
 from tests.registry.generate import fictitious, nanp
 
 NANP = Registry(format="nanp", country=("US",), max_age_days=31)
@@ -353,7 +353,7 @@ import sys
 from datetime import date
 from pathlib import Path
 from callguard.registry.load import load
-from callguard.sections import Registry
+from callguard.dial_sections import Registry
 path, into = map(Path, sys.argv[1:])
 us = Registry(format="nanp", country="US", max_age_days=31)
 load(path, into, "us", us, date(2026, 11, 21), force=True, told=lambda *_: print("reads", flush=True))

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from callguard.dial_sections import QuerySettings
 from callguard.registry.query import LONGEST_ANSWER, Asks, Query, UnansweredError
-from callguard.sections import QuerySettings
 
 NUMBER = "+34912345678"
 Answers: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from callguard.dial_sections import Registry
 from callguard.errors import InputError
 from callguard.registry import receipt as receiving
 from callguard.registry.receipt import Received, receive
 from callguard.registry.receipts import HEAD_BYTES, Receipts, Screened
-from callguard.sections import Registry
 from tests.registry.test_load import text, zipped
 
 # AGCOM keeps no numbers for fiction: these are too short to be anybody's.

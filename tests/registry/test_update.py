@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from callguard.dial_sections import Registry
 from callguard.errors import InputError
 from callguard.registry import load as loading
 from callguard.registry.load import update
 from callguard.registry.merge import Changes
 from callguard.registry.number_set import HEAD_BYTES, SPAN, NumberSet, is_bitmap
-from callguard.sections import Registry
 from tests.registry.generate import fictitious, nanp
 from tests.registry.test_load import DAY, LISTED, NANP, UK, held, into, listed, take, text, zipped
 

@@ -13,7 +13,7 @@ import pytest
 from callguard.core.decide import Facts, OptOut, Registered, Scope, decide
 from callguard.errors import StoreError
 from callguard.store import Store
-from callguard.store.records import DialRecord
+from callguard.store.dial_records import DialRecord
 from callguard.store.times import to_ms
 
 from .legs import START

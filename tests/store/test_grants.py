@@ -16,7 +16,7 @@ from callguard.core.grants import Channel
 from callguard.core.model import Basis, GrantState
 from callguard.errors import StoreError
 from callguard.store import Store, subject_grants
-from callguard.store.records import NewEnding, NewGrant, OptOutSource, StoredGrant
+from callguard.store.dial_records import NewEnding, NewGrant, OptOutSource, StoredGrant
 from callguard.store.subject_grants import ATTEMPTS
 from callguard.store.times import to_ms
 

@@ -16,8 +16,8 @@ from callguard.core.evidence import canonical
 from callguard.core.grants import Channel, Standing
 from callguard.core.model import Basis, GrantState
 from callguard.core.replay import SHOWN
+from callguard.store.dial_records import DialRecord, StoredDecision
 from callguard.store.kept import facts_of
-from callguard.store.records import DialRecord, StoredDecision
 
 NUMBER = "+390612345678"
 moments = st.integers(0, 4_000_000_000_000).map(

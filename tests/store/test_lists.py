@@ -15,7 +15,7 @@ from callguard.core.decide import Scope
 from callguard.errors import StoreError
 from callguard.store import Store
 from callguard.store import store as module
-from callguard.store.records import NewOptOut, OptOutSource
+from callguard.store.dial_records import NewOptOut, OptOutSource
 from callguard.store.times import to_ms
 
 from .legs import CONTROLLERS, START, given, make_leg
