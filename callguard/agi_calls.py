@@ -109,8 +109,8 @@ class AgiCalls:
         config, flow = self._current.config, self._current.flows.get(profile)
         if flow is None:
             return
-        if not callee:
-            await self._dial.callbacks.came(profile, NO_KEY.sub("", call.dnid))
+        if not callee and (ours := self._dial.callbacks.to_note(profile, NO_KEY.sub("", call.dnid))) is not None:
+            await self._dial.callbacks.note(ours)
         subject = subject_of(
             config, profile, call.uniqueid, linkedid, number, round(time.time() * 1000),
             called="" if callee else NO_KEY.sub("", call.dnid), callee=callee, told_as=self._current.told_as,

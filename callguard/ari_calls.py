@@ -179,8 +179,8 @@ class AriCalls:
             group.create_task(_leave(client, found.channel, "done"))
             return
         callee = direction == "callee"
-        if not callee:
-            group.create_task(self._dial.callbacks.came(profile, number))
+        if not callee and (ours := self._dial.callbacks.to_note(profile, number)) is not None:
+            group.create_task(self._dial.callbacks.note(ours))
         # Of a callee the dialplan tells their own number, of a caller the one that they called.
         subject = subject_of(
             self._current.config, profile, found.channel, linkedid, number if callee else found.caller, found.at,

@@ -32,17 +32,19 @@ class Callbacks:
         self._store = store
         self._noted: dict[str, datetime] = {}
 
-    async def came(self, profile: str, called: str) -> None:
-        """A call has come to the gate, to a number as the trunk gave it."""
+    def to_note(self, profile: str, called: str) -> str | None:
+        """The number of ours that a call has come to, as the trunk gave it; None where there is nothing to note."""
         ours = frozenset[str]().union(*(one.caller_ids for one in self._current.config.profiles.values()))
         settings = self._current.config.profiles.get(profile) if ours else None
         number = _known(called, settings.region) if settings is not None else None
-        if number is None or number not in ours:
-            return
+        before = None if number is None else self._noted.get(number)
+        if number not in ours or (before is not None and datetime.now(UTC) - before < NOTED_AGAIN):
+            return None
+        return number
+
+    async def note(self, number: str) -> None:
+        """A call has come to a number of ours."""
         now = datetime.now(UTC)
-        before = self._noted.get(number)
-        if before is not None and now - before < NOTED_AGAIN:
-            return
         try:
             await self._store.called(number, now)
         except StoreError as error:

@@ -90,6 +90,11 @@ class World:
         given.write_text(nanp(list(numbers)), encoding="ascii")
         load(given, self.file(name), name, self.config.registries[name], day, force=True, told=lambda *_: None)
 
+    async def is_called(self, profile: str, number: str) -> None:
+        """A call comes in."""
+        if (ours := self.dial.callbacks.to_note(profile, number)) is not None:
+            await self.dial.callbacks.note(ours)
+
     async def asks(self, number: str, profile: str = "sales") -> str:
         return (await self.dial.decide(profile, number)).rule
 
@@ -471,10 +476,10 @@ async def test_a_marketing_call_shows_a_number_of_ours_that_was_called_lately(tm
         assert await shows("") == "cli.withheld"
         assert await shows("1001") == await shows("+390612345602") == "cli.foreign"
         assert await shows(OURS) == "cli.unproved"
-        await here.dial.callbacks.came("sales", NUMBER)
-        await here.dial.callbacks.came("nobody", OURS)
+        await here.is_called("sales", NUMBER)
+        await here.is_called("nobody", OURS)
         assert await shows(OURS) == "cli.unproved"
-        await here.dial.callbacks.came("service", OURS)
+        await here.is_called("service", OURS)
         assert await shows(OURS) == "dial.allowed"
         kept: Any = (await here.store.decisions(1))[0].facts["caller_id"]
         assert kept["number"] == OURS and kept["proved_at"] is not None
@@ -487,6 +492,6 @@ async def test_a_marketing_call_shows_a_number_of_ours_that_was_called_lately(tm
 async def test_a_call_to_one_of_our_numbers_that_cannot_be_noted_goes_on(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         (here.folder / "store.db").rename(here.folder / "gone.db")
-        await here.dial.callbacks.came("sales", OURS)
+        await here.is_called("sales", OURS)
     async with world(tmp_path) as here:
         assert await here.store.last_called(OURS) is None

@@ -97,11 +97,12 @@ def prompts_in_call(result: CallResult, after_ms: int, hz: int = PROMPT_HZ) -> i
 async def test_a_withdrawal_is_confirmed_to_the_caller_alone_and_shown_to_the_agent(door: World) -> None:
     world, times = door, door.times
     gate_ms = times.essential + 1_000
-    by_key = (*agrees(times), *stop_keys(), Tone(CALLER_AFTER_STOP, 2_000))
-    by_agent = (*agrees(times, 7_500),)
-    spanish = (Key("#"), *agrees(times), *stop_keys(), Tone(CALLER_AFTER_STOP, 2_000))
+    # Each stays until the confirmation has ended, also on a busy machine.
+    by_key = (*agrees(times), *stop_keys(), Tone(CALLER_AFTER_STOP, 3_500))
+    by_agent = (*agrees(times, 9_000),)
+    spanish = (Key("#"), *agrees(times), *stop_keys(), Tone(CALLER_AFTER_STOP, 3_500))
     # Where the caller stops it, the call is over before the agent would.
-    world.agent.timeline = (Tone(AGENT, 4_800), *ASKED, Tone(AGENT, 5_000))
+    world.agent.timeline = (Tone(AGENT, 6_300), *ASKED, Tone(AGENT, 5_000))
     try:
         (one, seen), (two, asked), (three, _) = await calls(world, by_key, by_agent, spanish)
     finally:
@@ -121,7 +122,7 @@ async def test_a_withdrawal_is_confirmed_to_the_caller_alone_and_shown_to_the_ag
     await world.forgotten("callguard_withdrawn")
 
 
-def hears_again(world: World, *then: Segment, after_ms: int = 1_000) -> tuple[Segment, ...]:
+def hears_again(world: World, *then: Segment, after_ms: int = 1_500) -> tuple[Segment, ...]:
     """`*8`, and what the caller does so long after the essential part has been played: early in the question, also on a
     busy machine.
     """

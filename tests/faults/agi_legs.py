@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import re
 from random import Random
+from types import SimpleNamespace
 from typing import Any, cast
 
 from callguard.agi_calls import AgiCalls
 from callguard.ari_calls import AriCalls
+from callguard.callbacks import Callbacks
 from callguard.core.model import Basis
 from callguard.dial import Dial
 from callguard.room import Room
@@ -178,9 +180,9 @@ async def agi_case(random: Random) -> tuple[list[str], int]:
     holds = Holds()
     store = FakeStore(random, random.choice((0.0, 0.0, 0.2)))
     nobody = cast(AriCalls, _NoAri())
-    calls = AgiCalls(
-        current(PROFILES), cast(Store, store), cast(Dial, None), holds, nobody, Room(lambda: 100, METRICS), METRICS
-    )
+    settings = current(PROFILES)
+    dial = cast(Dial, SimpleNamespace(callbacks=Callbacks(settings, cast(Store, store))))
+    calls = AgiCalls(settings, cast(Store, store), dial, holds, nobody, Room(lambda: 100, METRICS), METRICS)
     reader = asyncio.StreamReader(limit=agi.LINE_LIMIT)
     peer = Liar(random, reader, holds, store)
     session = asyncio.create_task(

@@ -16,6 +16,7 @@ import orjson
 
 from callguard.agents import Agents
 from callguard.ari_calls import AriCalls
+from callguard.callbacks import Callbacks
 from callguard.core.model import Basis
 from callguard.core.profile import Flow
 from callguard.dial import Dial
@@ -293,8 +294,9 @@ async def ari_case(random: Random) -> tuple[list[str], int]:
     room = Room(lambda: 100, METRICS)
     settings = current(PROFILES)
     watchdog = Watchdog(settings, cast(Store, store), METRICS)
+    dial = cast(Dial, SimpleNamespace(callbacks=Callbacks(settings, cast(Store, store))))
     calls = AriCalls(
-        settings, cast(Store, store), cast(Dial, None), cast(Dialplan, SimpleNamespace(alone=False)), room,
+        settings, cast(Store, store), dial, cast(Dialplan, SimpleNamespace(alone=False)), room,
         METRICS, Withdrawals(), watchdog, Talks(settings, cast(Store, store), watchdog, cast(Agents, None)),
     )  # fmt: skip
     wrong: list[str] = []

@@ -112,7 +112,8 @@ def _called_all_the_same(bed: Bed, *, tried: bool) -> list[str]:
             "SELECT s.number, d.allow, d.rules FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id"
             " JOIN decisions AS d ON d.subject_id = o.subject_id"
         ).fetchall()
-    allowed = [f"opted out, and dialled: {one}" for one in found if one[1:] != (0, "optout.marketing")]
+    denied = [one for one in found if not one[1] and one[2].split(",")[0] == "optout.marketing"]
+    allowed = [f"opted out, and dialled: {one}" for one in found if one not in denied]
     return allowed or ["nobody who had opted out was dialled"] * (tried and not found)
 
 

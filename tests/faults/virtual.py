@@ -150,8 +150,9 @@ class FakeStore:
 def current(flows: Mapping[str, Flow]) -> Current:
     """As much of a configuration as a leg asks for."""
     profile = SimpleNamespace(
-        agents=None, controller="acme", region="ES", language_of_call=lambda _: None, language_of_number=lambda _: None
-    )
+        agents=None, controller="acme", region="ES", caller_ids=(),
+        language_of_call=lambda _: None, language_of_number=lambda _: None,
+    )  # fmt: skip
     config = SimpleNamespace(
         profiles=dict.fromkeys(flows, profile),
         recording=SimpleNamespace(files="mixed"),
