@@ -80,6 +80,9 @@ class Dial:
         except StoreError as error:
             log.error("a dial is denied: what the store knows cannot be asked", call=call_id, problem=str(error))
             return Decision(allow=False, rules=(FAILED,))
+        except Exception:  # one call's fault is no other call's, and no reason to dial
+            log.exception("a dial is denied: it cannot be decided", call=call_id)
+            return Decision(allow=False, rules=(FAILED,))
         log.info("dial decided", call=call_id, allow=decision.allow, rule=decision.rule)
         return decision
 

@@ -428,6 +428,17 @@ async def test_the_law_of_the_number_decides_and_what_it_saw_is_kept(tmp_path: P
         assert "law" not in nobody.facts
 
 
+async def test_a_fault_in_deciding_denies_and_harms_nobody_else(tmp_path: Path) -> None:
+    def fails(country: str, day: date) -> bool:
+        raise ArithmeticError(f"no calendar of {country} for {day}")
+
+    holiday = Hours(id="it.hours", source="a law", verified=True, week=Week(((),) * 7, holidays=()))
+    faulty = Law((Policy("IT", "Italy", ("Europe/Rome",), (holiday,)),), is_holiday=fails, digest="abc")
+    async with world(tmp_path, book=Lawbook(faulty, NO_RULES.places)) as here:
+        assert await here.asks(NUMBER) == "gate.failed"
+        assert await here.asks(NUMBER, "service") == "dial.allowed"
+
+
 async def test_a_cap_counts_allowed_marketing_calls_of_this_number_alone(tmp_path: Path) -> None:
     async with world(tmp_path, book=italy(CAP)) as here:
         assert await here.asks(NUMBER, "service") == "dial.allowed"
