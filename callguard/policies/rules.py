@@ -56,7 +56,7 @@ class RuleModel(Model):
         }  # fmt: skip
 
     def provision(self, own: bool) -> Provision:
-        """What the core judges by."""
+        """What the core judges by; each kind of rule makes its own."""
         raise NotImplementedError
 
 

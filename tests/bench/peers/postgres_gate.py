@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-import asyncpg  # type: ignore[import-not-found,import-untyped,unused-ignore]  # installed for the bench alone
+import asyncpg
 
 QUERY = "SELECT EXISTS (SELECT 1 FROM optouts WHERE number = $1)"
 
