@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -34,6 +33,7 @@ from callguard.sections import (
     Watchdog,
 )
 from callguard.shipped import shipped
+from callguard.toml_file import first_fault, line_of, read_toml
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
 
@@ -128,16 +128,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         InputError: one line with file, line and field.
     """
     environment = os.environ if environment is None else environment
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"cannot be read: {why}", file=path) from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise InputError(f"not TOML: {error}", file=path, line=int(line[1]) if line else None) from error
+    text, data = read_toml(path)
     asterisk = data.get("asterisk")
     for name in ("ari_secret", "ami_secret"):
         if isinstance(asterisk, dict) and name in asterisk:
@@ -149,9 +140,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        # A name that is not known is mostly a known one mistyped, so it explains a missing one.
-        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        where = tuple(part for part in first["loc"] if part != "[key]")
+        first, where = first_fault(error)
         message = _plain(first["msg"])
         if first["type"] == "missing" and where[0] == "controllers" and len(where) == 3:
             message = f"is missing: {Controller.model_fields[str(where[-1])].description}"
@@ -221,24 +210,3 @@ def _plain(message: str) -> str:
     )
     message = message.replace("Input should be a valid tuple", "a list is needed")
     return re.sub(r"Tuple should have at most (\d+) items? after validation, not (\d+)", r"\1 at most, not \2", message)
-
-
-def line_of(text: str, where: Sequence[str | int]) -> int | None:
-    """In a TOML file's text, the line of a setting, or of the nearest table above it that is written there."""
-    table: tuple[str | int, ...] = ()
-    counts: dict[tuple[str | int, ...], int] = {}
-    best: tuple[int, int] = (0, 0)
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*(\[{1,2})\s*([\w.\"'-]+)\s*\]", line):
-            table = tuple(part.strip("\"'") for part in header[2].split("."))
-            if header[1] == "[[":
-                counts[table] = counts.get(table, -1) + 1
-                table = (*table, counts[table])
-            here = table
-        elif key := re.match(r"\s*([\w.\"'+*#-]+)\s*=", line):
-            here = (*table, *(part.strip("\"'") for part in key[1].split(".")))
-        else:
-            continue
-        if len(here) > best[0] and tuple(where[: len(here)]) == here:
-            best = (len(here), number)
-    return best[1] or None

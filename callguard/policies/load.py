@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,12 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
-from callguard.config import Config, line_of
+from callguard.config import Config
 from callguard.core.law import UNKNOWN, Law, Policy
 from callguard.errors import InputError
 from callguard.policies.place import Areas, Places
 from callguard.policies.rules import AnyRule, Area
 from callguard.sections import Model, Region
+from callguard.toml_file import first_fault, line_of, read_toml
 
 SHIPPED = Path(__file__).parent
 
@@ -103,22 +103,12 @@ def read(path: Path, *, own: bool) -> _File:
     Raises:
         InputError: one line with file, line and field.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"cannot be read: {why}", file=path) from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise InputError(f"not TOML: {error}", file=path, line=int(line[1]) if line else None) from error
+    text, data = read_toml(path)
     try:
         model = PolicyModel.model_validate(data)
     except ValidationError as error:
-        # A name that is not known is mostly a known one mistyped, so it explains a missing one.
-        first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-        where = _place(first["loc"])
+        first, where = first_fault(error)
+        where = _place(where)
         message = first["msg"].removeprefix("Value error, ")
         message = message.replace("Extra inputs are not permitted", "there is no such setting")
         if named := re.match(r"(valid_to): (.*)", message):
@@ -138,9 +128,8 @@ def read(path: Path, *, own: bool) -> _File:
     return file
 
 
-def _place(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+def _place(where: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Where a fault is, without the kind that stands between a rule and its field in what pydantic says."""
-    where = tuple(part for part in loc if part != "[key]")
     return (*where[:2], *where[3:]) if where[0] == "rule" and len(where) > 2 else where
 
 
@@ -211,6 +200,18 @@ def _check_together(files: Iterable[_File]) -> None:
             if rule.kind == "exemption":
                 for lifted in sorted(rule.lifts - where.keys() - {UNKNOWN}):
                     raise file.wrong(f"there is no rule {lifted!r}", number, "lifts")
+            if file.own and rule.kind == "hours" and {"holiday", "eve"} & rule.windows.keys():
+                _check_holidays(file, number)
+
+
+def _check_holidays(file: _File, number: int) -> None:
+    """Where none were known, each day would count as a working day."""
+    from holidays import list_supported_countries
+
+    if file.model.country not in list_supported_countries():
+        raise file.wrong(
+            f"the holidays of {file.model.country} are not known: name them as days_off", number, "windows"
+        )
 
 
 def _lawbook(files: tuple[_File, ...], adopted: frozenset[str]) -> Lawbook:
@@ -252,5 +253,5 @@ def _holidays(country: str, year: int) -> frozenset[date]:
 
     try:
         return frozenset(holidays.country_holidays(country, years=year))
-    except NotImplementedError:  # a country that the package does not know
+    except NotImplementedError:  # the package knows none of that country's; a rule that asks for them is refused above
         return frozenset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import date, timedelta
 from itertools import pairwise
@@ -27,7 +28,7 @@ Prefix = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{0,14}$")]
 Purpose = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.]{0,59}$")]
 
 
-class RuleModel(Model):
+class RuleModel(Model, ABC):
     """What all kinds have; see `core.provisions.Provision`."""
 
     id: RuleId
@@ -55,9 +56,9 @@ class RuleModel(Model):
             "lifted_by": frozenset(map(str, self.lifted_by)), "own": own,
         }  # fmt: skip
 
+    @abstractmethod
     def provision(self, own: bool) -> Provision:
-        """What the core judges by; each kind of rule makes its own."""
-        raise NotImplementedError
+        """What the core judges by."""
 
 
 def _windows(texts: Iterable[str]) -> tuple[Window, ...]:
