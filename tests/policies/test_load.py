@@ -66,6 +66,12 @@ def test_a_sites_own_policy_exempts_named_phones_from_named_rules(write: Write) 
         (HEAD + HOURS.format('fri-mon = ["09:00-12:00"]'), 7, "rule.0.windows", "is no day"),
         (HEAD + HOURS.format('mon = ["9-12"]'), 7, "rule.0.windows", "is no window"),
         (HEAD + HOURS.format('mon = ["09:00-24:30"]'), 7, "rule.0.windows", "opens before it closes"),
+        (
+            'country = "AC"\nzones = ["Atlantic/St_Helena"]\n\n' + HOURS.format('mon = ["09:00-12:00"], holiday = []'),
+            8,
+            "rule.0.windows",
+            "the holidays of AC are not known",
+        ),
         ('country = "ES"\nzones = ["Europe/Atlantis"]\n', 2, "zones", "is no time zone"),
         ('country = "CH"\n', None, "zones", "no other policy has this country's"),
         (HEAD + EXEMPT.replace("+34612345", "+34612"), 8, "rule.0.numbers", "should match pattern"),
