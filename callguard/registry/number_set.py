@@ -3,17 +3,11 @@
 Layout: a head of fixed length, then the body: one block for each prefix (all digits of E.164 but the last seven), then
 the index of the blocks. A block is a bitmap of all ten million last seven digits, or these sorted as 32-bit integers,
 whichever is shorter. All integers are little-endian.
-
-It is read by pread(2) and not through a mapping: of a file that somebody cuts short, or on a disk that fails, a mapping
-would kill the whole service with SIGBUS, and the file's pages would count as the service's memory.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import struct
-import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
@@ -22,6 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from callguard.errors import InputError
+from callguard.registry.kept_file import KeptFile, Layout
 
 SPAN = 10_000_000
 BITMAP_BYTES = SPAN // 8
@@ -29,13 +24,9 @@ SUFFIX = struct.Struct("<I")
 # Prefix, how many numbers it has, where its block begins in the file.
 ENTRY = struct.Struct("<IIQ")
 
-MAGIC, VERSION = b"CGNUMSET", 1
-# Magic, version, registry, the list's date, imported when (ms), numbers, prefixes, the body's length and SHA-256.
-_HEAD = struct.Struct("<8sH40sIQQIQ32s")
-_CHECKSUM = struct.Struct("<I")
-HEAD_BYTES = _HEAD.size + _CHECKSUM.size
-
-AGAIN = "import the list again"
+# Registry, the list's date, imported when (ms), numbers, prefixes, the body's length and SHA-256.
+LAYOUT = Layout(b"CGNUMSET", 1, "40sIQQIQ32s", "list of numbers", "import the list again")
+HEAD_BYTES = LAYOUT.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,30 +49,21 @@ class Head:
     body_sha256: bytes
 
     def pack(self) -> bytes:
-        packed = _HEAD.pack(
-            MAGIC, VERSION, self.registry.encode(), self.list_date.toordinal(),
-            round(self.imported_at.timestamp() * 1000), self.numbers, self.prefixes, self.body_bytes, self.body_sha256,
+        return LAYOUT.pack(
+            self.registry.encode(), self.list_date.toordinal(), round(self.imported_at.timestamp() * 1000),
+            self.numbers, self.prefixes, self.body_bytes, self.body_sha256,
         )  # fmt: skip
-        return packed + _CHECKSUM.pack(zlib.crc32(packed))
 
     @classmethod
     def unpack(cls, data: bytes, file: Path) -> Self:
         """Raises: InputError, where these are not the first bytes of a list."""
-        if data[: len(MAGIC)] != MAGIC:
-            raise InputError("is no list of numbers that callguard has made", file=file)
-        if len(data) < HEAD_BYTES:
-            raise InputError(f"is cut off: {AGAIN}", file=file)
-        _, version, name, day, imported, numbers, prefixes, length, sha256 = _HEAD.unpack_from(data)
-        if version != VERSION:
-            raise InputError(f"is of another callguard (version {version}, not {VERSION}): {AGAIN}", file=file)
-        if _CHECKSUM.unpack_from(data, _HEAD.size) != (zlib.crc32(data[: _HEAD.size]),):
-            raise InputError(f"is damaged at its beginning: {AGAIN}", file=file)
+        name, day, imported, numbers, prefixes, length, sha256 = LAYOUT.unpack(data, file)
         at = datetime.fromtimestamp(imported / 1000, UTC)
         registry = name.rstrip(b"\0").decode()
         return cls(registry, date.fromordinal(day), at, numbers, prefixes, length, sha256)
 
 
-class NumberSet:
+class NumberSet(KeptFile):
     """A list that is open. To be closed; many may have one file open, and it may be replaced meanwhile.
 
     Attributes:
@@ -94,24 +76,17 @@ class NumberSet:
         Raises:
             InputError: there is none, or it is foreign, damaged at its beginning or cut off.
         """
-        self._path = path
-        try:
-            self._file = path.open("rb", buffering=0)
-        except FileNotFoundError as error:
-            raise InputError("there is no list yet: callguard registry import", file=path) from error
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+        super().__init__(path, LAYOUT, "there is no list yet: callguard registry import")
         try:
             self.head = Head.unpack(self._read(HEAD_BYTES, 0), path)
-            if os.fstat(self._file.fileno()).st_size != HEAD_BYTES + self.head.body_bytes:
-                raise InputError(f"is cut off: {AGAIN}", file=path)
+            self._has(self.head.body_bytes)
             size = self.head.prefixes * ENTRY.size
             index = self._read(size, HEAD_BYTES + self.head.body_bytes - size)
             if len(index) != size:
-                raise InputError(f"is damaged: {AGAIN}", file=path)
+                raise InputError(f"is damaged: {LAYOUT.again}", file=path)
             self._blocks = {prefix: (count, offset) for prefix, count, offset in ENTRY.iter_unpack(index)}
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     @classmethod
@@ -125,25 +100,11 @@ class NumberSet:
         try:
             if made.head.registry != registry:
                 raise InputError(f"is the list of {made.head.registry}, not of {registry}", file=path)
-            made._file.seek(HEAD_BYTES)
-            if hashlib.file_digest(made._file, "sha256").digest() != made.head.body_sha256:
-                raise InputError(f"is damaged: {AGAIN}", file=path)
-        except OSError as error:
-            made.close()
-            raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+            made._check_body(made.head.body_sha256)
         except InputError:
             made.close()
             raise
         return made
-
-    def close(self) -> None:
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def __contains__(self, number: str) -> bool:
         """Whether a number in E.164, plus included, is in the list. Raises: InputError, where that cannot be read."""
@@ -170,18 +131,6 @@ class NumberSet:
         """How many numbers of a prefix are in it, and these as they stand in the file. Raises: InputError, as above."""
         count, offset = self._blocks.get(prefix, (0, 0))
         return count, self._exactly(BITMAP_BYTES if is_bitmap(count) else count * SUFFIX.size, offset)
-
-    def _exactly(self, size: int, offset: int) -> bytes:
-        data = self._read(size, offset)
-        if len(data) != size:
-            raise InputError(f"is cut off: {AGAIN}", file=self._path)
-        return data
-
-    def _read(self, size: int, offset: int) -> bytes:
-        try:
-            return os.pread(self._file.fileno(), size, offset)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=self._path) from error
 
 
 def is_bitmap(count: int) -> bool:

@@ -4,16 +4,11 @@ Some registries give no list out: one submits numbers, and learns which of them 
 number has the day of the latest answer, and what that was. Layout: a head of fixed length, then all numbers (digits of
 E.164 as 64-bit integers) in ascending order, then for each, in the same order, its day and whether it is listed. All
 integers are little-endian.
-
-It is read by pread(2), and not through a mapping: see `number_set`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import struct
-import zlib
 from bisect import bisect_left
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,15 +16,14 @@ from pathlib import Path
 from typing import Self
 
 from callguard.errors import InputError
+from callguard.registry.kept_file import KeptFile, Layout
 
 NUMBER, ANSWER = struct.Struct("<q"), struct.Struct("<I")
-MAGIC, VERSION = b"CGSCREEN", 1
-# Magic, version, registry, controller, the latest answer's day, imported when (ms), numbers, listed, body's SHA-256.
-_HEAD = struct.Struct("<8sH40s40sIQQQ32s")
-_CHECKSUM = struct.Struct("<I")
-HEAD_BYTES = _HEAD.size + _CHECKSUM.size
-
-AGAIN = "move it away, and import the receipts again"
+# Registry, controller, the latest answer's day, imported when (ms), numbers, listed, the body's SHA-256.
+LAYOUT = Layout(
+    b"CGSCREEN", 1, "40s40sIQQQ32s", "file of receipts", "move it away, and import the receipts again"
+)  # fmt: skip
+HEAD_BYTES = LAYOUT.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +54,20 @@ class ReceiptsHead:
     body_sha256: bytes
 
     def pack(self) -> bytes:
-        packed = _HEAD.pack(
-            MAGIC, VERSION, self.registry.encode(), self.controller.encode(), self.list_date.toordinal(),
+        return LAYOUT.pack(
+            self.registry.encode(), self.controller.encode(), self.list_date.toordinal(),
             round(self.imported_at.timestamp() * 1000), self.numbers, self.listed, self.body_sha256,
         )  # fmt: skip
-        return packed + _CHECKSUM.pack(zlib.crc32(packed))
 
     @classmethod
     def unpack(cls, data: bytes, file: Path) -> Self:
         """Raises: InputError, where these are not the first bytes of such a file."""
-        if data[: len(MAGIC)] != MAGIC:
-            raise InputError("is no file of receipts that callguard has made", file=file)
-        if len(data) < HEAD_BYTES:
-            raise InputError(f"is cut off: {AGAIN}", file=file)
-        _, version, registry, controller, day, imported, numbers, listed, sha256 = _HEAD.unpack_from(data)
-        if version != VERSION:
-            raise InputError(f"is of another callguard (version {version}, not {VERSION}): {AGAIN}", file=file)
-        if _CHECKSUM.unpack_from(data, _HEAD.size) != (zlib.crc32(data[: _HEAD.size]),):
-            raise InputError(f"is damaged at its beginning: {AGAIN}", file=file)
+        registry, controller, day, imported, numbers, listed, sha256 = LAYOUT.unpack(data, file)
         names = (registry.rstrip(b"\0").decode(), controller.rstrip(b"\0").decode())
         return cls(*names, date.fromordinal(day), datetime.fromtimestamp(imported / 1000, UTC), numbers, listed, sha256)
 
 
-class Receipts:
+class Receipts(KeptFile):
     """A file of receipts that is open. To be closed; it may be replaced meanwhile.
 
     Attributes:
@@ -95,39 +80,17 @@ class Receipts:
         Raises:
             InputError: there is none, or it is damaged, or it is that of others.
         """
-        self._path = path
-        try:
-            self._file = path.open("rb", buffering=0)
-        except FileNotFoundError as error:
-            raise InputError("there is no receipt yet: callguard registry receipt", file=path) from error
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+        super().__init__(path, LAYOUT, "there is no receipt yet: callguard registry receipt")
         try:
             self.head = ReceiptsHead.unpack(self._read(HEAD_BYTES, 0), path)
             if (self.head.registry, self.head.controller) != (registry, controller):
                 whose = f"{self.head.registry} and {self.head.controller}, not of {registry} and {controller}"
                 raise InputError(f"is that of {whose}", file=path)
-            body = self.head.numbers * (NUMBER.size + ANSWER.size)
-            if os.fstat(self._file.fileno()).st_size != HEAD_BYTES + body:
-                raise InputError(f"is cut off: {AGAIN}", file=path)
-            self._file.seek(HEAD_BYTES)
-            if hashlib.file_digest(self._file, "sha256").digest() != self.head.body_sha256:
-                raise InputError(f"is damaged: {AGAIN}", file=path)
-        except OSError as error:
-            self._file.close()
-            raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+            self._has(self.head.numbers * (NUMBER.size + ANSWER.size))
+            self._check_body(self.head.body_sha256)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
-
-    def close(self) -> None:
-        self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def answer(self, number: str) -> Screened | None:
         """About a number in E.164, plus included; None where it was never submitted. Raises: InputError, unreadable."""
@@ -149,15 +112,3 @@ class Receipts:
         count = self.head.numbers
         numbers = self._exactly(count * NUMBER.size, HEAD_BYTES)
         return numbers, self._exactly(count * ANSWER.size, HEAD_BYTES + len(numbers))
-
-    def _exactly(self, size: int, offset: int) -> bytes:
-        data = self._read(size, offset)
-        if len(data) != size:
-            raise InputError(f"is cut off: {AGAIN}", file=self._path)
-        return data
-
-    def _read(self, size: int, offset: int) -> bytes:
-        try:
-            return os.pread(self._file.fileno(), size, offset)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=self._path) from error
