@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from callguard.cli.options import (
     ConfigOption,
     JsonOption,
     NumberArgument,
+    OnlyControllerOption,
     RegionOption,
     a_number,
     one_of,
@@ -35,7 +36,7 @@ BEYOND = (
 
 def complaint(
     words: NumberArgument,
-    controller: Annotated[str | None, typer.Option(help="Only this controller's.")] = None,
+    controller: OnlyControllerOption = None,
     region: RegionOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,

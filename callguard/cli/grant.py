@@ -19,6 +19,8 @@ from callguard.cli.options import (
     JsonOption,
     NumberArgument,
     NumbersArgument,
+    OnlyControllerOption,
+    OnlyNumberArgument,
     RegionOption,
     a_number,
     numbers_from,
@@ -121,13 +123,8 @@ def withdraw(
 
 @app.command("list")
 def list_(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NUMBER", help="Only this number's; - reads it from standard input.", show_default=False
-        ),
-    ] = None,
-    controller: Annotated[str | None, typer.Option(help="Only this controller's.")] = None,
+    words: OnlyNumberArgument = None,
+    controller: OnlyControllerOption = None,
     region: RegionOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,18 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.csv_files import (
+    SHOWN,
+    DryRunOption,
+    ForceOption,
+    NewFileArgument,
+    data_of,
+    name_of,
+    new_file,
+    refuse,
+    standard_output,
+    whole,
+)
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     EXIT_DENIED,
@@ -27,7 +38,6 @@ from callguard.cli.options import (
     region_for,
     warn_of_unknown,
 )
-from callguard.cli.optout_files import SHOWN, data_of, new_file, refuse, standard_output
 from callguard.cli.progress import progress
 from callguard.cli.stores import read, write
 from callguard.core.grants import Reported, counts
@@ -36,13 +46,11 @@ from callguard.errors import InputError
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from callguard.cli.grant_csv import Asked, Lines
+    from callguard.cli.grant_csv import Asked
     from callguard.store.dial_records import StoredGrant
 
 MOST = 30_000
 """So many are added at once: the store is locked for half a second meanwhile, and calls wait a second for it."""
-
-Tell = Callable[[str, int, int], None]
 
 
 def import_(
@@ -56,7 +64,7 @@ def import_(
         ),
     ],
     controller: ControllerOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file; keep nothing.")] = False,
+    dry_run: DryRunOption = False,
     region: RegionOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
@@ -65,15 +73,15 @@ def import_(
 
     What was ended since it was given stays ended, however often it is imported.
     """
-    from callguard.cli.grant_csv import grant_lines
+    from callguard.cli.grant_csv import Lines, grant_lines
 
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     national = region_for(settings, region)
-    name, now = _name(file), datetime.now(UTC)
+    name, now = name_of(file), datetime.now(UTC)
     data = data_of(file, name)
     with progress("Reading") as tell:
-        found = _whole(grant_lines(data, name, national, now), data, name, tell)
+        found = whole(grant_lines(data, name, national, now), Lines(), data, name, MOST, tell)
         grants, new = tuple(found.grants), None
         if not dry_run:
             new = write(
@@ -125,7 +133,7 @@ def suspend(
 
     It is kept of a number without grants too: whatever older ones are imported later do not count.
     """
-    from callguard.cli.grant_csv import reported_lines, suspension
+    from callguard.cli.grant_csv import Lines, reported_lines, suspension
 
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
@@ -134,9 +142,10 @@ def suspend(
         raise InputError("say a number, or a file with --csv", field="NUMBER")
     with progress("Reading") as tell:
         if file is not None:
-            name = _name(file)
+            name = name_of(file)
             data = data_of(file, name)
-            endings = tuple(_whole(reported_lines(data, name, national, now, reason), data, name, tell).endings)
+            reported = reported_lines(data, name, national, now, reason)
+            endings = tuple(whole(reported, Lines(), data, name, MOST, tell).endings)
         elif reason is None:
             raise InputError(f"say which: {', '.join(Reported)}", field="--reason")
         else:
@@ -151,11 +160,9 @@ def suspend(
 
 
 def export(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The file to make; - is standard output.", show_default=False)
-    ],
+    file: NewFileArgument,
     controller: ControllerOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    force: ForceOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write the grants that count now to a CSV file, which only you can read and `grant import` takes.
@@ -205,7 +212,7 @@ def check(
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     purpose_id(purpose)
-    name, now = _name(file), datetime.now(UTC)
+    name, now = name_of(file), datetime.now(UTC)
     wanted, problems = asked(data_of(file, name), name, region_for(settings, region))
     refuse(problems, name)
     found = read(settings, lambda reader: reader.grants(for_whom, None))
@@ -246,28 +253,6 @@ def _answers(wanted: list[Asked], grants: list[StoredGrant]) -> list[tuple[Asked
         of_number = by_number.get(one.number, []) if one.number is not None else by_contract.get(one.contract or "", [])
         answers.append((one, [grant for grant in of_number if one.contract in (None, grant.evidence)]))
     return answers
-
-
-def _name(file: Path) -> str:
-    return INPUT if str(file) == STDIN else str(file)
-
-
-def _whole(read_so_far: Iterator[Lines], data: bytes, name: str, tell: Tell) -> Lines:
-    """What a file says.
-
-    Raises:
-        InputError: a line is bad, or there are too many. What is bad is on standard error by then.
-    """
-    from callguard.cli.grant_csv import Lines
-
-    found, expected = Lines(), data.count(b"\n")
-    for found in read_so_far:
-        if found.read % 1000 == 0:
-            tell("Checking", found.read, expected)
-        if found.read > MOST:
-            raise InputError(f"has more than {MOST} lines, so nothing is kept: split it", file=name)
-    refuse(found.problems, name)
-    return found
 
 
 def _write(out: TextIO, grants: tuple[StoredGrant, ...]) -> None:

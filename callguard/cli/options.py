@@ -46,6 +46,11 @@ NumbersArgument = Annotated[
         show_default=False,
     ),
 ]
+OnlyNumberArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NUMBER", help="Only this number's; - reads it from standard input.", show_default=False),
+]
+OnlyControllerOption = Annotated[str | None, typer.Option("--controller", help="Only this controller's.")]
 ControllerOption = Annotated[
     str | None, typer.Option(help="For whom calls are made; needed where the configuration has more than one.")
 ]

@@ -21,6 +21,8 @@ from callguard.cli.options import (
     ControllerOption,
     JsonOption,
     NumbersArgument,
+    OnlyControllerOption,
+    OnlyNumberArgument,
     PurposeOption,
     RegionOption,
     a_number,
@@ -120,13 +122,8 @@ def remove(
 
 @app.command("list")
 def list_(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="NUMBER", help="Only this number's; - reads it from standard input.", show_default=False
-        ),
-    ] = None,
-    controller: Annotated[str | None, typer.Option(help="Only this controller's.")] = None,
+    words: OnlyNumberArgument = None,
+    controller: OnlyControllerOption = None,
     region: RegionOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,

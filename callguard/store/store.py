@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -12,30 +12,22 @@ from typing import Self
 import aiosqlite
 
 from callguard.core.conversation import Why
-from callguard.core.decide import Scope
 from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, incidents, lists, segments, subject_grants, subjects
+from callguard.store import actions, agents, incidents, segments
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
-from callguard.store.dial_records import DialRecord, GrantSource, NewEnding, NewGrant, NewOptOut, OptOutSource
+from callguard.store.dial_store import DialStore
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
-from callguard.store.reader import Reader
 from callguard.store.records import Kept, LegRecord, OpenRecording
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
-from callguard.store.writer import T, Writer
-
-TOGETHER = 1000
-"""So many of a list are made ready at once."""
-
-ATTEMPTS = 3
-"""So often a list is made ready before others who write about the same numbers are too many."""
+from callguard.store.writer import Writer
 
 
-class Store(Reader):
+class Store(DialStore):
     """Reads and writes a store on behalf of one gate, or as a command beside it.
 
     Every method that writes returns when what it wrote is on the disk, and raises `StoreError` when nothing of it is
@@ -45,8 +37,7 @@ class Store(Reader):
     """
 
     def __init__(self, reading: aiosqlite.Connection, writer: Writer, folder: str | None = None) -> None:
-        super().__init__(reading)
-        self._writer = writer
+        super().__init__(reading, writer)
         self._folder = folder
 
     @classmethod
@@ -237,10 +228,6 @@ class Store(Reader):
             incidents.incident, kind=kind, at=to_ms(at), detail=detail, leg_id=leg_id, controller=controller
         )
 
-    async def called(self, number: str, at: datetime) -> None:
-        """Somebody has called one of the house's own numbers, in E.164."""
-        await self._run(_called, number=number, at=to_ms(at))
-
     async def agent_grants_it(self, name: str, agreement: str, at: datetime) -> bool:
         """An agent grants that their side of calls is recorded.
 
@@ -256,176 +243,11 @@ class Store(Reader):
         """An agent takes the grant back. Returns: whether there was one in force."""
         return await self._run(agents.revoke, name=name, at=to_ms(at))
 
-    async def opt_out(
-        self,
-        controller: str,
-        number: str,
-        scope: Scope,
-        at: datetime,
-        source: OptOutSource,
-        *,
-        purpose: str | None = None,
-        campaign: str | None = None,
-        reason: str | None = None,
-        until: datetime | None = None,
-    ) -> bool:
-        """The subject of a number opts out of a controller's calls.
-
-        Args:
-            number: E.164; the subject is made where it is new.
-            purpose: the one opted out of, for scope PURPOSE only; `campaign` likewise.
-            source: ``typed_unverified`` where anybody may have typed the number.
-            reason: somebody's own words.
-            until: when it ends by itself; None for never.
-
-        Returns:
-            Whether something new is kept: not where an equal one is in force that lasts as long. (One that was typed
-            unverified is not equal to one that is the subject's own.)
-
-        Raises:
-            StoreError: also where the controller is unknown, the number is not E.164, `until` is not after `at`, or
-                `purpose` or `campaign` does not fit the scope.
-        """
-        return await self._run(
-            subjects.opt_out,
-            controller=controller,
-            number=number,
-            scope=scope,
-            at=to_ms(at),
-            source=source,
-            purpose=purpose,
-            campaign=campaign,
-            reason=reason,
-            until=None if until is None else to_ms(until),
-        )
-
-    async def opt_out_all(
-        self,
-        controller: str,
-        opt_outs: Sequence[NewOptOut],
-        at: datetime,
-        source: OptOutSource,
-        tell: Callable[[int], None] = lambda ready: None,
-    ) -> int:
-        """Many subjects opt out, all of them or none; no two of the opt-outs are the same person's of the same scope.
-
-        The database is locked for the last step only, about 10 µs for each that is new, more in a large store: what
-        others who write beside it can wait for is the caller's to bound.
-
-        Args:
-            at: now.
-            tell: called with how many are ready to be added, as the work goes on.
-
-        Returns:
-            For how many of them something new is kept, as `opt_out` says it.
-
-        Raises:
-            StoreError: none is kept; why, as in `opt_out`.
-        """
-        attempt = 1
-        while True:
-            await self._writer.prepare(lists.begin)
-            made: dict[str, str] = {}
-            new = 0
-            for first in range(0, len(opt_outs), TOGETHER):
-                some = opt_outs[first : first + TOGETHER]
-                new += await self._writer.prepare(
-                    partial(
-                        lists.stage, controller=controller, opt_outs=some, at=to_ms(at), source=source, subjects=made
-                    )
-                )
-                tell(first + len(some))
-            try:
-                if new:
-                    await self._run(lists.add)
-                return new
-            except lists.Overtaken:
-                if attempt == ATTEMPTS:
-                    raise
-                attempt += 1
-
-    async def opt_in(
-        self,
-        controller: str,
-        number: str,
-        scope: Scope,
-        at: datetime,
-        source: OptOutSource,
-        *,
-        purpose: str | None = None,
-        campaign: str | None = None,
-        mistake: bool = False,
-    ) -> bool:
-        """The opt-outs of exactly this scope that are in force at a moment end then; that they were stays known.
-
-        Source ``typed_unverified`` ends only what came by it: nobody undoes another's opt-out by typing a number.
-
-        Args:
-            mistake: it was never said: grants that it ended count again. So it is with a key, which takes back what was
-                pressed in the same call.
-
-        Returns:
-            Whether one ended.
-        """
-        return await self._run(
-            subjects.opt_in,
-            controller=controller,
-            number=number,
-            scope=scope,
-            at=to_ms(at),
-            source=source,
-            purpose=purpose,
-            campaign=campaign,
-            undone=mistake or source in ("key", subjects.UNVERIFIED),
-        )
-
-    async def grant_all(
-        self,
-        controller: str,
-        listed: Sequence[NewGrant] | Sequence[NewEnding],
-        at: datetime,
-        source: GrantSource,
-        tell: Callable[[int], None] = lambda ready: None,
-    ) -> int:
-        """Keep what many subjects have granted beside any call, or what ends such grants: all of it or nothing.
-
-        What is there already, whatever became of it since, is not kept once more. The database is locked for the last
-        step only, as in `opt_out_all`, and half as long again for each grant.
-
-        Args:
-            at: now.
-            tell: called with how many are ready to be added, as the work goes on.
-
-        Returns:
-            How many of them are new.
-
-        Raises:
-            StoreError: none is kept: also where the controller is unknown, a number is not E.164, a purpose or its
-                evidence is missing, or a time is in the future or after its end.
-        """
-        by = subject_grants.Added(controller, source, to_ms(at))
-        return await subject_grants.add(self._writer, listed, by, tell)
-
-    async def decided(self, record: DialRecord) -> None:
-        """Keep a dial decision; a second one of the same call is not kept.
-
-        Raises:
-            StoreError: also where the controller is unknown, the number is not E.164, or a call is denied by no rule.
-        """
-        await self._run(subjects.decided, record=record)
-
-    async def _run(self, action: Callable[..., T], **arguments: object) -> T:
-        return await self._writer.run(partial(action, **arguments))
-
 
 def _rewrite(transaction: Transaction) -> None:
     """Write, and change nothing: who writes nothing does not find a disk that has turned read-only."""
     transaction.fetch("move_epochs", by=1)
     transaction.fetch("move_epochs", by=-1)
-
-
-def _called(transaction: Transaction, number: str, at: int) -> None:
-    transaction.fetch("set_called", number=number, at=at)
 
 
 def _name(transaction: Transaction, controllers: Mapping[str, str]) -> None:

@@ -209,10 +209,10 @@ class World:
         read: dict[str, Any] = json.loads((self.folder / f"{leg.leg.leg_id}.json").read_text(encoding="utf-8"))
         return read
 
-    async def manager(self, **action: str) -> None:
+    async def manager(self, *, user: str = "callguard", **action: str) -> None:
         """Send one manager action, as an administrator's own program would."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.pbx.ami_port)
-        login = {"Action": "Login", "Username": "callguard", "Secret": self.pbx.secrets.ami, "Events": "off"}
+        login = {"Action": "Login", "Username": user, "Secret": self.pbx.secrets.ami, "Events": "off"}
         try:
             for one in (login, action):
                 writer.write("".join(f"{name}: {value}\r\n" for name, value in one.items()).encode() + b"\r\n")

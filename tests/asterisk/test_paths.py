@@ -125,17 +125,7 @@ class Paths:
 
     async def dialler(self, **action: str) -> None:
         """As a program of the administrator's does, by AMI."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.world.pbx.ami_port)
-        login = {"Action": "Login", "Username": "dialler", "Secret": self.world.pbx.secrets.ami, "Events": "off"}
-        try:
-            for one in (login, action):
-                writer.write("".join(f"{name}: {value}\r\n" for name, value in one.items()).encode() + b"\r\n")
-                async with asyncio.timeout(PATIENCE_S):
-                    answer = await reader.readuntil(b"\r\n\r\n")
-                assert b"Response: Success" in answer, answer
-        finally:
-            writer.close()
-            await writer.wait_closed()
+        await self.world.manager(user="dialler", **action)
 
     async def by_ami(self, channel: str) -> None:
         await self.dialler(

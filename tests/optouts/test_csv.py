@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callguard.cli import optout_files
+from callguard.cli import csv_files, optout_files
 from callguard.cli.optout_csv import Lines, lines, row, writer
 from callguard.core.decide import Scope
 from callguard.store.dial_records import NewOptOut, StoredOptOut
@@ -183,9 +183,9 @@ def test_of_a_file_with_bad_lines_nothing_is_kept_and_they_are_told(run: Run, ta
 
 
 def test_of_many_bad_lines_some_are_told_and_the_others_counted(take: Run) -> None:
-    done = take("number\n" + "nobody\n" * (optout_files.SHOWN + 3))
+    done = take("number\n" + "nobody\n" * (csv_files.SHOWN + 3))
     *told, last = done.err.splitlines()
-    assert (done.code, len(told)) == (2, optout_files.SHOWN)
+    assert (done.code, len(told)) == (2, csv_files.SHOWN)
     assert last.endswith("list.csv: 23 bad lines, 3 of them not shown, so nothing is kept")
 
 
@@ -207,7 +207,7 @@ def test_more_than_can_be_added_at_once_is_not_begun(
 ) -> None:
     monkeypatch.setattr(optout_files, "MOST", 2)
     assert bad(take("number\n600111223\n600111224\n600111225\n"), "list.csv: has more than 2 lines")
-    monkeypatch.setattr(optout_files, "LARGEST", 7)
+    monkeypatch.setattr(csv_files, "LARGEST", 7)
     assert bad(take("number\n6"), "list.csv: is larger than")
     assert not (written.parent / "callguard.db").exists()
 

@@ -14,7 +14,7 @@ import pytest
 from callguard.core.decide import Scope
 from callguard.errors import StoreError
 from callguard.store import Store
-from callguard.store import store as module
+from callguard.store import staged as module
 from callguard.store.dial_records import NewOptOut, OptOutSource
 from callguard.store.times import to_ms
 
