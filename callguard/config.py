@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from callguard.controller import Controller
-from callguard.dial_sections import Law, Paths, Registry
+from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
 from callguard.sections import (
     Agents,
@@ -55,6 +55,7 @@ class Config(Model):
     law: Law = Law()
     agents: Annotated[dict[Name, Agents], Field(default_factory=dict)]
     registries: Annotated[dict[Name, Registry], Field(default_factory=dict)]
+    processors: Annotated[dict[Name, Processor], Field(default_factory=dict)]
     _file: Path | None = PrivateAttr(default=None)
 
     def wrong(self, problem: str, *where: str) -> InputError:
@@ -100,6 +101,9 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _controllers_exist(self) -> Self:
+        for name, processor in self.processors.items():
+            if unknown := processor.controllers - self.controllers.keys():
+                raise ValueError(f"processors.{name}.controllers: there is no controller {min(unknown)!r}")
         for name, profile in self.profiles.items():
             if profile.controller not in self.controllers:
                 raise ValueError(f"profiles.{name}.controller: there is no controller {profile.controller!r}")
@@ -144,7 +148,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         message = _plain(first["msg"])
         if first["type"] == "missing" and where[0] == "controllers" and len(where) == 3:
             message = f"is missing: {Controller.model_fields[str(where[-1])].description}"
-        if named := re.match(r"((?:controllers|profiles|registries)\.[\w.]+): (.*)", message):
+        if named := re.match(r"((?:controllers|profiles|registries|processors)\.[\w.]+): (.*)", message):
             where, message = tuple(named[1].split(".")), named[2]
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
         if variable in environment:

@@ -12,7 +12,7 @@ from callguard.core.decide import Calls
 from callguard.core.grants import Voids
 from callguard.core.model import Basis
 from callguard.numbers import calling_code
-from callguard.sections import DAY_S, E164, HttpUrl, Model, Region, RuleId
+from callguard.sections import DAY_S, E164, HttpUrl, Model, Name, Region, RuleId
 
 
 class QuerySettings(Model):
@@ -116,6 +116,20 @@ class Registry(Model):
         if self.format != "nanp" and self.areas:
             raise ValueError("areas: are those of the North American Numbering Plan, and for nanp only")
         return self
+
+
+class Processor(Model):
+    """Who works for controllers under a contract, and on their instructions alone (GDPR Art. 28).
+
+    Attributes:
+        name: as a register of processing has it.
+        controllers: for which of them, by id.
+        contract: its reference.
+    """
+
+    name: Line
+    controllers: Annotated[frozenset[Name], Field(min_length=1)]
+    contract: Line
 
 
 class Law(Model):

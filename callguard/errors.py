@@ -2,6 +2,7 @@
 
 CallguardError
 ├── InputError           the person's who gave a file or an option: one line, exit code 2
+├── Denied               nobody's: what was asked for may not be done; exit code 3
 ├── SetupError           this machine's: a program, a right or a file is missing
 ├── TelephonyError       Asterisk's side
 │   ├── Disconnected     the connection is gone; what was asked may or may not have happened
@@ -29,6 +30,10 @@ class InputError(CallguardError):
     ) -> None:
         place = "" if file is None else f"{file}:{line}: " if line else f"{file}: "
         super().__init__(place + (f"{field}: " if field else "") + problem)
+
+
+class Denied(CallguardError):
+    """What was asked for has no basis, or somebody's word stands against it; nothing of it is done."""
 
 
 class SetupError(CallguardError):

@@ -112,6 +112,11 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         ),
         ('languages = ["en", "es"]', 'languages = ["en"]\nbasis = "grant"', "basis: for_purpose is missing"),
         ('languages = ["en", "es"]', 'languages = ["en"]\nbasis = "none"', "toml:28: profiles.service.basis: "),
+        (
+            RECORDING,
+            f"[processors.d]\nname = 'D'\ncontrollers = ['acme', 'zeta']\ncontract = 'C'\n{RECORDING}",
+            "toml:6: processors.d.controllers: there is no controller 'zeta'",
+        ),
         *((RECORDING, f"[registries.us]\nformat = 'nanp'\ncountry = {country}\n{more}\n{RECORDING}", said)
           for country, more, said in (
               ("'GB'", "max_age_days = 1", "toml:4: registries.us: country: nanp is for numbers of the North American"),

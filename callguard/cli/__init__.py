@@ -16,10 +16,10 @@ from callguard.cli.check import check
 from callguard.cli.complaint import complaint
 from callguard.cli.doctor import doctor
 from callguard.cli.init import init
-from callguard.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
+from callguard.cli.options import EXIT_BAD_INPUT, EXIT_DENIED, EXIT_FAILED
 from callguard.cli.reconcile import reconcile
 from callguard.cli.run import run
-from callguard.errors import CallguardError, InputError
+from callguard.errors import CallguardError, Denied, InputError
 
 app = typer.Typer(
     help="The consent gate for Asterisk.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -55,6 +55,8 @@ def main() -> None:
         sys.exit(_say(problem, EXIT_BAD_INPUT) if problem else EXIT_BAD_INPUT)
     except InputError as error:
         sys.exit(_say(str(error), EXIT_BAD_INPUT))
+    except Denied as error:
+        sys.exit(_say(str(error), EXIT_DENIED))
     except CallguardError as error:
         sys.exit(_say(str(error), EXIT_FAILED))
     except KeyboardInterrupt:

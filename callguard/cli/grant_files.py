@@ -39,6 +39,7 @@ from callguard.cli.options import (
     warn_of_unknown,
 )
 from callguard.cli.progress import progress
+from callguard.cli.sharing import RecipientOption, refuse_unshared
 from callguard.cli.stores import read, write
 from callguard.core.grants import Reported, counts
 from callguard.errors import InputError
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from callguard.cli.grant_csv import Asked
     from callguard.store.dial_records import StoredGrant
+    from callguard.store.reader import Reader
 
 MOST = 30_000
 """So many are added at once: the store is locked for half a second meanwhile, and calls wait a second for it."""
@@ -162,27 +164,30 @@ def suspend(
 def export(
     file: NewFileArgument,
     controller: ControllerOption = None,
+    recipient: RecipientOption = None,
     force: ForceOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write the grants that count now to a CSV file, which only you can read and `grant import` takes.
 
-    It is for the controller itself: to hand the list to others needs a basis of its own.
+    It is for the controller itself. Handing it to others needs a basis of its own: with --to, exit code 3 where that
+    is missing.
     """
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     now = datetime.now(UTC)
 
-    def standing() -> tuple[StoredGrant, ...]:
-        found = read(settings, lambda reader: reader.grants(for_whom, None))
-        return tuple(one for one in found if counts(one, now))
+    async def of(reader: Reader) -> tuple[StoredGrant, ...]:
+        found = tuple(one for one in await reader.grants(for_whom, None) if counts(one, now))
+        await refuse_unshared(reader, settings, for_whom, recipient, (one.number for one in found), now)
+        return found
 
     if str(file) == STDIN:
         with standard_output() as out:
-            _write(out, standing())
+            _write(out, read(settings, of))
     else:
         with new_file(file, force) as out:
-            grants = standing()
+            grants = read(settings, of)
             _write(out, grants)
         typer.echo(f"{file}: {len(grants)} grants for {for_whom}")
 

@@ -35,6 +35,7 @@ from callguard.cli.options import (
     warn_of_unknown,
 )
 from callguard.cli.progress import progress
+from callguard.cli.sharing import RecipientOption, refuse_unshared
 from callguard.cli.stores import read, write
 
 if TYPE_CHECKING:
@@ -101,27 +102,40 @@ def import_(
 def export(
     file: NewFileArgument,
     controller: ControllerOption = None,
+    recipient: RecipientOption = None,
     force: ForceOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Write the opt-outs in force to a CSV file, which only you can read and `optout import` takes."""
+    """Write the opt-outs in force to a CSV file, which only you can read and `optout import` takes.
+
+    It is for the controller itself. Handing it to others needs a basis of its own: with --to, exit code 3 where that
+    is missing.
+    """
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
+    now = datetime.now(UTC)
+
+    async def write_to(reader: Reader, out: TextIO) -> int:
+        async with aclosing(reader.each_opt_out(for_whom, now)) as found:
+            listed = {one.number async for one in found} if recipient else set()
+        await refuse_unshared(reader, settings, for_whom, recipient, listed, now)
+        return await _write(reader, out, for_whom, now)
+
     if str(file) == STDIN:
         with standard_output() as out:
-            read(settings, lambda reader: _write(reader, out, for_whom))
+            read(settings, lambda reader: write_to(reader, out))
     else:
         with new_file(file, force) as out:
-            written = read(settings, lambda reader: _write(reader, out, for_whom))
+            written = read(settings, lambda reader: write_to(reader, out))
         typer.echo(f"{file}: {written} opt-outs for {for_whom}")
 
 
-async def _write(reader: Reader, out: TextIO, controller: str) -> int:
+async def _write(reader: Reader, out: TextIO, controller: str, now: datetime) -> int:
     """How many were written."""
     from callguard.cli.optout_csv import row, writer
 
     to, written = writer(out), 0
-    async with aclosing(reader.each_opt_out(controller, datetime.now(UTC))) as found:
+    async with aclosing(reader.each_opt_out(controller, now)) as found:
         async for one in found:
             to.writerow(row(one))
             written += 1

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MARKETING = "marketing."
 """What the ids of purposes begin with that an opt-out from marketing is about."""
 
+SHARING = "sharing"
+"""The purpose of handing somebody's number to others: to any, or to one, ``sharing.RECIPIENT``."""
+
 Voids: TypeAlias = Literal["earlier", "all", "none"]
 """Which consents an entry in a registry voids: those given before it, all of them, or none (a specific consent
 overrides it, as with the TPS)."""
@@ -134,6 +137,11 @@ def ended(grant: Grant, endings: Iterable[Ending]) -> Grant:
 def counts(grant: Standing, at: datetime) -> bool:
     """Whether a call at that moment may rest on it, as far as the grant itself tells."""
     return grant.state(at) is GrantState.GIVEN
+
+
+def shares(grant: Standing, recipient: str, at: datetime) -> bool:
+    """Whether by this grant the person may stand in a list that is handed to a recipient (R45)."""
+    return grant.purpose in (SHARING, f"{SHARING}.{recipient}") and counts(grant, at)
 
 
 def survives(grant: Standing, registered: Registered) -> bool:

@@ -291,6 +291,53 @@ def test_more_than_can_be_added_at_once_is_not_begun(run: Run, asking: Path, mon
     assert bad(done, "standard input: NUMBER: more than 1 at once")
 
 
+PROCESSOR = """
+[processors.dialers]
+name = "Dialers & Sons"
+controllers = ["zeta"]
+contract = "DPA 2026-04"
+"""
+
+
+@pytest.mark.parametrize(
+    ("purpose", "code"), [("sharing.partner", 0), ("sharing", 0), ("sharing.others", 3), ("marketing.energy", 3)]
+)
+def test_a_list_is_handed_on_only_where_all_in_it_agree(
+    run: Run, asking: Path, tmp_path: Path, purpose: str, code: int
+) -> None:
+    """R45."""
+    file = tmp_path / "for-partner.csv"
+    given = ("--basis", "consent", "--channel", "phone", "--evidence", "form 18", *ZETA)
+    run("grant", "add", NUMBER, *ADD, *ZETA)
+    run("grant", "add", NUMBER, "--purpose", purpose, *given)
+    run("optout", "add", NUMBER, "--scope", "campaign", "--campaign", "spring", *ZETA)
+    for command in ("grant", "optout"):
+        done = run(command, "export", str(file), "--to", "partner", "--force", *ZETA)
+        assert (done.code, file.exists()) == (code, code == 0), done.err
+    if code:
+        assert "partner is no processor of zeta, and 1 of 1 people have not granted sharing.partner" in done.err
+        assert NUMBER not in done.err
+
+
+def test_who_withdraws_is_handed_on_no_more(run: Run, asking: Path) -> None:
+    given = ("--purpose", "sharing", "--basis", "consent", "--channel", "phone", "--evidence", "form 18", *ZETA)
+    run("grant", "add", NUMBER, *given)
+    assert run("grant", "export", "-", "--to", "partner", *ZETA).code == 0
+    run("optout", "add", NUMBER, "--scope", "campaign", "--campaign", "spring", *ZETA)
+    run("grant", "withdraw", NUMBER, "--purpose", "sharing", *ZETA)
+    done = run("optout", "export", "-", "--to", "partner", *ZETA)
+    assert (done.code, done.out) == (3, "")
+
+
+def test_a_processor_works_for_the_controllers_that_it_is_said_of(run: Run, asking: Path) -> None:
+    asking.write_text(asking.read_text(encoding="utf-8") + PROCESSOR, encoding="utf-8")
+    for controller in ("zeta", "acme"):
+        run("optout", "add", NUMBER, "--controller", controller)
+    assert run("optout", "export", "-", "--to", "dialers", *ZETA).code == 0
+    assert run("optout", "export", "-", "--to", "dialers", "--controller", "acme").code == 3
+    assert bad(run("optout", "export", "-", "--to", "Dialers & Sons", *ZETA), "--to: a name of small letters")
+
+
 def test_what_counts_is_exported_and_can_be_imported(run: Run, asking: Path, tmp_path: Path) -> None:
     run("grant", "import", "-", *ZETA, stdin=f"{HEADING}\n{LINE}\n{OTHER}\n".encode())
     run("grant", "withdraw", NUMBER, "--purpose", "marketing.energy", *ZETA)
