@@ -33,10 +33,11 @@ from callguard.telephony.ami import (
     WITHDRAWN,
     Session,
 )
-from callguard.telephony.ami_events import FAMILIES, Held, KeyPressed, Notice, RecorderStarted, Told
+from callguard.telephony.ami_events import FAMILIES, Held, KeyPressed, Notice, Originated, RecorderStarted, Told
 from callguard.telephony.holds import Holds, Yeses
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import STOP, Withdrawals, withdraws
+from callguard.unasked import Unasked
 from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ class After:
         holds: Holds,
         watchdog: Watchdog,
         talks: Talks,
+        unasked: Unasked,
     ) -> None:
         self._current = current
         self._store = store
@@ -79,6 +81,7 @@ class After:
         self._yeses = Yeses()
         self._watchdog = watchdog
         self._talks = talks
+        self._unasked = unasked
         self._unsaved: list[Notice] = []
         # The legs for whose subject a key is being pressed: nothing new has been said.
         self._pressing: set[str] = set()
@@ -124,6 +127,8 @@ class After:
                         heed(told.channel, partial(self._watchdog.started, session, told))
                     elif isinstance(told, Held):
                         self._talks.held(told.channel, on=told.on)
+                    elif isinstance(told, Originated):
+                        heed(told.name, partial(self._unasked.called, session, told))
                     else:
                         heed(told.leg_id, partial(self._heed, session, told))
             except (Disconnected, StoreError) as error:

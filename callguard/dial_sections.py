@@ -150,7 +150,8 @@ class Paths(Model):
     Attributes:
         staff: the house's own people's numbers outside it (Follow-me), in E.164: exempt from all that is asked before a
             dial but their own opt-outs.
-        trunks: patterns, as the shell's, of the channels by which calls leave, such as ``PJSIP/trunk-*``.
+        trunks: patterns, as the shell's, of the channels by which calls leave, such as ``PJSIP/trunk-*``: what is
+            originated straight to one, past the dialplan, is hung up.
     """
 
     staff: frozenset[E164] = frozenset()

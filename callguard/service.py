@@ -37,6 +37,7 @@ from callguard.telephony.ari_door import CLAIM_MS
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals
+from callguard.unasked import Unasked
 from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -72,18 +73,20 @@ class Service:
         self._notify = notify
         self._store = store
         self._metrics = Metrics()
+        store.on_incident = lambda kind: self._metrics.incidents.labels(kind.value).inc()
         self._current = Current(config, flows, load_law(config))
         self._room = Room(lambda: self._current.config.limits.calls_in_gate, self._metrics)
         self._recordings = Recordings(config.recording, store)
         self._withdrawals = Withdrawals()
         holds = Holds()
-        self._watchdog = Watchdog(self._current, store, self._metrics)
+        self._watchdog = Watchdog(self._current, store)
         self._dialplan = Dialplan(self._current)
         self._agents = Agents(self._current, store)
         self._talks = Talks(self._current, store, self._watchdog, self._agents, lambda: self._dialplan.alone)
         self._watchdog.on_set_aside = self._talks.set_aside
+        self._unasked = Unasked(self._current, store)
         self._after = After(
-            self._current, store, self._recordings, self._withdrawals, holds, self._watchdog, self._talks
+            self._current, store, self._recordings, self._withdrawals, holds, self._watchdog, self._talks, self._unasked
         )
         self._lists = Lists(lambda problem: log.error("a registry's list cannot be used", problem=problem))
         dial = Dial(self._current, store, self._metrics, self._lists)
@@ -224,6 +227,7 @@ class Service:
             unsaved = await self._talks.keep_only(live)
             self._watchdog.keep_only(live)
             await self._watchdog.save()
+            await self._unasked.save()
             watched = self._talks.watched()
             await self._recordings.reconcile(live, unsaved, alone=self._dialplan.alone, watched=watched)
         except (StoreError, OSError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from callguard.core.incidents import Incident
 from callguard.core.watchdog import Recorder, Whose, is_of, leg_in, whose
 from callguard.current import Current
 from callguard.errors import Refused, StoreError
-from callguard.metrics import Metrics
+from callguard.incidents import Incidents
 from callguard.store import Store
 from callguard.telephony.ami import APP, LEG, MIXMONITOR, LiveChannel, Session
 from callguard.telephony.ami_events import RecorderStarted, is_leg_id
@@ -59,13 +58,6 @@ class _Leg:
     looked_at: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Unsaved:
-    at: datetime
-    detail: dict[str, Value]
-    leg_id: str | None
-
-
 class Watchdog:
     """Watches one manager session at a time. `[watchdog]` in the configuration says what it does.
 
@@ -73,16 +65,14 @@ class Watchdog:
         on_set_aside: is told of each leg whose own recording is in quarantine now.
     """
 
-    def __init__(self, current: Current, store: Store, metrics: Metrics) -> None:
+    def __init__(self, current: Current, store: Store) -> None:
         self._current = current
         self._store = store
-        self._metrics = metrics
+        self._incidents = Incidents(store)
         self._legs: dict[str, _Leg] = {}
         # What was acted upon, by channel and file: one stop ends all of a channel's recorders, and each was told of.
         self._handled: set[tuple[str, str]] = set()
         self.on_set_aside: Callable[[str], None] = lambda leg_id: None
-        self._unsaved: deque[_Unsaved] = deque()
-        self._saving = asyncio.Lock()
 
     def expect(self, channel: str, leg_id: str) -> None:
         """A recorder of ours will be started on a channel: called once for each, before it can be.
@@ -254,9 +244,7 @@ class Watchdog:
         if also:
             detail["also_quarantined"] = also
         log.error("somebody else began a recording", leg=leg_id or None, do=_TO_DO[where], **detail)
-        self._metrics.incidents.labels(Incident.RECORDING_FOREIGN.value).inc()
-        self._unsaved.append(_Unsaved(at, detail, leg_id or None))
-        await self.save()
+        await self._incidents.add(Incident.RECORDING_FOREIGN, at, detail, leg_id or None)
 
     async def _set_aside(self, file: str) -> tuple[str, str | None, list[str]]:
         """Where a recorder's file is now, and its name in quarantine if it is there; those of the other parts of a
@@ -315,17 +303,7 @@ class Watchdog:
 
     async def save(self) -> None:
         """Keep the incidents that could not be kept yet."""
-        async with self._saving:
-            while self._unsaved:
-                one = self._unsaved[0]
-                try:
-                    known = one.leg_id is not None and await self._store.subject_of_leg(one.leg_id) is not None
-                    leg_id = one.leg_id if known else None
-                    await self._store.incident(Incident.RECORDING_FOREIGN, one.at, one.detail, leg_id)
-                except StoreError as error:
-                    log.error("an incident is not saved yet, trying again", problem=str(error))
-                    return
-                self._unsaved.popleft()
+        await self._incidents.save()
 
 
 def _others(folder: Path, since: float) -> dict[Path, int]:

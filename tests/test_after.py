@@ -21,6 +21,7 @@ from callguard.telephony.ami_wire import WantsKey
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals
+from callguard.unasked import Unasked
 from callguard.watchdog import Watchdog
 
 ANA, BEN = "01a20262-bf4b-7521-b7cf-f0be338aba68", "01a20263-25cb-7456-868a-4e7d3ddd507c"
@@ -108,6 +109,7 @@ class Listening:
             self.holds,
             cast(Watchdog, Nothing()),
             Talks(cast(Current, None), cast(Store, Nothing()), cast(Watchdog, None), cast(Agents, None)),
+            cast(Unasked, None),
         )
         self.listening = asyncio.create_task(listener.listen(cast(Session, self.session)))
 

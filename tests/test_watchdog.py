@@ -14,7 +14,6 @@ from callguard import watchdog
 from callguard.config import Config
 from callguard.current import Current
 from callguard.errors import Refused, StoreError
-from callguard.metrics import Metrics
 from callguard.store import Store
 from callguard.telephony.ami import LiveChannel, Session
 from callguard.telephony.ami_events import RecorderStarted
@@ -87,8 +86,7 @@ class Bench:
         watchdog = config.watchdog.model_copy(update=settings)
         self.config: Config = config.model_copy(update={"watchdog": watchdog})
         self.store = Incidents()
-        self.metrics = Metrics()
-        self.dog = Watchdog(Current(self.config, {}), cast(Store, self.store), self.metrics)
+        self.dog = Watchdog(Current(self.config, {}), cast(Store, self.store))
 
     async def watch(self, channel: Channel) -> None:
         """Heed all that is told of it, until no more recorders begin."""
@@ -139,7 +137,7 @@ async def test_nobody_elses_recorder_goes_on_in_any_order_of_events(bench: Bench
     tried = kept = 0
     for plan in plans():
         said = str(plan)
-        channel, dog = Channel(plan), Watchdog(bench.dog._current, bench.dog._store, bench.metrics)
+        channel, dog = Channel(plan), Watchdog(bench.dog._current, bench.dog._store)
         bench.dog = dog
         dog.expect(CHANNEL, LEG)
         await bench.watch(channel)
@@ -160,7 +158,7 @@ async def test_ours_alone_is_left_and_asked_for_twice(bench: Bench) -> None:
     # A new session looks at it, also where its start is told only then.
     await bench.look(channel)
     channel.told.put_nowait(START)
-    again = Watchdog(bench.dog._current, bench.dog._store, bench.metrics)
+    again = Watchdog(bench.dog._current, bench.dog._store)
     again.expect(CHANNEL, LEG)
     await again.look(cast(Session, channel))
     bench.dog = again
@@ -197,7 +195,6 @@ async def test_a_channel_that_is_none_of_ours_is_cleared(bench: Bench) -> None:
     await bench.watch(channel)
     assert channel.running == []
     assert [(one["stopped"], one["file"]) for one in bench.store.details] == [(3, "elsewhere")]
-    assert b'callguard_incidents_total{kind="recording.foreign"} 1.0' in _text(bench)
 
 
 async def test_of_several_that_were_stopped_those_without_a_name_are_set_aside_only_beyond_doubt(
@@ -208,7 +205,7 @@ async def test_of_several_that_were_stopped_those_without_a_name_are_set_aside_o
     folder = bench.config.recording.folder.model_copy(update={"path_here": tmp_path})
     recording = bench.config.recording.model_copy(update={"folder": folder})
     bench.config = bench.config.model_copy(update={"recording": recording})
-    bench.dog = Watchdog(Current(bench.config, {}), cast(Store, bench.store), bench.metrics)
+    bench.dog = Watchdog(Current(bench.config, {}), cast(Store, bench.store))
     for others in (("two",), ("three", "four"), ()):
         named = ["one", *others]
         for name in (*named, LEG):
@@ -234,9 +231,7 @@ async def test_of_one_that_writes_each_side_apart_both_files_are_set_aside(
     bench = Bench(tmp_path)
     folder = bench.config.recording.folder.model_copy(update={"path_here": tmp_path})
     recording = bench.config.recording.model_copy(update={"folder": folder})
-    dog = Watchdog(
-        Current(bench.config.model_copy(update={"recording": recording}), {}), cast(Store, bench.store), bench.metrics
-    )
+    dog = Watchdog(Current(bench.config.model_copy(update={"recording": recording}), {}), cast(Store, bench.store))
     for side in ("in", "out"):
         (tmp_path / f"34600000020-{side}.wav").write_bytes(b"audio")
     channel = Channel([(0, "")], app="")
@@ -328,16 +323,10 @@ async def test_a_file_of_ours_that_another_writes_to_is_set_aside_with_its_recor
     config = bench.config.model_copy(update={"recording": recording})
     channel = Channel([(0, f"{folder.in_asterisk}/{LEG}.wav")])
     channel.values = {"MIXMONITOR_FILENAME": f"{folder.in_asterisk}/{LEG}.wav"}
-    dog = Watchdog(Current(config, {}), written, bench.metrics)
+    dog = Watchdog(Current(config, {}), written)
     await dog.started(cast(Session, channel), START)
     (incident,) = await written.incidents(10)
     assert incident.detail["file"] == "quarantine"
     assert (tmp_path / "quarantine" / str(incident.detail["quarantined_as"])).read_bytes() == b"audio"
     (recorded,) = await written.recordings(10)
     assert (recorded.state, recorded.reason) == ("quarantined", "foreign")
-
-
-def _text(bench: Bench) -> bytes:
-    from callguard.metrics import GateState
-
-    return bench.metrics.text(GateState(0, 1, True, True, True, 0, 0))

@@ -1,4 +1,4 @@
-"""``callguard incidents``: what went wrong with recordings and has to be looked into."""
+"""``callguard incidents``: what went wrong with recordings and calls and has to be looked into."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from callguard.cli.stores import read
 if TYPE_CHECKING:
     from callguard.store.records import StoredIncident
 
-app = typer.Typer(help="What went wrong with recordings and has to be looked into.", no_args_is_help=True)
+app = typer.Typer(help="What went wrong with recordings and calls and has to be looked into.", no_args_is_help=True)
 
 
 @app.callback()

@@ -17,10 +17,12 @@ from callguard.errors import InputError
 from callguard.numbers import REGIONS
 from callguard.setup import answers, files, patch
 from callguard.setup.answers import Answers
+from callguard.setup.conf import Reader
 from callguard.setup.emergency import EVERYWHERE, digits_of, of_region
 from callguard.setup.install import Machine, carry_out, installed_program, kept, new, patched
 from callguard.setup.steps import RELOADS, written
 from callguard.setup.toml import Places
+from callguard.setup.trunks import found_trunks, some_trunks
 from callguard.setup.write import write_all
 
 T = TypeVar("T")
@@ -50,6 +52,14 @@ def init(
     ] = None,
     emergency: Annotated[
         str | None, typer.Option(metavar="NUMBER,…", help="Further numbers that are never touched, such as 061,091.")
+    ] = None,
+    trunks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHANNEL,…",
+            help="Your trunks, such as PJSIP/trunk: what is originated straight to one is hung up. By default those "
+            "that pjsip.conf shows; empty for none.",
+        ),
     ] = None,
     recordings: Annotated[str | None, typer.Option(metavar="DIR", help="Where recordings are kept.")] = None,
     languages: Annotated[
@@ -98,7 +108,8 @@ def init(
         raise InputError(problem, file=etc, field="--asterisk-folder")
     answered = {
         "--controller": controller, "--numbers": numbers, "--region": region, "--outside-prefix": outside_prefix,
-        "--recordings": recordings, "--languages": languages, "--marketing": marketing, "--say": say,
+        "--trunks": trunks, "--recordings": recordings, "--languages": languages, "--marketing": marketing,
+        "--say": say,
     }  # fmt: skip
     if remove:
         for name, given_too in {**answered, "--emergency": emergency, "--force": force or None}.items():
@@ -131,8 +142,8 @@ def init(
             _note(f"{folder / files.CONFIGURATION} is kept as it is, without {', '.join(unused)}; --force begins anew")
     else:
         given = _asked(
-            controller, numbers, region, outside_prefix, emergency, recordings, languages, marketing, say or [],
-            asking=sys.stdin.isatty() and not yes,
+            controller, numbers, region, outside_prefix, emergency, trunks, recordings, languages, marketing, say or [],
+            proposed=", ".join(found_trunks(Reader(etc, root))), asking=sys.stdin.isatty() and not yes,
         )  # fmt: skip
         made = new(given, Places(folder, state, root, plan.ari_url, plan.ami), machine)
     left = carry_out(made, plan, machine, apply=apply)
@@ -152,14 +163,19 @@ def _asked(
     region: str | None,
     outside_prefix: str | None,
     emergency: str | None,
+    trunks: str | None,
     recordings: str | None,
     languages: str | None,
     marketing: bool | None,
     say: list[str],
     *,
+    proposed: str,
     asking: bool,
 ) -> Answers:
     """The answers: from options, from whoever sits there, or by default.
+
+    Args:
+        proposed: the trunks that Asterisk's files show.
 
     Raises:
         InputError: one that is needed is missing or bad, and nobody is asked.
@@ -183,6 +199,10 @@ def _asked(
         emergency, f"Further emergency numbers, beside {known} (nothing: Enter)", "",
         lambda text: digits_of(text, "--emergency"), "--emergency", asking,
     )  # fmt: skip
+    ways_out = _ask(
+        trunks, "Your trunks, such as PJSIP/trunk (none: Enter)" if not proposed else "Your trunks", proposed,
+        some_trunks, "--trunks", asking,
+    )  # fmt: skip
     spool = _ask(
         recordings, "Folder for recordings", str(files.RECORDINGS),
         lambda text: answers.a_folder(text, "--recordings"), "--recordings", asking,
@@ -195,7 +215,7 @@ def _asked(
         marketing = asking and typer.confirm("Do you call people for marketing", default=False)
     return Answers(
         controller=name, regions=regions, languages=spoken, recordings=spool, numbers=ours, prefixes=prefixes,
-        emergency=further, marketing=marketing, texts=answers.some_texts(say, spoken),
+        emergency=further, trunks=ways_out, marketing=marketing, texts=answers.some_texts(say, spoken),
     )  # fmt: skip
 
 

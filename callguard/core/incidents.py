@@ -1,4 +1,4 @@
-"""What may go wrong with recordings and has to be looked into by somebody."""
+"""What may go wrong with recordings and calls and has to be looked into by somebody."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class Incident(StrEnum):
 
     RECORDING_UNWATCHED = "recording.unwatched"
     """A recording ran while callguard was away: who was in the call meanwhile is not known."""
+
+    DIAL_UNASKED = "dial.unasked"
+    """A call was originated straight to a trunk: its INVITE left before anybody could be asked."""
 
 
 def unwatched(segment: int, since: datetime | None, until: datetime, *, kept: bool) -> dict[str, Value]:

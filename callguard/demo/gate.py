@@ -47,6 +47,10 @@ path_in_asterisk = "{recordings.path_in_asterisk}"
 path_here = "{prompts.path_here}"
 path_in_asterisk = "{prompts.path_in_asterisk}"
 
+# There is none here; tests have one of this name.
+[paths]
+trunks = ["PJSIP/trunk-*"]
+
 {law}
 
 [store]

@@ -38,6 +38,7 @@ class Answers:
         numbers: our own, in E.164.
         prefixes: what is dialled for an outside line.
         emergency: further numbers that are never touched, as dialled without a prefix.
+        trunks: patterns of the channels by which calls leave.
         marketing: whether people are called for marketing.
         texts: what the notice says; what is not given is left open.
     """
@@ -49,6 +50,7 @@ class Answers:
     numbers: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
     emergency: tuple[str, ...] = ()
+    trunks: tuple[str, ...] = ()
     marketing: bool = False
     texts: Texts = field(default_factory=dict)
 

@@ -35,6 +35,8 @@ ami_secret_file = {folder}/ami.secret"
 [store]
 path = {store}
 
+{paths}
+
 [http]                           # /health and /metrics, on this machine only
 port = 9732
 
@@ -109,6 +111,7 @@ def first_configuration(answers: Answers, places: Places) -> str:
         "recordings": _folder(answers.recordings, places, "--recordings"),
         "prompts": _folder(places.state / "prompts", places, "--state"),
         "store": _quoted(str(places.state / "callguard.db")),
+        "paths": _paths(answers),
         "name": _quoted(answers.controller),
         "texts": "\n".join(_texts(answers)),
         "spoken": _quoted(_spoken("recording.quality", answers.languages[0])),
@@ -125,6 +128,14 @@ def _spoken(purpose: str, language: str) -> str:
     """How the prompts that are shipped name a purpose."""
     texts = tomllib.loads((shipped("prompts") / f"{language}.toml").read_text(encoding="utf-8"))
     return str(texts["purposes"][purpose])
+
+
+def _paths(answers: Answers) -> str:
+    """The trunks; where none is known, how they are named later."""
+    section = "[paths]                          # the trunks: what is originated straight to one is hung up"
+    if not answers.trunks:
+        return f'# {section}\n# trunks = ["PJSIP/NAME-*"]'
+    return f"{section}\ntrunks = [{', '.join(map(_quoted, answers.trunks))}]"
 
 
 def _texts(answers: Answers) -> list[str]:

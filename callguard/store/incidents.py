@@ -20,8 +20,8 @@ def incident(
     detail: Mapping[str, Value],
     leg_id: str | None,
     controller: str | None,
-) -> str:
-    """Something has to be looked into; see `Store.incident`."""
+) -> tuple[str, bool]:
+    """Something has to be looked into; see `Store.incident`. Also whether it is new."""
     if leg_id is not None:
         controller = leg_of(transaction, leg_id)["controller"]
     try:
@@ -30,10 +30,10 @@ def incident(
         raise StoreError(str(error)) from error
     row = {"controller": controller, "leg_id": leg_id, "kind": kind.value, "at": at, "detail": text}
     for same in transaction.fetch("same_incident", **row):
-        return str(same["incident_id"])
+        return str(same["incident_id"]), False
     incident_id = str(uuid7())
     transaction.fetch("add_incident", incident_id=incident_id, **row)
-    return incident_id
+    return incident_id, True
 
 
 def quarantine(transaction: Transaction, leg_id: str, at: int, reason: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -34,11 +34,15 @@ class Store(DialStore):
     kept: also where the database stays locked by another program, after little more than 2 s. It raises `Fenced` once
     another process has opened the store for the same gate. Called a second time with the same facts, it adds nothing
     (but `save`, which refuses a leg that is there). Times are aware; a naive one is a `ValueError`.
+
+    Attributes:
+        on_incident: is told of each incident that is kept, whoever has found it.
     """
 
     def __init__(self, reading: aiosqlite.Connection, writer: Writer, folder: str | None = None) -> None:
         super().__init__(reading, writer)
         self._folder = folder
+        self.on_incident: Callable[[Incident], None] = lambda kind: None
 
     @classmethod
     @asynccontextmanager
@@ -224,9 +228,12 @@ class Store(DialStore):
         Raises:
             StoreError: also where there is no such leg or controller, or the detail has no canonical form.
         """
-        return await self._run(
+        incident_id, is_new = await self._run(
             incidents.incident, kind=kind, at=to_ms(at), detail=detail, leg_id=leg_id, controller=controller
         )
+        if is_new:
+            self.on_incident(kind)
+        return incident_id
 
     async def agent_grants_it(self, name: str, agreement: str, at: datetime) -> bool:
         """An agent grants that their side of calls is recorded.

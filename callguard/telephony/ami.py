@@ -36,6 +36,8 @@ BRIDGED = "BRIDGEPEER"
 TRANSFERRED = "BLINDTRANSFER", "ATTENDEDTRANSFER", "SIPTRANSFER"
 # Where it keeps a leg's id, and which gate answered for it; whether the call is one to an emergency number.
 LEG, APP, EMERGENCY = "CG_LEG", "CG_APP", "CG_EMERGENCY"
+# Where it keeps which number was allowed to be dialled, and when: NUMBER:EPOCH. (Asterisk's own clock, whole seconds.)
+ALLOWED, EPOCH = "CG_ALLOWED", "EPOCH"
 # Where it keeps that the agent has paused, which recorder was ended so last, and when; and what a channel is to a
 # recording: of the house, or a leg.
 PAUSED, HALTED, STANDS = "CG_PAUSED", "CG_HALTED", "CG_STANDS"
@@ -179,11 +181,28 @@ class Session:
                     dialled = await self.variable(one, said)
                 except Refused:
                     break
-                if _DIALLED.fullmatch(dialled):
-                    there = f"DIALPLAN_EXISTS(callguard-emergency,x{dialled},1)"
-                    if await self.variable(channel, there) == "1":
-                        return True
+                if await self.passes(dialled):
+                    return True
         return False
+
+    async def passes(self, number: str) -> bool:
+        """Whether a number, as it is dialled, is one of the emergency numbers that the dialplan lists."""
+        if not _DIALLED.fullmatch(number):
+            return False
+        # Without a channel Asterisk reads it all the same.
+        return await self.variable("", f"DIALPLAN_EXISTS(callguard-emergency,x{number},1)") == "1"
+
+    async def hang_up(self, channel: str) -> None:
+        """End a channel, as one whose call is rejected (Q.850 cause 21).
+
+        Args:
+            channel: its name. (What begins with a slash Asterisk takes for a pattern, and a Uniqueid may be chosen.)
+
+        Raises: Refused, where there is no such channel.
+        """
+        if channel.startswith("/"):
+            raise ValueError("not a channel's name")
+        await self._send({"Action": "Hangup", "Channel": channel, "Cause": "21"})
 
     async def variable(self, channel: str, name: str) -> str:
         """A variable of a channel; empty where it is not set. Raises: Refused, where there is no such channel."""

@@ -1,4 +1,6 @@
-"""What Asterisk tells by AMI, read purely: the dialplan's own user events, keys, recorders that begin, holds."""
+"""What Asterisk tells by AMI, read purely: the dialplan's own user events, keys, recorders that begin, holds,
+calls that nobody's channel has made.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +126,20 @@ class Held:
     on: bool
 
 
-Event: TypeAlias = Notice | KeyPressed | RecorderStarted | Held
+@dataclass(frozen=True, slots=True)
+class Originated:
+    """A channel is called by no other channel, but by AMI, ARI, a call file, the command line or Originate().
+
+    Attributes:
+        name: the channel's name.
+        dialled: what is called, its technology left out: ``NUMBER@ENDPOINT``, ``ENDPOINT/sip:NUMBER@HOST`` and so on.
+    """
+
+    name: str
+    dialled: str
+
+
+Event: TypeAlias = Notice | KeyPressed | RecorderStarted | Held | Originated
 
 
 def read(event: Any) -> Event | None:
@@ -177,6 +192,12 @@ def _held(event: Any) -> Held:
     return Held(str(event.uniqueid), on=str(event.event) == "Hold")
 
 
+def _originated(event: Any) -> Originated | None:
+    if str(event.channel):  # an ordinary Dial, where the event filter is not in force
+        return None
+    return Originated(str(event.destchannel), str(event.dialstring))
+
+
 def _time(text: str) -> tuple[datetime | None, str]:
     """Whole seconds since the epoch, and what follows them: ``-before``, ``-agent``, or nothing."""
     found = re.fullmatch(r"(\d{1,11})(?:-(before|agent))?", text, re.ASCII)
@@ -199,4 +220,5 @@ READ: Mapping[str, Callable[[Any], Event | None]] = {
     "MixMonitorStart": _recorder,
     "Hold": _held,
     "Unhold": _held,
+    "DialBegin": _originated,
 }

@@ -27,14 +27,17 @@ CHANNEL = (
     "connectedlinenum", "connectedlinename", "language", "accountcode", "context", "exten", "priority", "uniqueid",
     "linkedid",
 )  # fmt: skip
+EVENT, OF_CHANNEL = CHANNEL[:2], CHANNEL[2:]
 EVENTS = {
+    # Of one that nobody's channel has called, as the event filter lets no other through.
+    "DialBegin": (*EVENT, *(f"dest{name}" for name in OF_CHANNEL), "dialstring"),
     "UserEvent": (*CHANNEL, "userevent"),
     "DTMFEnd": (*CHANNEL, "digit", "durationms", "direction"),
     "Hold": CHANNEL,
     "Unhold": CHANNEL,
     "MixMonitorStart": CHANNEL,
 }
-NEVER_EMPTY = ("privilege", "channel", "uniqueid", "linkedid")
+NEVER_EMPTY = frozenset({"privilege", "channel", "uniqueid", "linkedid", "destchannel", "destuniqueid", "destlinkedid"})
 # By these an answer finds who waits for it, and says how it went; twice, they are not Asterisk's.
 OF_ANSWERS = ("response", "event", "actionid", "commandid", "message", "eventlist", "subevent")
 # Whether anybody waits for a key of a channel, by its Uniqueid.
@@ -119,4 +122,4 @@ def is_asterisks(text: str, awaited: Collection[str]) -> bool | None:
     # Number and dialled extension are raw both, 79 bytes each, and Asterisk's own headers lie between: together they
     # can hold all names, in an order that is not Asterisk's, and hardly a value.
     ordered = [name for name in names if name in needed] == [*needed]
-    return ordered and all(values[name] for name in NEVER_EMPTY)
+    return ordered and all(values[name] for name in NEVER_EMPTY.intersection(needed))

@@ -17,12 +17,15 @@ from urllib.parse import urlencode
 
 import pytest
 
+from callguard.core.incidents import Incident
 from callguard.demo.pbx import Pbx
 from callguard.demo.rtp import Key, Tone
+from callguard.demo.sipp import EndedBy
 from callguard.demo.tones import AGENT, CALLER_BEFORE
 from callguard.store.reader import Reader
 from tests.asterisk.conftest import PATIENCE_S, SITE, World, load_modules
 from tests.asterisk.test_outbound import opted_out
+from tests.asterisk.test_service import counted
 from tests.asterisk.trunk import Trunk, trunk
 
 DIALPLAN = """\
@@ -52,6 +55,10 @@ exten => _39[+0-9].,1,Gosub(callguard-outbound,s,1(600000099,sales))
 exten => _49[+0-9].,1,Gosub(callguard-outbound,s,1(${EXTEN:2},sales))
  same => n,Dial(PJSIP/1077${EXTEN:2}@trunk,20,b(callguard-invite^s^1(1077)))
  same => n,Hangup(21)
+; a call that the dialplan itself originates
+exten => _99[+0-9].,1,Originate(PJSIP/${EXTEN:2}@trunk,app,Wait,30,,20,a)
+ same => n,Answer()
+ same => n,Wait(1)
 ; a trunk that nobody guards
 exten => _89[+0-9].,1,Dial(PJSIP/${EXTEN:2}@trunk,20)
 ; a phone that its user has forwarded, a dialplan that forwards, and the staff's own mobiles
@@ -88,7 +95,7 @@ permit = 127.0.0.1/255.255.255.255
 write = originate,call
 read = all
 """
-MODULES = ("pbx_spool.so", "app_followme.so", "cdr_csv.so")
+MODULES = ("pbx_spool.so", "app_followme.so", "app_originate.so", "cdr_csv.so")
 SHOWN = "+34910000062"
 RECORD = """
 [csv]
@@ -127,13 +134,13 @@ class Paths:
         """As a program of the administrator's does, by AMI."""
         await self.world.manager(user="dialler", **action)
 
-    async def by_ami(self, channel: str) -> None:
+    async def by_ami(self, channel: str, seconds: int = 1) -> None:
         await self.dialler(
-            Action="Originate", Channel=channel, Application="Wait", Data="1", Async="true", CallerID=SHOWN
+            Action="Originate", Channel=channel, Application="Wait", Data=str(seconds), Async="true", CallerID=SHOWN
         )
 
-    async def by_ari(self, channel: str) -> None:
-        query = urlencode({"endpoint": channel, "extension": "3091", "context": "from-outside", "callerId": SHOWN})
+    async def by_ari(self, channel: str, extension: str = "3091") -> None:
+        query = urlencode({"endpoint": channel, "extension": extension, "context": "from-outside", "callerId": SHOWN})
         account = base64.b64encode(f"callguard:{self.world.pbx.secrets.ari}".encode()).decode()
 
         def ask() -> int:
@@ -143,13 +150,31 @@ class Paths:
 
         assert await asyncio.to_thread(ask) == 200
 
-    async def by_file(self, channel: str) -> None:
+    async def by_file(self, channel: str, seconds: int = 1) -> None:
         folder = self.world.pbx.path / "spool"
         file = folder / "tmp.call"
-        file.write_text(f"Channel: {channel}\nCallerID: {SHOWN}\nApplication: Wait\nData: 1\n", encoding="utf-8")
+        file.write_text(
+            f"Channel: {channel}\nCallerID: {SHOWN}\nApplication: Wait\nData: {seconds}\n", encoding="utf-8"
+        )
         if self.world.pbx.tree.user:
             os.chown(file, *self.world.pbx.tree.user)
         file.rename(folder / "outgoing" / "one.call")
+
+    async def on_trunk(self) -> int:
+        """How many calls are up on the trunk."""
+        rows = (await self.world.pbx.cli("core show channels concise")).splitlines()
+        return sum(row.startswith("PJSIP/trunk-") for row in rows)
+
+    async def incidents(self, count: int) -> list[dict[str, Any]]:
+        """The details of all incidents, once there are so many."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                async with Reader.reading(self.world.gate.store) as store:
+                    found = await store.incidents(100)
+                if len(found) >= count:
+                    assert {one.kind for one in found} <= {Incident.DIAL_UNASKED}
+                    return [dict(one.detail) for one in found]
+                await asyncio.sleep(0.02)
 
     async def dials(self, extension: str, ms: int = 600) -> None:
         await self.world.call(Tone(AGENT, ms), extension=extension, ring_limit_ms=8_000)
@@ -190,14 +215,16 @@ class Paths:
             (latest,) = await store.decisions(1)
             return latest.allow
 
-    async def bridged(self, name: str) -> str:
-        """The channel whose name begins so, once it is in a bridge."""
+    async def bridged(self, name: str, *, anywhere: bool = False) -> str:
+        """The channel whose name begins so, once it is in a bridge, or `anywhere`."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 rows = (await self.world.pbx.cli("core show channels concise")).splitlines()
                 # The last but one column is the bridge's id.
                 found = [
-                    one[0] for row in rows if len(one := row.split("!")) > 2 and one[0].startswith(name) and one[-2]
+                    one[0]
+                    for row in rows
+                    if len(one := row.split("!")) > 2 and one[0].startswith(name) and (anywhere or one[-2])
                 ]
                 if found:
                     return found[0]
@@ -291,6 +318,46 @@ async def test_each_way_to_the_trunk_is_asked_about(paths: Paths) -> None:
         await paths.trunk.left(number)
     assert sorted(paths.trunk.invited()) == sorted(numbers.values())
     assert await paths.decisions() == 2 * len(WAYS)
+    assert await paths.incidents(0) == []
+
+
+# None of these would end within PATIENCE_S by itself.
+STRAIGHT: dict[str, Way] = {
+    "AMI Originate": lambda paths, number: paths.by_ami(f"PJSIP/{number}@trunk", 30),
+    "AMI Originate by a URI": lambda paths, number: paths.by_ami(
+        f"PJSIP/trunk/sip:{number}@127.0.0.1:{paths.trunk.port}", 30
+    ),
+    "ARI originate": lambda paths, number: paths.by_ari(f"PJSIP/{number}@trunk", "3020"),
+    "call file": lambda paths, number: paths.by_file(f"PJSIP/{number}@trunk", 30),
+    "Originate() of the dialplan": lambda paths, number: paths.dials(f"99{number}"),
+}
+
+
+async def test_what_is_originated_straight_to_the_trunk_is_hung_up_at_once_and_an_incident(paths: Paths) -> None:
+    """Beside it an emergency call and one that was asked about go on."""
+    numbers = {way: f"60000080{at}" for at, way in enumerate(STRAIGHT)}
+    asked = asyncio.create_task(paths.world.call(Tone(AGENT, 5_000), extension="9600000899"))
+    await paths.by_ami("PJSIP/112@trunk", 30)
+    for number in ("600000899", "112"):
+        await paths.trunk.left(number)
+    async with asyncio.TaskGroup() as group:
+        for way, number in numbers.items():
+            group.create_task(STRAIGHT[way](paths, number))
+    for number in numbers.values():
+        await paths.trunk.left(number)
+    found = await paths.incidents(len(STRAIGHT))
+    assert len(found) == len(STRAIGHT)
+    assert all(one["hung_up"] and one["channel"].startswith("PJSIP/trunk-") for one in found)
+    assert (await counted(paths.world))['callguard_incidents_total{kind="dial.unasked"}'] == len(STRAIGHT)
+    assert (await asked).ended_by is EndedBy.CALLER
+    async with asyncio.timeout(PATIENCE_S):
+        while await paths.on_trunk() != 1:
+            await asyncio.sleep(0.05)
+    # What is left on the trunk is the emergency call.
+    emergency = await paths.bridged("PJSIP/trunk-", anywhere=True)
+    await paths.dialler(Action="Hangup", Channel=emergency)
+    await paths.quiet()
+    assert not any(number in paths.world.gate.log() for number in numbers.values())
 
 
 async def test_nothing_leaves_of_a_dial_that_nobody_has_asked_about(paths: Paths) -> None:
@@ -320,9 +387,10 @@ async def test_follow_me_reaches_the_staffs_own_mobiles_and_nobody_else(paths: P
     """The list that marketing has to ask is missing, so everybody else is denied."""
     gate = paths.world.gate
     await gate.stop()
-    with (gate.folder / "callguard.toml").open("a", encoding="utf-8") as file:
-        file.write('[paths]\nstaff = ["+34600000061"]\n')
-        file.write('[registries.robinson]\nformat = "e164"\ncountry = "ES"\nmax_age_days = 28\n')
+    file = gate.folder / "callguard.toml"
+    text = file.read_text(encoding="utf-8").replace("[paths]", '[paths]\nstaff = ["+34600000061"]')
+    list_ = '[registries.robinson]\nformat = "e164"\ncountry = "ES"\nmax_age_days = 28\n'
+    file.write_text(text + list_, encoding="utf-8")
     await gate.start()
     for extension in ("7902", "7901"):
         await paths.dials(extension, 3_000)
@@ -378,8 +446,6 @@ async def test_calls_that_nobody_was_asked_about_are_found_in_the_trunks_own_rec
     async with asyncio.timeout(PATIENCE_S):
         while not record.exists() or "600000703" not in record.read_text(encoding="utf-8"):
             await asyncio.sleep(0.05)
-    with (gate.folder / "callguard.toml").open("a", encoding="utf-8") as file:
-        file.write('[paths]\ntrunks = ["PJSIP/trunk-*"]\n')
     found = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "callguard", "reconcile", str(record), "--from", since.isoformat(), "--json",
         "--config", str(gate.folder / "callguard.toml"), stdout=asyncio.subprocess.PIPE,

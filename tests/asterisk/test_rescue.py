@@ -19,6 +19,7 @@ from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CAL
 from callguard.store.reader import Reader
 from callguard.telephony.ari_door import LEASE_MARGIN_MS
 from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, WAIT_S, World, says_yes, stop_keys
+from tests.asterisk.test_service import counted
 
 
 async def served(world: World, calls: int, calling: asyncio.Task[CallResult]) -> tuple[float, AgentCall]:
@@ -225,6 +226,7 @@ async def test_a_recording_that_ended_unseen_is_tagged_by_the_next_process(world
     assert world.tones(leg) == {CALLER_AFTER_YES, AGENT}
     assert world.sidecar(leg)["leg"] == leg.leg.leg_id
     assert [(one.kind, one.detail["kept"]) for one in leg.incidents] == [(Incident.RECORDING_UNWATCHED, True)]
+    assert (await counted(world))['callguard_incidents_total{kind="recording.unwatched"}'] == 1
 
 
 async def test_a_recording_that_nobody_knows_of_is_named(world: World) -> None:

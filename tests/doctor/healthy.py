@@ -41,6 +41,8 @@ path_here = "/srv/prompts"
 path = "/srv/callguard.db"
 [http]
 port = 9732
+[paths]
+trunks = ["PJSIP/trunk-*", "IAX2/*"]
 [controllers.acme]
 name = "Acme"
 address = "1 Main Street"
@@ -97,6 +99,8 @@ MANAGER = (
     ("eventfilter(action(include),name(UserEvent),header(UserEvent),method(starts_with))", "Callguard"),
     ("eventfilter(action(include),name(DTMFEnd),header(Direction),method(exact))", "Received"),
     ("eventfilter(action(include),name(MixMonitorStart))", ""),
+    ("eventfilter(action(include),name(DialBegin))", ""),
+    ("eventfilter(action(exclude),name(DialBegin),header(Channel))", ""),
 )
 
 

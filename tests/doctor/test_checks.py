@@ -78,6 +78,17 @@ def manager(**account: str) -> Break:
     return lambda facts: file(facts, "manager.conf", callguard=(*kept, *account.items()))
 
 
+def without(event: str) -> tuple[tuple[str, str], ...]:
+    """The manager account without an event's filter."""
+    return tuple((key, text) for key, text in MANAGER if f"(include),name({event})" not in key)
+
+
+def trunks(*patterns: str) -> Break:
+    return lambda facts: replace(facts, config=facts.config.model_copy(
+        update={"paths": facts.config.paths.model_copy(update={"trunks": patterns})}
+    ))  # fmt: skip
+
+
 def room(free: int, day: int, mode: int = 0o2770, writable: bool = True) -> Break:
     return lambda facts: here(facts, folder=RecordingFolder(mode, writable, free, day))
 
@@ -114,7 +125,7 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
      "recordings.others", RISK, "[watchdog] foreign = report"),
     (lambda f: ami(f, freepbx={"100/recording/ondemand": "override"}), "freepbx.ondemand", WARNING, "extension 100"),
     (manager(read="user"), "ami.keys", RISK, "key presses"),
-    (lambda f: file(f, "manager.conf", callguard=MANAGER[:3]), "ami.keys", RISK, "key presses"),
+    (lambda f: file(f, "manager.conf", callguard=without("DTMFEnd")), "ami.keys", RISK, "key presses"),
     (lambda f: ari(f, version="20.13.0"), "asterisk.version", RISK, "20.13.0 is too old"),
     (lambda f: ari(f, version="19.8.1"), "asterisk.version", RISK, "too old"),
     (lambda f: ari(f, version="GIT-master-abc"), "asterisk.version", NOT_CHECKED, "no release's version"),
@@ -198,6 +209,14 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
      "paths.ari", WARNING, "1 ARI users may originate calls: crm"),
     (lambda f: ari(f, modules={**known(known(f.ari).modules), "pbx_spool.so": Module(True, 0)}),
      "paths.files", WARNING, "call files are taken"),
+    (trunks(), "paths.trunks", WARNING, '[paths] trunks = ["PJSIP/trunk-*"]: the channels of your trunks'),
+    (lambda f: ami(trunks()(f), steps=STEPS[:4]), "paths.trunks", WARNING, '[paths] trunks = ["PJSIP/NAME-*"]'),
+    (lambda f: with_steps(f, step("mine", "_9X.", "Dial", "DAHDI/g1/${EXTEN:1},60,b(callguard-invite^s^1)")),
+     "paths.trunks", WARNING, 'does not name: DAHDI/g1; what is originated straight to such a channel is not hung up'),
+    (lambda f: with_steps(f, step("mine", "_9X.", "Dial", "DAHDI/g1/${EXTEN:1},60,b(callguard-invite^s^1)")),
+     "paths.trunks", WARNING, 'add "DAHDI/*" where'),
+    (lambda f: file(f, "manager.conf", callguard=without("DialBegin")),
+     "paths.trunks", WARNING, "what is originated does not reach callguard's manager account"),
     (behind_the_gate("Dial", "PJSIP/agent,30,r"), "agents.inside", RISK, "gate say no b(callguard-agent^s^1)"),
     (behind_the_gate("Dial", "PJSIP/agent&Local/x@y,30,b(own^s^1)"), "agents.inside", RISK, "1 Dial or Queue behind"),
     (behind_the_gate("Queue", "service,r"), "agents.inside", RISK, "behind the gate"),

@@ -293,7 +293,7 @@ async def ari_case(random: Random) -> tuple[list[str], int]:
     client = Client(cast(Socket, peer), "callguard")
     room = Room(lambda: 100, METRICS)
     settings = current(PROFILES)
-    watchdog = Watchdog(settings, cast(Store, store), METRICS)
+    watchdog = Watchdog(settings, cast(Store, store))
     dial = cast(Dial, SimpleNamespace(callbacks=Callbacks(settings, cast(Store, store))))
     calls = AriCalls(
         settings, cast(Store, store), dial, cast(Dialplan, SimpleNamespace(alone=False)), room,

@@ -90,8 +90,15 @@ def key_event(digit: str, **instead: str) -> bytes:
     )  # fmt: skip
 
 
+def dial_event(**instead: str) -> bytes:
+    """A channel is called that no other channel calls."""
+    dest = {f"Dest{name}": value for name, value in {**SNAPSHOT, **instead}.items() if name != "SystemName"}
+    return ami(Event="DialBegin", Privilege="call,all", **dest, DialString=f"{NUMBER}@trunk")
+
+
 AMI_EVENTS = (
     key_event(KEY),
+    dial_event(),
     user_event("CallguardWithdrawn", At="1795346191", Mark="yes"),
     user_event("CallguardAgreed", At="1795346191"),
     user_event("CallguardOptedOut", At="1795346191", Mark="yes"),

@@ -63,6 +63,42 @@ def test_a_complete_configuration_is_one_that_callguard_takes(places: list[str],
     assert all(len(secret) >= 32 for secret in secrets)
 
 
+PROVIDER = """
+[out]
+type = registration
+endpoint = provider
+[provider]
+type = endpoint
+[other](+)
+type = endpoint
+outbound_auth = other
+[peer](phone)
+type = identify
+endpoint = peer
+match = 192.0.2.1
+[100]
+type = endpoint
+auth = 100
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "trunks"),
+    [
+        ((), ("PJSIP/provider-*", "PJSIP/other-*", "PJSIP/peer-*")),
+        (("--trunks", "PJSIP/own, DAHDI/*"), ("PJSIP/own-*", "DAHDI/*")),
+        (("--trunks", ""), ()),
+    ],
+)
+def test_the_trunks_are_those_that_are_named_or_that_asterisks_files_show(
+    places: list[str], etc: Path, folder: Path, options: tuple[str, ...], trunks: tuple[str, ...]
+) -> None:
+    (etc / "pjsip.conf").write_text(PROVIDER, encoding="utf-8")
+    init(places, *ACME, *SAID, *options)
+    assert config.load(folder / "callguard.toml").paths.trunks == trunks
+    assert ('# trunks = ["PJSIP/NAME-*"]' in (folder / "callguard.toml").read_text(encoding="utf-8")) is (not trunks)
+
+
 @pytest.mark.parametrize("outside", ["--folder", "--state", "--recordings"])
 def test_what_asterisk_in_its_root_would_not_see_is_named_by_its_option(
     etc: Path, tmp_path: Path, outside: str
@@ -226,6 +262,7 @@ def test_remove_takes_the_lines_out_and_says_what_stays(places: list[str], etc: 
         (("--controller", "Acme", "--region", "EN"), "--region: a country's two letters"),
         ((*ACME, "--numbers", "912"), "--numbers: international numbers"),
         ((*ACME, "--outside-prefix", "zero"), "--outside-prefix: digits"),
+        ((*ACME, "--trunks", "trunk"), "--trunks: channels such as PJSIP/trunk"),
         ((*ACME, "--languages", "xx"), "--languages: some of "),
         ((*ACME, "--recordings", "/srv/my recordings"), "--recordings: an absolute path of letters"),
         ((*ACME, "--say", "adress=x"), "--say: FIELD=TEXT"),
@@ -257,7 +294,7 @@ def test_whoever_sits_there_is_asked_and_asked_again(places: list[str], folder: 
         [sys.executable, "-m", "callguard", "init", *places], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
     )
     os.close(theirs)
-    os.write(mine, b"Acme\n\nNowhere\nES\n0\n061\n\n\nn\n")
+    os.write(mine, b"Acme\n\nNowhere\nES\n0\n061\n\n\n\nn\n")
     said = b""
     try:
         while part := os.read(mine, 65_536):
@@ -273,6 +310,7 @@ def test_whoever_sits_there_is_asked_and_asked_again(places: list[str], folder: 
         "Country",
         "outside line",
         "beside 112, 911, 085",
+        "Your trunks",
         "Folder",
         "Languages",
         "marketing",

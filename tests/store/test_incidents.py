@@ -23,12 +23,15 @@ DETAIL: dict[str, Value] = {"channel": "1764.7", "stopped": 1, "file": None}
 
 
 async def test_an_incident_is_kept_once_and_newest_first(store: Store) -> None:
+    counted: list[Incident] = []
+    store.on_incident = counted.append
     leg = make_leg(refused())
     await store.save(leg)
     nobodys = await store.incident(FOREIGN, START, DETAIL)
     legs = await store.incident(FOREIGN, LATER, DETAIL, leg.leg_id)
     named = await store.incident(FOREIGN, END, DETAIL, controller="zeta")
     assert await store.incident(FOREIGN, START, DETAIL) == nobodys
+    assert counted == [FOREIGN] * 3
     found = await store.incidents(10)
     assert [one.incident_id for one in found] == [legs, named, nobodys]
     assert [(one.controller, one.leg_id, one.call_id) for one in found] == [

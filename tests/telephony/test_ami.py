@@ -33,3 +33,22 @@ async def test_what_may_not_be_told_apart_or_be_cut_is_asked_for_one_by_one(valu
     session = Said(value)
     assert await session.variables("1.1", "A", "B") == [value, value]
     assert session.asked == ["EVAL(${A}\x01${B})", "A", "B"]
+
+
+@pytest.mark.parametrize("number", ["", "112;x", "112)", "1" * 41, "112@trunk"])
+async def test_what_is_no_number_is_no_emergency_number_and_not_asked_about(number: str) -> None:
+    session = Said("1")
+    assert not await session.passes(number)
+    assert session.asked == []
+
+
+async def test_the_dialplan_knows_the_emergency_numbers() -> None:
+    session = Said("1")
+    assert await session.passes("112")
+    assert session.asked == ["DIALPLAN_EXISTS(callguard-emergency,x112,1)"]
+    assert not await Said("0").passes("600000001")
+
+
+async def test_a_pattern_of_channels_is_not_hung_up() -> None:
+    with pytest.raises(ValueError, match="not a channel's name"):
+        await Said("").hang_up("/.*/")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from callguard.telephony.ami_events import Held, KeyPressed, Notice, Reply, Told, mark, read
+from callguard.telephony.ami_events import Held, KeyPressed, Notice, Originated, Reply, Told, mark, read
 
 LEG = "01a20262-bf4b-7521-b7cf-f0be338aba68"
 ESSENTIAL, QUESTION = "ab" * 32, "cd" * 32
@@ -74,3 +74,9 @@ def test_how_long_a_key_was_held(said: str, held_ms: int) -> None:
 @pytest.mark.parametrize(("name", "on"), [("Hold", True), ("Unhold", False)])
 def test_hold_and_its_end(name: str, on: bool) -> None:
     assert read(SimpleNamespace(event=name, uniqueid="1.2")) == Held("1.2", on)
+
+
+def test_a_call_that_a_channel_has_made_is_none_that_was_originated() -> None:
+    fields = {"event": "DialBegin", "destchannel": "PJSIP/trunk-00000001", "dialstring": "600000001@trunk"}
+    assert read(SimpleNamespace(channel="", **fields)) == Originated("PJSIP/trunk-00000001", "600000001@trunk")
+    assert read(SimpleNamespace(channel="PJSIP/agent-00000001", **fields)) is None

@@ -8,7 +8,7 @@ import pytest
 from panoramisk.message import Message
 
 from callguard.telephony.ami_wire import Protocol, is_asterisks, whose_key
-from tests.faults.transcripts import AMI_EVENTS, CHANNEL_ID, LEG, ami_answers, key_event
+from tests.faults.transcripts import AMI_EVENTS, CHANNEL_ID, LEG, ami_answers, dial_event, key_event
 
 ANOTHERS = "1795346190.7"
 WAITING = {"action/1"}
@@ -65,6 +65,14 @@ def test_what_is_in_a_number_and_in_what_was_dialled_is_no_event_together(event:
             is_asterisks(text, WAITING) for text in messages(key_event("5", CallerIDNum=number, Exten=dialled))
         ]
     assert tried
+
+
+@pytest.mark.parametrize("name", ["Channel", "Uniqueid", "Linkedid"])
+def test_a_call_that_names_no_channel_is_none(name: str) -> None:
+    (text,) = messages(dial_event(**{name: ""}))
+    assert is_asterisks(text, WAITING) is False
+    (text,) = messages(dial_event(CallerIDNum=f"1\r\nDest{name}: another"))
+    assert is_asterisks(text, WAITING) is False
 
 
 def test_headers_of_an_administrators_own_are_no_hindrance() -> None:

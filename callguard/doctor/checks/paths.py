@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 from callguard.doctor import dialplan
 from callguard.doctor.checks.common import bridgings, loaded, places, shortened
@@ -14,6 +15,8 @@ INVITE = "callguard-invite"
 # A number at a trunk: PJSIP/NUMBER@TRUNK, PJSIP/TRUNK/sip:NUMBER@…, TECHNOLOGY/TRUNK/NUMBER. What Local channels dial
 # is judged where they dial.
 TRUNK = re.compile(r"(?!Local/)[A-Za-z0-9]+/(?:[^@/]+@.+|[^/]+/.+)")
+# The same, as the channel that it makes is named: TECHNOLOGY/TRUNK. What only a call tells is not known here.
+NAMED = re.compile(r"(\w+)/(?:[^@/]+@([^@/:$]+)|([^@/$]+)/.+)")
 # What lets a manager account send an INVITE by itself, or write what will: see `manager show command Originate`.
 ORIGINATING = frozenset({"all", "originate", "command", "config"})
 
@@ -82,9 +85,49 @@ def _folder(facts: Facts) -> Iterator[Problem]:
         )
 
 
+def _hung_up(facts: Facts) -> Iterator[Problem]:
+    trunks = facts.config.paths.trunks
+    to = sorted({one for bridging in bridgings(facts) for one in bridging.to if TRUNK.fullmatch(one)})
+    names = [f"{found[1]}/{found[2] or found[3]}" for one in to if (found := NAMED.fullmatch(one))]
+    others = [one for one in dict.fromkeys(names) if not any(fnmatchcase(f"{one}-00000000", by) for by in trunks)]
+    why = "what is originated straight to such a channel is not hung up, and `callguard reconcile` does not find it"
+    patterns = ", ".join(f'"{_pattern(one)}"' for one in others) or '"PJSIP/NAME-*"'
+    if not trunks and (to or any(profile.calls_people for profile in facts.config.profiles.values())):
+        yield warning(
+            "callguard.toml names no trunk, and calls leave by some",
+            why,
+            f"[paths] trunks = [{patterns}]: the channels of your trunks; then reload callguard",
+        )
+    elif others:
+        yield warning(
+            f"{len(others)} trunks are dialled that callguard.toml does not name: {shortened(others)}",
+            why,
+            f"[paths] trunks: add {patterns} where calls leave there; then reload callguard",
+        )
+    if trunks and _filtered_out(facts):
+        yield warning(
+            "what is originated does not reach callguard's manager account",
+            "a call that is originated straight to a trunk is not seen, and not hung up",
+            "callguard init --apply brings the account's eventfilter lines up to date; "
+            'then asterisk -rx "manager reload"',
+        )
+
+
+def _pattern(name: str) -> str:
+    # A group's calls have the name of the channel that was free.
+    return "DAHDI/*" if name.startswith("DAHDI/") else f"{name}-*"
+
+
+def _filtered_out(facts: Facts) -> bool:
+    account = known(known(facts.ami).files["manager.conf"]).section(facts.config.asterisk.ami_user)
+    filters = [f"{key}={text}" for key, text in account.lines if key.startswith("eventfilter")]
+    return bool(filters) and not any("DialBegin" in one and "action(exclude)" not in one for one in filters)
+
+
 CHECKS = (
     Check("paths.guarded", "Each Dial to a trunk looks once more before its INVITE", Severity.WARNING, _guarded),
     Check("paths.managers", "No other manager account may originate calls", Severity.WARNING, _managers),
     Check("paths.ari", "No other ARI user may originate calls", Severity.WARNING, _ari_users),
     Check("paths.files", "No call files are taken", Severity.WARNING, _folder),
+    Check("paths.trunks", "What is originated straight to a trunk is seen and hung up", Severity.WARNING, _hung_up),
 )
