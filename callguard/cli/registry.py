@@ -42,7 +42,7 @@ def import_(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Its whole list, as it gives it out: text, or a zip archive with one.",
+            help="Its whole list, as it gives it out: text, or a zip archive with one or several.",
             readable=False,
             show_default=False,
         ),

@@ -11,7 +11,6 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from callguard.errors import InputError
 from callguard.registry.source import Source
 
 Numbers: TypeAlias = NDArray[np.int64]
@@ -83,13 +82,13 @@ def read(source: Source, parser: Parser, wants: str) -> Iterator[tuple[int, Numb
         cut = data.rfind(b"\n") + 1
         data, rest = data[:cut], data[cut:]
         if len(rest) > LONGEST_LINE:
-            raise InputError(wants, file=source.path, line=line + data.count(b"\n"))
+            raise source.wrong(wants, line + data.count(b"\n"))
         if data:
             text = np.frombuffer(data, np.uint8)
             lines, starts, lengths = _split(text)
             numbers, wrong = parser(text, starts, lengths)
             if wrong.any():
-                raise InputError(wants, file=source.path, line=line + int(lines[wrong.argmax()]))
+                raise source.wrong(wants, line + int(lines[wrong.argmax()]))
             line += int(np.count_nonzero(text == _LF))
             yield len(data), numbers
         if not chunk:

@@ -44,7 +44,7 @@ def load(
         InputError: the list cannot be used, or is not to be taken without `force`. The one in force stays.
         SetupError: it cannot be written, or another import is going on. The one in force stays.
     """
-    with opened(path) as source:
+    with opened(path, several=True) as source:
         before = _in_force(into)
         head = Head(name, _day(source, day, before, force), datetime.now(UTC), 0, 0, 0, b"")
         with scratch_of(into) as scratch:

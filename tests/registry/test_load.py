@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any, TypeAlias
 
 import pytest
@@ -57,9 +58,11 @@ def text(path: Path, lines: str | bytes) -> Path:
     return path
 
 
-def zipped(path: Path, content: str | bytes, *others: str, when: When = (2026, 11, 18, 6, 0, 0)) -> Path:
+def zipped(
+    path: Path, content: str | bytes, *others: str, when: When = (2026, 11, 18, 6, 0, 0), more: str | bytes = "x"
+) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in (("list.txt", content), *((other, "x") for other in others)):
+        for name, data in (("list.txt", content), *((other, more) for other in others)):
             member = zipfile.ZipInfo(name, when)
             member.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(member, data)
@@ -247,11 +250,86 @@ def test_an_archive_that_is_packed_in_an_unknown_way_is_refused(tmp_path: Path, 
     refused(": the archive is packed in a way that is not known here", text(tmp_path / "new.zip", bytes(data)), into)
 
 
-@pytest.mark.parametrize(("others", "count"), [(("readme.txt",), 2), (("a", "b"), 3)])
-def test_an_archive_of_several_files_is_refused(
-    tmp_path: Path, into: Path, others: tuple[str, ...], count: int
+@pytest.mark.parametrize("change", [str.rstrip, "\ufeff{}".format, str, lambda lines: lines.replace("\n", "\r\n")])
+def test_an_archive_of_several_files_is_one_list_of_the_oldests_day(
+    tmp_path: Path, into: Path, change: Callable[[str], str]
 ) -> None:
-    refused(f"one file is needed, not {count}", zipped(tmp_path / "new.zip", nanp(LISTED), *others), into)
+    """As of a file for each area code; what macOS adds to an archive is no part of it."""
+    parts = [change(nanp(LISTED[at::3])) for at in range(3)]
+    archive = tmp_path / "us.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as whole:
+        for at, part in enumerate(parts):
+            whole.writestr(zipfile.ZipInfo(f"us/20{at}.TXT", (2026, 11, 18 + at, 6, 0, 0)), part)
+        whole.writestr(zipfile.ZipInfo("us/empty.txt", (2026, 11, 20, 6, 0, 0)), "")
+        whole.writestr("__MACOSX/us/._201.TXT", b"\0")
+        whole.mkdir("us")
+    head, _ = take(archive, into, day=None)
+    assert (head.list_date, head.numbers) == (date(2026, 11, 18), len(LISTED))
+    assert held(into) == set(LISTED)
+
+
+def test_of_several_files_the_one_that_is_wrong_is_named_with_its_own_line(tmp_path: Path, into: Path) -> None:
+    lines = nanp(LISTED)
+    for more, line in (("read me\n", 1), (f"{lines}\n\nx", len(LISTED) + 3), (lines + "x" * 5_000, len(LISTED) + 1)):
+        made = zipped(tmp_path / "new.zip", lines.rstrip("\n"), "z.txt", more=more)
+        refused(f"new.zip, z.txt:{line}: three digits", made, into)
+    refused("new.zip, a.txt:1: three digits", zipped(made, lines, "a.txt", "z.txt"), into)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        (("readme.pdf",), "files of several kinds (.pdf, .txt): leave those"),
+        (("readme",), "files of several kinds (.txt, no ending): leave those"),
+        (tuple(f"{at}.txt" for at in range(1_000)), "more than 1000 files"),
+    ],
+)
+def test_an_archive_of_what_is_no_one_list_is_refused(
+    tmp_path: Path, into: Path, others: tuple[str, ...], said: str
+) -> None:
+    refused(said, zipped(tmp_path / "new.zip", nanp(LISTED), *others), into)
+
+
+def test_where_their_order_counts_several_files_are_refused(tmp_path: Path) -> None:
+    """A change file, and answers about numbers: what a later line says would have to be known."""
+    with (
+        pytest.raises(InputError, match=r"new\.zip: an archive with one file is needed here, not 2"),
+        sources.opened(zipped(tmp_path / "new.zip", nanp(LISTED), "b.txt")),
+    ):
+        pass
+
+
+def test_an_archive_without_a_file_is_refused(tmp_path: Path, into: Path) -> None:
+    made = tmp_path / "new.zip"
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.mkdir("us")
+    refused("there is no file in the archive", made, into)
+
+
+def test_several_files_of_xml_are_refused(tmp_path: Path, into: Path) -> None:
+    xml = "<list><ac val='201'><ph val='5550123'/></ac></list>"
+    refused("XML is read from one file", zipped(tmp_path / "new.zip", xml, "b.txt", more=xml), into)
+
+
+def test_a_bomb_among_several_files_is_found(tmp_path: Path, into: Path) -> None:
+    made = zipped(tmp_path / "new.zip", nanp(LISTED), "b.txt", more=bytes(20_000_000))
+    refused("that is no list", made, into)
+
+
+def test_entries_that_share_what_is_packed_are_found(tmp_path: Path, into: Path) -> None:
+    """Each entry of the directory names the same data, which lies in the archive once."""
+    made = zipped(tmp_path / "new.zip", nanp(Random(1).choices(LISTED, k=2_000)))
+    with zipfile.ZipFile(made) as archive:
+        (one,) = archive.infolist()
+        assert one.file_size < one.compress_size * sources.MOST_PACKED / 2
+    data = made.read_bytes()
+    at, end = data.index(b"PK\x01\x02"), data.rindex(b"PK\x05\x06")
+    entry, many = data[at:end], 400
+    # APPNOTE.TXT, 4.3.16: how many entries there are, and how long they are together.
+    tail = bytearray(data[end:])
+    for place, size, value in ((8, 2, many), (10, 2, many), (12, 4, many * len(entry))):
+        tail[place : place + size] = value.to_bytes(size, "little")
+    refused("that is no list", text(made, data[:at] + entry * many + bytes(tail)), into)
 
 
 def test_a_zip_bomb_is_refused_unread(tmp_path: Path, into: Path) -> None:
