@@ -14,6 +14,7 @@ from callguard.errors import StoreError
 from callguard.numbers import to_e164
 from callguard.sections import Profile
 from callguard.store import Store
+from callguard.store.reader import Reader
 
 log = structlog.get_logger()
 
@@ -53,16 +54,22 @@ class Callbacks:
             self._noted[number] = now
 
     async def shown(self, settings: Profile, facts: Facts, written: str | None) -> Facts:
-        """The facts, with what is known of the number that the call shows: as the dialplan gives it, empty for none.
+        """As `shown`. Raises: StoreError."""
+        return await shown(self._store, settings, facts, written)
 
-        Raises: StoreError.
-        """
-        if written is None or settings.calls != "marketing":
-            return facts
-        # What is no number, as an extension is not, is nobody's: no callee could call it back.
-        number = _known(written, settings.region) or written
-        if not settings.caller_ids or not number:
-            return replace(facts, caller_id=number)
-        ours = number in settings.caller_ids
-        proved = await self._store.last_called(number) if ours else None
-        return replace(facts, caller_id=number, callback=Callback(ours, proved, settings.caller_id_days))
+
+async def shown(store: Reader, settings: Profile, facts: Facts, written: str | None) -> Facts:
+    """The facts, with what is known of the number that the call shows: as the dialplan gives it, empty for none.
+
+    Raises:
+        StoreError: the store cannot be asked.
+    """
+    if written is None or settings.calls != "marketing":
+        return facts
+    # What is no number, as an extension is not, is nobody's: no callee could call it back.
+    number = _known(written, settings.region) or written
+    if not settings.caller_ids or not number:
+        return replace(facts, caller_id=number)
+    ours = number in settings.caller_ids
+    proved = await store.last_called(number) if ours else None
+    return replace(facts, caller_id=number, callback=Callback(ours, proved, settings.caller_id_days))

@@ -70,8 +70,8 @@ MAY: dict[str, set[str]] = {
     "setup": {"core", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
-        "cdr", "core", "store", "registry", "telephony", "speech", "prepare", "notify", "service", "setup", "demo",
-        "doctor", "logs", "policies", *SHARED,
+        "callbacks", "cdr", "core", "store", "registry", "telephony", "speech", "prepare", "notify", "service", "setup",
+        "demo", "doctor", "logs", "policies", *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

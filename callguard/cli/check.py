@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from callguard import config
-from callguard.cli import grant, optout
+from callguard.cli import caller_id_shown, grant, optout
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     EXIT_DENIED,
@@ -44,6 +44,14 @@ def check(
     ] = None,
     purpose: PurposeOption = None,
     campaign: CampaignOption = None,
+    caller_id: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBER",
+            help=f"The number that the call would show, as CALLERID(num) has it, or {caller_id_shown.WITHHELD}. "
+            "Without it nothing is asked about it.",
+        ),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +70,7 @@ def check(
     campaign, purpose = campaign_name(campaign), purpose_id(purpose)
     name = _profile(settings, profile, purpose, campaign)
     calling = settings.profiles[name]
-    when = moment(at, "--at")
+    when, shows = moment(at, "--at"), caller_id_shown.typed(caller_id)
     number = number_from(words, calling.region)
 
     async def standing(reader: Reader) -> tuple[tuple[StoredOptOut, ...], tuple[StoredGrant, ...]]:
@@ -92,6 +100,11 @@ def check(
         staff=number in settings.paths.staff,
     )  # fmt: skip
     facts = _looked_back(settings, calling.controller, facts, book)
+    if shows is not None:
+        from callguard.callbacks import shown
+
+        before = facts
+        facts = read(settings, lambda reader: shown(reader, calling, before, shows))
     decision = book.law.decide(facts, tell_when=True)
     allowed_from = None if decision.allow else book.law.allowed_from(facts)
     if print_json:
@@ -110,6 +123,7 @@ def check(
             "registries": [_as_json(one, when) for one in registries],
             "needs_basis": needs_basis,
             "bases": sorted(facts.bases),
+            "caller_id": caller_id_shown.as_json(facts),
             "grants": [grant.as_json(one, when) for one in grants],
             "allowed_from": allowed_from and allowed_from.isoformat(),
             "law": _law_as_json(facts, decision),
@@ -133,6 +147,8 @@ def check(
         grant.show(grants, when)
         if of_call and (needs_basis or grants):
             typer.echo(f"For {of_call} it rests on: {', '.join(sorted(facts.bases)) or 'nothing that counts'}")
+        if shows is not None:
+            typer.echo(caller_id_shown.said(facts, calling))
         _show_law(facts, decision)
     warn_of_unknown(settings, calling.controller, purpose, campaign)
     if not decision.allow:

@@ -69,6 +69,7 @@ controller = "acme"
 region = "ES"
 languages = ["en"]
 calls = "marketing"
+caller_ids = ["+34910000062"]
 gate_required = true
 purposes = [{ id = "recording.quality", basis = "consent" }]
 """

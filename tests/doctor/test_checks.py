@@ -89,6 +89,12 @@ def trunks(*patterns: str) -> Break:
     ))  # fmt: skip
 
 
+def without_caller_ids(facts: Facts) -> Facts:
+    sales = facts.config.profiles["sales"].model_copy(update={"caller_ids": frozenset()})
+    profiles = {**facts.config.profiles, "sales": sales}
+    return replace(facts, config=facts.config.model_copy(update={"profiles": profiles}))
+
+
 def room(free: int, day: int, mode: int = 0o2770, writable: bool = True) -> Break:
     return lambda facts: here(facts, folder=RecordingFolder(mode, writable, free, day))
 
@@ -209,6 +215,7 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
      "paths.ari", WARNING, "1 ARI users may originate calls: crm"),
     (lambda f: ari(f, modules={**known(known(f.ari).modules), "pbx_spool.so": Module(True, 0)}),
      "paths.files", WARNING, "call files are taken"),
+    (without_caller_ids, "paths.caller_ids", WARNING, "1 profiles for marketing calls name no caller_ids: sales"),
     (trunks(), "paths.trunks", WARNING, '[paths] trunks = ["PJSIP/trunk-*"]: the channels of your trunks'),
     (lambda f: ami(trunks()(f), steps=STEPS[:4]), "paths.trunks", WARNING, '[paths] trunks = ["PJSIP/NAME-*"]'),
     (lambda f: with_steps(f, step("mine", "_9X.", "Dial", "DAHDI/g1/${EXTEN:1},60,b(callguard-invite^s^1)")),
@@ -420,7 +427,7 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
     if lost == "both":
         well_still = {one.id for one in found.values() if one.severity is Severity.OK}
         assert well_still == {
-            "folder.rights", "folder.space", "prompts.built", "store.opens",
+            "folder.rights", "folder.space", "paths.caller_ids", "prompts.built", "store.opens",
             "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
             "limits.asterisk",
         }  # fmt: skip

@@ -113,6 +113,21 @@ def _hung_up(facts: Facts) -> Iterator[Problem]:
         )
 
 
+def _caller_ids(facts: Facts) -> Iterator[Problem]:
+    silent = sorted(
+        name for name, one in facts.config.profiles.items() if one.calls == "marketing" and not one.caller_ids
+    )
+    if silent:
+        yield warning(
+            f"{len(silent)} profiles for marketing calls name no caller_ids: {shortened(silent)}",
+            "any number that such a call shows will do, though nobody could call it back: the rules cli.foreign and "
+            "cli.unproved are silent",
+            f'callguard.toml, [profiles.{silent[0]}]: caller_ids = ["+34910000062"], your own, each routed to '
+            "callguard-inbound and called once from any phone; `callguard check NUMBER --caller-id NUMBER` shows what "
+            "would be denied; then reload callguard",
+        )
+
+
 def _pattern(name: str) -> str:
     # A group's calls have the name of the channel that was free.
     return "DAHDI/*" if name.startswith("DAHDI/") else f"{name}-*"
@@ -130,4 +145,5 @@ CHECKS = (
     Check("paths.ari", "No other ARI user may originate calls", Severity.WARNING, _ari_users),
     Check("paths.files", "No call files are taken", Severity.WARNING, _folder),
     Check("paths.trunks", "What is originated straight to a trunk is seen and hung up", Severity.WARNING, _hung_up),
+    Check("paths.caller_ids", "The numbers that marketing calls may show are named", Severity.WARNING, _caller_ids),
 )

@@ -1,0 +1,95 @@
+"""``callguard check --caller-id``: what the rules about the number that a call shows would come to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from callguard import config
+from callguard.store import Store
+from tests.optouts.conftest import NUMBER, Run, bad, run, two, written
+
+__all__ = ["run", "two", "written"]
+
+OURS, CALLED = "+34910000062", "+34910000063"
+CLI = ("cli.withheld", "cli.foreign", "cli.unproved")
+Asked = Callable[..., tuple[list[str], str]]
+
+
+@pytest.fixture
+def named(two: Path) -> Path:
+    """The profile that sells names two numbers of its own, one of which somebody called a week ago."""
+    text = two.read_text(encoding="utf-8")
+    two.write_text(text.replace('campaign = "spring"', f'caller_ids = ["{OURS}", "{CALLED}"]'), encoding="utf-8")
+    settings = config.load(two)
+
+    async def call() -> None:
+        names = {name: one.name for name, one in settings.controllers.items()}
+        async with Store.open(settings.store.path, gate=None, controllers=names) as store:
+            await store.called(CALLED, datetime.now(UTC) - timedelta(days=7))
+
+    asyncio.run(call())
+    return two
+
+
+@pytest.fixture
+def asked(run: Run) -> Asked:
+    def ask(*options: str, profile: str = "sales") -> tuple[list[str], str]:
+        """The rules about the number shown that deny, and the line that tells of it."""
+        command = ("check", NUMBER, "--profile", profile, *options)
+        rules = [one for one in run(*command, "--json").json["rules"] if one in CLI]
+        return rules, next((line for line in run(*command).out.splitlines() if line.startswith("The number that")), "")
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("shows", "rules", "said"),
+    [
+        ("withheld", ["cli.withheld"], "withheld, and a marketing call has to show one"),
+        ("+34600000001", ["cli.foreign"], "none of the profile's 2 caller_ids"),
+        ("100", ["cli.foreign"], "none of the profile's 2 caller_ids"),
+        (OURS, ["cli.unproved"], "last called never, and that holds for 30 days (cli.unproved): it is allowed once"),
+        ("910 00 00 63", [], "the profile's own, last called 2"),
+    ],
+)
+def test_each_rule_about_the_number_shown_can_be_previewed(
+    named: Path, asked: Asked, shows: str, rules: list[str], said: str
+) -> None:
+    denying, line = asked("--caller-id", shows)
+    assert denying == rules
+    assert said in line
+
+
+def test_a_proof_is_judged_at_the_time_that_is_asked_about(named: Path, asked: Asked) -> None:
+    later = (datetime.now(UTC) + timedelta(days=24)).isoformat(timespec="seconds")
+    assert asked("--caller-id", CALLED, "--at", later)[0] == ["cli.unproved"]
+
+
+def test_json_has_what_is_known_of_it(named: Path, run: Run) -> None:
+    def of(*options: str) -> object:
+        return run("check", NUMBER, "--profile", "sales", "--json", *options).json["caller_id"]
+
+    told = of("--caller-id", OURS)
+    assert told == {"number": OURS, "ours": True, "last_called_at": None, "max_age_days": 30}
+    assert of("--caller-id", "withheld") == dict.fromkeys(("number", "ours", "last_called_at", "max_age_days"))
+    assert of() is None
+
+
+def test_where_no_rule_asks_about_it_that_is_said(named: Path, asked: Asked) -> None:
+    assert "calls are no marketing" in asked("--caller-id", "withheld", profile="service")[1]
+    assert asked() == ([], "")
+    text = named.read_text(encoding="utf-8")
+    named.write_text(text.replace(f'caller_ids = ["{OURS}", "{CALLED}"]', ""), encoding="utf-8")
+    rules, line = asked("--caller-id", OURS)
+    assert (rules, line) == ([], "The number that is shown: any will do, as the profile names no caller_ids")
+
+
+@pytest.mark.parametrize("shows", ["", "anonymous", "+", "1" * 31, "٣٤"])
+def test_what_is_no_number_is_one_line(two: Path, run: Run, shows: str) -> None:
+    done = run("check", NUMBER, "--profile", "sales", "--caller-id", shows)
+    assert bad(done, "--caller-id: a number is needed, or the word withheld")
