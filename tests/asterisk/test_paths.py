@@ -401,6 +401,43 @@ async def test_follow_me_reaches_the_staffs_own_mobiles_and_nobody_else(paths: P
         assert [one.rules for one in await store.decisions(2)] == [(), ("registry.stale",)]
 
 
+async def test_a_profile_that_calls_on_a_grant_calls_nobody_without_one(paths: Paths) -> None:
+    """Granted it leaves; an opt-out ends that, and the grant stays ended when the opt-out is taken back."""
+    gate, number = paths.world.gate, "600000551"
+    await gate.stop()
+    file = gate.folder / "callguard.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("[profiles.sales]", '[profiles.sales]\nbasis = "grant"'), encoding="utf-8")
+    await gate.start()
+
+    async def command(*words: str) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "callguard", *words, "-", "--config", str(file), stdin=asyncio.subprocess.PIPE
+        )
+        await process.communicate(f"+34{number}\n".encode())
+        assert process.returncode == 0
+
+    async def dialled() -> tuple[tuple[str, ...], int]:
+        """What denies it, and how many INVITEs have left for it so far."""
+        decided = await paths.decisions()
+        await paths.dials(f"9{number}")
+        await paths.decided(decided + 1)
+        await paths.quiet()
+        async with Reader.reading(gate.store) as store:
+            (latest,) = await store.decisions(1)
+        return latest.rules, paths.trunk.invited().count(number)
+
+    assert await dialled() == (("basis.missing",), 0)
+    await command(
+        "grant", "add", "--purpose", "marketing.calls", "--basis", "consent", "--channel", "paper", "--evidence", "f 17"
+    )
+    assert await dialled() == ((), 1)
+    await command("optout", "add")
+    assert await dialled() == (("optout.marketing", "basis.missing"), 1)
+    await command("optout", "remove")
+    assert await dialled() == (("basis.missing",), 1)
+
+
 async def test_a_marketing_call_shows_a_number_where_who_calls_back_can_opt_out(paths: Paths) -> None:
     """Nobody has called it yet, so nothing leaves; who calls it back and presses 9 is out, within 15 s."""
     world, number, caller = paths.world, "600000501", "600000502"
