@@ -106,8 +106,8 @@ class After:
                 last[of] = task
                 task.add_done_callback(lambda done: last.pop(of) if last.get(of) is done else None)
 
-            def stop(channel: str, leg_id: str) -> None:
-                heed(leg_id, partial(self._withdraw, session, channel, leg_id))
+            def stop(channel: str, leg_id: str, late_ms: int = 0) -> None:
+                heed(leg_id, partial(self._withdraw, session, channel, leg_id, datetime.now(UTC), late_ms))
                 telling = group.create_task(_after(None, partial(self._have_it_said, session, channel, leg_id)))
                 waiting.add(telling)
                 telling.add_done_callback(waiting.discard)
@@ -120,9 +120,9 @@ class After:
                     if isinstance(told, KeyPressed):
                         self._holds.told(told)
                         self._yeses.told(told)
-                        leg_id = self._withdrawals.pressed(told)
-                        if leg_id is not None and leg_id not in self._pressing:
-                            stop(told.name, leg_id)
+                        withdrawn = self._withdrawals.pressed(told)
+                        if withdrawn is not None and withdrawn[0] not in self._pressing:
+                            stop(told.name, *withdrawn)
                     elif isinstance(told, RecorderStarted):
                         heed(told.channel, partial(self._watchdog.started, session, told))
                     elif isinstance(told, Held):
@@ -152,9 +152,11 @@ class After:
         self, session: Session, heed: Callable[[str, Work], None], stop: Callable[[str, str], None]
     ) -> None:
         """What happened while nobody listened: found here, worked off beside what comes now."""
+        marks = await session.marks()
+        told = {mark.leg_id for mark in marks if mark.told is Told.WITHDRAWN}  # with the time
         for expected in await self._store.expected_recordings():
             self._withdrawals.follow(expected.channel, expected.leg_id)
-            if expected.withdrawn_at is not None:
+            if expected.withdrawn_at is not None or expected.leg_id in told:
                 continue
             try:
                 pressed = await session.variable(expected.channel, PRESSED)
@@ -163,11 +165,12 @@ class After:
             self._withdrawals.goes_on(expected.channel, pressed)
             if withdraws(pressed) and not await session.variable(expected.channel, OBJECTED):
                 stop(expected.channel, expected.leg_id)
-        for mark in await session.marks():
+        for mark in marks:
             heed(mark.leg_id, partial(self._heed, session, mark))
         await self._watchdog.look(session)
 
-    async def _withdraw(self, session: Session, channel: str, leg_id: str) -> None:
+    async def _withdraw(self, session: Session, channel: str, leg_id: str, heard_at: datetime, late_ms: int) -> None:
+        at = heard_at - timedelta(milliseconds=late_ms)
         with suppress(Refused):
             keys, heard, peer = await session.variables(channel, KEYS, HEARD, BRIDGED)
             if keys == Keys.OBJECT:
@@ -175,7 +178,7 @@ class After:
                 objects = heard != HEARD_STOPPED and (bool(peer) or self._talks.has_begun(leg_id))
                 await session.set_variable(channel, HEARD, HEARD_OBJECTED if objects else HEARD_STOPPED)
                 if objects:
-                    await self._heed(session, Notice(Told.OBJECTED, leg_id, datetime.now(UTC)))
+                    await self._heed(session, Notice(Told.OBJECTED, leg_id, at))
                     return
         for _ in range(STOP_TRIES):
             try:
@@ -183,7 +186,7 @@ class After:
                 break
             except Refused:  # the dialplan has stopped it already, or is just about to start it
                 await asyncio.sleep(STOP_AGAIN_S)
-        await self._heed(session, Notice(Told.WITHDRAWN, leg_id, datetime.now(UTC)))
+        await self._heed(session, Notice(Told.WITHDRAWN, leg_id, at, late_ms=late_ms))
 
     async def _have_it_said(self, session: Session, channel: str, leg_id: str) -> None:
         """A feature of Asterisk's tells the person and the agent's display; where none has heard the key, as nobody was
@@ -223,7 +226,7 @@ class After:
                     await self._talks.over(notice.leg_id)
                     await self._recordings.ended(notice.leg_id)
                 case Told.WITHDRAWN:
-                    self._talks.withdrawn(notice.leg_id, at)
+                    self._talks.withdrawn(notice.leg_id, at, notice.late_ms)
                     await self._talks.settled(notice.leg_id)
                     await self._recordings.withdrawn(
                         notice.leg_id, at, before=notice.before, source=notice.source, finish=ours

@@ -20,6 +20,9 @@ log = structlog.get_logger()
 
 # A frame is 20 ms; the recorder takes some at once.
 MARGIN_MS = 100
+# Keys of *9 that lie further apart may have been pressed at once: while an agent's key is worked off, Asterisk reads
+# none of the person's until its digit timeout is over. What was said since the first of them is cut off then.
+LATE_MS = 1_000
 
 
 class Segments:
@@ -68,7 +71,10 @@ class Segments:
         cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
         if cut == EVER:
             await self._unwatched(talk, number, talk.unwatched_since, kept=False)
-        if ran or why is not Why.WITHDRAWN:  # mostly the key itself has ended it, for good
+        late = not ran and order.late_ms > LATE_MS
+        if late:
+            cut_ms = order.late_ms + MARGIN_MS
+        if ran or late or why is not Why.WITHDRAWN:  # mostly the key itself has ended it, for good
             # What the agent's key has ended may be heard of later.
             ended_at = from_ms(at if why is Why.AGENT and not ran else now)
             if talk.began_at is not None:

@@ -172,13 +172,13 @@ class Talks:
         self._happened(talk, Agreed(self._clock.now()))
         return True
 
-    def withdrawn(self, leg_id: str, at: datetime) -> None:
-        """Nobody may record the leg from `at` on, whenever that is heard of."""
+    def withdrawn(self, leg_id: str, at: datetime, late_ms: int = 0) -> None:
+        """Nobody may record the leg from `at` on, whenever that is heard of: Asterisk made it out so much later."""
         talk = self._by_leg.get(leg_id)
         if talk is None:
             return
         talk.granted = frozenset()
-        self._happened(talk, Withdrawn(min(round(at.timestamp() * 1000), self._clock.now())))
+        self._happened(talk, Withdrawn(min(round(at.timestamp() * 1000), self._clock.now()), late_ms))
         # Nor may they be heard in the recording of somebody else.
         for channel in self._bridges.company(talk.channel):
             if other := self._by_channel.get(channel):

@@ -11,11 +11,13 @@ import pytest
 
 from callguard.after import After
 from callguard.agents import Agents
+from callguard.core.model import Basis, Purpose
 from callguard.current import Current
 from callguard.errors import Disconnected, StoreError
 from callguard.store import Store
+from callguard.store.records import OpenRecording
 from callguard.talks import Talks
-from callguard.telephony.ami import Session
+from callguard.telephony.ami import PRESSED, Session
 from callguard.telephony.ami_events import KeyPressed, Notice, Told
 from callguard.telephony.ami_wire import WantsKey
 from callguard.telephony.holds import Holds
@@ -34,6 +36,8 @@ class Telling:
     def __init__(self) -> None:
         self.say: asyncio.Queue[Notice | KeyPressed | None] = asyncio.Queue()
         self.wanted: WantsKey | None = None
+        self.left: list[Notice] = []
+        self.set: dict[str, str] = {}
 
     def only_keys(self, wanted: WantsKey) -> None:
         """Kept, to be asked by the test."""
@@ -48,16 +52,16 @@ class Telling:
         """Nothing to stop."""
 
     async def variable(self, channel: str, name: str) -> str:
-        """Nothing is set."""
-        return ""
+        """What a test has set."""
+        return self.set.get(name, "")
 
     async def variables(self, channel: str, *names: str) -> list[str]:
-        """Nothing is set."""
-        return [""] * len(names)
+        """What a test has set."""
+        return [self.set.get(name, "") for name in names]
 
     async def marks(self) -> list[Notice]:
-        """Nothing was left while nobody listened."""
-        return []
+        """What was left while nobody listened."""
+        return self.left
 
 
 class Slow:
@@ -68,11 +72,13 @@ class Slow:
         self.begun: asyncio.Queue[str] = asyncio.Queue()
         self.let = {ANA: asyncio.Event(), BEN: asyncio.Event()}
         self.locked = False
+        self.at: list[datetime] = []
 
     async def ended(self, leg_id: str) -> None:
         await self._work("ended", leg_id)
 
     async def withdrawn(self, leg_id: str, at: datetime, *, before: bool, source: str, finish: bool) -> None:
+        self.at.append(at)
         await self._work("withdrawn", leg_id)
 
     async def _work(self, what: str, leg_id: str) -> None:
@@ -84,11 +90,14 @@ class Slow:
 
 
 class Nothing:
-    """A store and a watchdog that find nothing when a session begins."""
+    """A store and a watchdog that find what a test says when a session begins, mostly nothing."""
 
-    async def expected_recordings(self) -> tuple[()]:
-        """None."""
-        return ()
+    def __init__(self, expected: tuple[OpenRecording, ...] = ()) -> None:
+        self._expected = expected
+
+    async def expected_recordings(self) -> tuple[OpenRecording, ...]:
+        """What is being recorded."""
+        return self._expected
 
     async def expected_recording(self, leg_id: str) -> None:
         """None."""
@@ -98,12 +107,12 @@ class Nothing:
 
 
 class Listening:
-    def __init__(self) -> None:
+    def __init__(self, expected: tuple[OpenRecording, ...] = ()) -> None:
         self.session, self.recordings = Telling(), Slow()
         self.withdrawals, self.holds = Withdrawals(), Holds()
         listener = After(
             cast(Current, None),
-            cast(Store, Nothing()),
+            cast(Store, Nothing(expected)),
             cast(Recordings, self.recordings),
             self.withdrawals,
             self.holds,
@@ -177,6 +186,22 @@ async def test_a_withdrawal_by_key_does_not_wait_for_calls_that_have_ended(after
     after.recordings.let[BEN].set()
     after.recordings.let[ANA].set()
     await after.over()
+
+
+@pytest.mark.parametrize("marked", [True, False])
+async def test_the_time_of_a_withdrawal_is_that_of_its_mark_where_there_is_one(
+    after: Listening, monkeypatch: pytest.MonkeyPatch, marked: bool
+) -> None:
+    """It was made while nobody listened; of keys that only the dialplan kept nobody knows when they were pressed."""
+    await after.over()
+    purpose = Purpose("recording.quality", Basis.CONSENT)
+    back = Listening((OpenRecording(ANA, ANA, "pbx-1.1", "acme", ANA, "mixed", AT, (purpose,), None, None),))
+    back.recordings.let[ANA].set()
+    back.session.set = {PRESSED: "1*9"}
+    back.session.left = [Notice(Told.WITHDRAWN, ANA, AT)] if marked else []
+    assert await back.recordings.begun.get() == "withdrawn"
+    await back.over()
+    assert (back.recordings.at == [AT]) is marked
 
 
 async def test_of_keys_only_those_are_read_that_somebody_waits_for(after: Listening) -> None:

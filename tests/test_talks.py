@@ -511,6 +511,19 @@ async def test_what_runs_when_a_withdrawal_is_heard_of_is_cut_off_from_the_withd
     assert call.store.ended == ([(0, Why.WITHDRAWN, True)] if runs else [])
 
 
+@pytest.mark.parametrize(("late_ms", "cut"), [(400, False), (1_400, True)])
+async def test_keys_that_asterisk_made_out_late_withdraw_from_the_first_of_them_on(
+    call: Call, late_ms: int, cut: bool
+) -> None:
+    """The key itself has ended the recording, but only when an agent's key was worked off."""
+    call.follow()
+    call.come(AGENT, ANA)
+    call.telephony.runs = False
+    call.talks.withdrawn(LEG, datetime.fromtimestamp((call.at + 1_000) / 1000, UTC), late_ms)
+    await call.talks.settled(LEG)
+    assert call.store.ended == ([(0, Why.WITHDRAWN, True)] if cut else [])
+
+
 async def test_what_ran_when_a_withdrawal_was_heard_of_is_cut_off_also_when_it_is_saved_later(call: Call) -> None:
     """The second time nothing runs any more, and that is no word on the first."""
     call.follow()

@@ -106,9 +106,14 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The subject does not want it any more: nothing but a new basis of theirs begins it again."""
+    """The subject does not want it any more: nothing but a new basis of theirs begins it again.
+
+    Attributes:
+        late_ms: how much later Asterisk made the keys out, and ended the recording.
+    """
 
     at: int
+    late_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +149,13 @@ class End:
 
     Attributes:
         cut: all that was captured from then on goes; None where all of it may stay.
+        late_ms: where Asterisk has ended it by itself, it was so much after `cut`.
     """
 
     segment: int
     why: Why
     cut: int | None = None
+    late_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +228,9 @@ def step(now: Conversation, happened: Happened) -> tuple[Conversation, tuple[Ord
         now = replace(now, running=None, last=Why.TRANSFER)
     newcomers = now.company - now.met
     if now.running is not None and (why := _against(now, newcomers)) is not None:
-        orders.append(End(now.running, why, happened.at if why in (Why.STRANGER, Why.WITHDRAWN) else None))
+        late_ms = happened.late_ms if isinstance(happened, Withdrawn) else 0
+        cut = happened.at if why in (Why.STRANGER, Why.WITHDRAWN) else None
+        orders.append(End(now.running, why, cut, late_ms))
         now = replace(now, running=None, last=why)
     if now.running is None and _may(now):
         orders.append(Begin(now.begun, now.last))

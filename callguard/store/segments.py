@@ -20,6 +20,8 @@ def end(
 ) -> None:
     """See `Store.segment_ended`."""
     leg = leg_of(transaction, leg_id)
+    # All of it, where nobody knows since when it should not have been: no more than there has been of the leg.
+    cut_ms = min(cut_ms, max(0, at - leg["started_at"]))
     transaction.fetch(
         "end_segment", leg_id=leg_id, number=number, began_at=began_at, at=at, why=why.value, cut_ms=cut_ms
     )

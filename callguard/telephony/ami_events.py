@@ -67,6 +67,7 @@ class Notice:
             only now; AGENT, the subject asked the agent, who pressed the key.
         channel: the channel's name; empty in a mark.
         reply: what a yes in the call was heard to be.
+        late_ms: how much later than `at` Asterisk had made out the keys that say it.
     """
 
     told: Told
@@ -76,6 +77,7 @@ class Notice:
     how: str = ""
     channel: str = ""
     reply: Reply | None = None
+    late_ms: int = 0
 
     @property
     def before(self) -> bool:

@@ -46,9 +46,10 @@ class Withdrawals:
         for channel in self._followed.keys() - set(live_channels):
             del self._followed[channel]
 
-    def pressed(self, key: KeyPressed) -> str | None:
-        """The leg that this key has withdrawn, or None."""
+    def pressed(self, key: KeyPressed) -> tuple[str, int] | None:
+        """The leg that this key has withdrawn, and for how many milliseconds they have been at it; or None."""
         leg_id, keypad = self._followed.get(key.channel, ("", None))
-        if keypad is None or not keypad.press(key.digit, round(self._loop.time() * 1000)):
+        now = round(self._loop.time() * 1000)
+        if keypad is None or not keypad.press(key.digit, now, key.held_ms):
             return None
-        return leg_id
+        return leg_id, now - keypad.first_down

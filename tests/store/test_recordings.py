@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from callguard.core.conversation import Why
 from callguard.core.evidence import Kind
 from callguard.errors import StoreError
 from callguard.store import Store
@@ -240,3 +241,11 @@ async def test_a_call_shows_its_legs_apart(store: Store) -> None:
     assert (len(first.grants), len(first.evidence), first.recording is not None) == (1, 2, True)
     assert (len(second.grants), len(second.evidence), second.recording is not None) == (1, 1, False)
     assert await store.call("another call") == ()
+
+
+async def test_no_more_is_cut_off_than_there_has_been_of_the_leg(store: Store, leg: LegRecord) -> None:
+    """Where nobody knows since when somebody was there, all of it goes; how much that is can be read by a person."""
+    await store.segment_ended(leg.leg_id, 0, None, END, Why.TRANSFER, cut_ms=1_795_394_097_422)
+    (segment,) = await store.segments(leg.leg_id)
+    assert segment.cut_ms == (END - START) // timedelta(milliseconds=1)
+    assert (await last_body(store, leg))["cut_ms"] == segment.cut_ms
