@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 import structlog
 
-from callguard.core.decide import Callback, Facts
+from callguard.core.decide import Callback
 from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.numbers import to_e164
@@ -53,23 +52,23 @@ class Callbacks:
         else:
             self._noted[number] = now
 
-    async def shown(self, settings: Profile, facts: Facts, written: str | None) -> Facts:
+    async def shown(self, settings: Profile, written: str | None) -> tuple[str | None, Callback | None]:
         """As `shown`. Raises: StoreError."""
-        return await shown(self._store, settings, facts, written)
+        return await shown(self._store, settings, written)
 
 
-async def shown(store: Reader, settings: Profile, facts: Facts, written: str | None) -> Facts:
-    """The facts, with what is known of the number that the call shows: as the dialplan gives it, empty for none.
+async def shown(store: Reader, settings: Profile, written: str | None) -> tuple[str | None, Callback | None]:
+    """The number that a call shows, as the dialplan gives it, empty for none; and what is known of it.
 
     Raises:
         StoreError: the store cannot be asked.
     """
     if written is None or settings.calls != "marketing":
-        return facts
+        return None, None
     # What is no number, as an extension is not, is nobody's: no callee could call it back.
     number = _known(written, settings.region) or written
     if not settings.caller_ids or not number:
-        return replace(facts, caller_id=number)
+        return number, None
     ours = number in settings.caller_ids
     proved = await store.last_called(number) if ours else None
-    return replace(facts, caller_id=number, callback=Callback(ours, proved, settings.caller_id_days))
+    return number, Callback(ours, proved, settings.caller_id_days)

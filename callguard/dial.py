@@ -15,7 +15,7 @@ import structlog
 import uuid_utils
 
 from callguard.callbacks import Callbacks
-from callguard.core.decide import Decision, Facts
+from callguard.core.decide import Decision, Facts, Kind
 from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.metrics import Metrics
@@ -73,9 +73,7 @@ class Dial:
             # What the law counts has to be counted: two dials of one number at the same time are one after the other.
             number = to_e164(written, settings.region)
             async with self._turns.setdefault((settings.controller, number), asyncio.Lock()):
-                book = self._current.book
-                facts = await self.callbacks.shown(settings, await self._facts(settings, number, book), shown)
-                decision = book.law.decide(facts)
+                facts, decision = await self.weigh(settings, number, shown)
                 await self._store.decided(DialRecord.of(call_id, settings.controller, profile, facts, decision))
         except StoreError as error:
             log.error("a dial is denied: what the store knows cannot be asked", call=call_id, problem=str(error))
@@ -86,32 +84,52 @@ class Dial:
         log.info("dial decided", call=call_id, allow=decision.allow, rule=decision.rule)
         return decision
 
-    async def _facts(self, settings: Profile, number: str | None, book: Lawbook) -> Facts:
+    async def weigh(self, settings: Profile, number: str | None, shown: str | None) -> tuple[Facts, Decision]:
+        """The decision and the facts that it was made from; nothing is kept of either.
+
+        Args:
+            number: in E.164; None where what was dialled is no number.
+
+        Raises: StoreError.
+        """
+        book = self._current.book
+        facts = await self._facts(settings, number, shown, book)
+        return facts, book.law.decide(facts)
+
+    async def _facts(self, settings: Profile, number: str | None, shown: str | None, book: Lawbook) -> Facts:
         now = datetime.now(UTC)
+        caller_id, callback = await self.callbacks.shown(settings, shown)
         if number is None:
-            return Facts(None, settings.calls, settings.purpose_of_calls, settings.campaign, now, (), ())
+            return Facts(
+                None, settings.calls, settings.purpose_of_calls, settings.campaign, now, (), (), caller_id=caller_id,
+                callback=callback,
+            )  # fmt: skip
         # A grant is for a purpose: a call that has none rests on none.
         purpose = settings.purpose_of_calls
+        place, config = book.places.of(number), self._current.config
+        kind = Kind(settings.calls, purpose, settings.law_of_caller, place.country, place.areas, now.date())
+        back = book.law.looks_back(kind)
+        known = await self._store.known(settings.controller, number, now, now - back if back else None)
         facts = Facts(
-            number, settings.calls, purpose, settings.campaign, now, (), (),
+            number, settings.calls, purpose, settings.campaign, now, known.opt_outs,
+            await self._lists.say(config, settings.calls, settings.controller, number),
+            grants=() if purpose is None else known.grants,
             needs_basis=settings.basis is not None,
-            place=book.places.of(number),
+            place=place,
             caller_country=settings.law_of_caller,
             agent_first=settings.agent_first,
-            staff=number in self._current.config.paths.staff,
-        )  # fmt: skip
-        back = book.law.looks_back(facts)
-        known = await self._store.known(settings.controller, number, now, now - back if back else None)
-        registries = await self._lists.say(self._current.config, settings.calls, settings.controller, number)
-        facts = replace(
-            facts, opt_outs=known.opt_outs, registries=registries, grants=() if purpose is None else known.grants,
-            attempts=known.attempts, refusals=known.refusals, looked_back=back,
+            attempts=known.attempts,
+            refusals=known.refusals,
+            caller_id=caller_id,
+            staff=number in config.paths.staff,
+            callback=callback,
+            looked_back=back,
         )  # fmt: skip
         # Of a clock that was set back, the latest that is known.
         at = max([now, *(one.since for one in facts.opt_outs), *(one.ended_at for one in facts.grants if one.ended_at)])
         if at > now:
             facts = replace(facts, at=at)
-            back = book.law.looks_back(facts)
+            back = book.law.looks_back(facts.kind)
             then = await self._store.known(settings.controller, number, now, at - back if back else None)
             facts = replace(facts, attempts=then.attempts, refusals=then.refusals, looked_back=back)
         return facts

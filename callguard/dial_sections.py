@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -103,7 +104,7 @@ class Registry(Model):
     @property
     def calling_codes(self) -> tuple[str, ...]:
         """What the numbers of its countries begin with, such as ``+1``."""
-        return tuple(dict.fromkeys(map(calling_code, self.country)))
+        return _calling_codes(self.country)
 
     def is_asked(self, calls: Calls, number: str) -> bool:
         """Whether it has to be asked about such a call to a number in E.164."""
@@ -116,6 +117,11 @@ class Registry(Model):
         if self.format != "nanp" and self.areas:
             raise ValueError("areas: are those of the North American Numbering Plan, and for nanp only")
         return self
+
+
+@lru_cache(maxsize=256)
+def _calling_codes(countries: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(calling_code, countries)))
 
 
 class Processor(Model):

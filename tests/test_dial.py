@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from callguard.config import Config
-from callguard.core.decide import Scope, decide
+from callguard.core.decide import Scope
 from callguard.core.grants import Channel
 from callguard.core.law import Law, Policy
 from callguard.core.model import Basis, GrantState
@@ -98,9 +98,9 @@ class World:
     async def asks(self, number: str, profile: str = "sales") -> str:
         return (await self.dial.decide(profile, number)).rule
 
-    async def weighs(self, number: str) -> str:
+    async def weighs(self, number: str, profile: str = "sales") -> str:
         """The deciding rule, with nothing kept of it."""
-        return decide(await self.dial._facts(self.config.profiles["sales"], number, NO_RULES)).rule
+        return (await self.dial.weigh(self.config.profiles[profile], number, None))[1].rule
 
     async def comes_to(self, number: str, rule: str) -> None:
         """Ask until the list that was put in place is read to its end."""
@@ -129,6 +129,18 @@ async def test_who_opted_out_before_the_clock_was_set_back_is_not_called(tmp_pat
         assert await here.asks(NUMBER) == "dial.allowed"
         await here.store.opt_out("acme", NUMBER, Scope.MARKETING, datetime.now(UTC) + timedelta(hours=1), "key")
         assert await here.asks(NUMBER) == "optout.marketing"
+
+
+async def test_what_another_callguard_has_just_kept_counts_with_the_next_dial(tmp_path: Path) -> None:
+    controllers = {"acme": "Acme"}
+    async with world(tmp_path) as here:
+        assert await here.asks(NUMBER) == "dial.allowed"
+        async with Store.open(tmp_path / "store.db", gate="another", controllers=controllers) as other:
+            for _ in range(5):
+                await other.opt_out("acme", NUMBER, Scope.MARKETING, datetime.now(UTC), "key")
+                assert await here.asks(NUMBER) == "optout.marketing"
+                await other.opt_in("acme", NUMBER, Scope.MARKETING, datetime.now(UTC), "key")
+                assert await here.asks(NUMBER) == "dial.allowed"
 
 
 async def test_who_is_listed_is_not_called_to_be_sold_something(tmp_path: Path) -> None:

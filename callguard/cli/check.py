@@ -103,8 +103,8 @@ def check(
     if shows is not None:
         from callguard.callbacks import shown
 
-        before = facts
-        facts = read(settings, lambda reader: shown(reader, calling, before, shows))
+        of_shown, callback = read(settings, lambda reader: shown(reader, calling, shows))
+        facts = replace(facts, caller_id=of_shown, callback=callback)
     decision = book.law.decide(facts, tell_when=True)
     allowed_from = None if decision.allow else book.law.allowed_from(facts)
     if print_json:
@@ -157,7 +157,7 @@ def check(
 
 def _looked_back(settings: config.Config, controller: str, facts: Facts, book: Lawbook) -> Facts:
     """The facts with what the law asks about the time before, if it asks."""
-    number, back = facts.number, book.law.looks_back(facts)
+    number, back = facts.number, book.law.looks_back(facts.kind)
     if number is None or not back:
         return facts
 

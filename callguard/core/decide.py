@@ -108,6 +108,24 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Kind:
+    """What tells which rules of law are about a call; what else is known of it tells what they come to.
+
+    Attributes:
+        calls, purpose, caller_country: as in `Facts`.
+        country, areas: as in `Place`; None where no place is known.
+        day: on which it would be made, of UTC.
+    """
+
+    calls: Calls
+    purpose: str | None
+    caller_country: str | None
+    country: str | None
+    areas: frozenset[str] | None
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
 class Callback:
     """The number that a call shows, as one to be called back.
 
@@ -168,6 +186,13 @@ class Facts:
     staff: bool = False
     callback: Callback | None = None
     looked_back: timedelta = timedelta()
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of call it is."""
+        country, areas = (self.place.country, self.place.areas) if self.place else (None, None)
+        day = self.at.astimezone(UTC).date()
+        return Kind(self.calls, self.purpose, self.caller_country, country, areas, day)
 
     @property
     def bases(self) -> frozenset[Basis]:
@@ -254,7 +279,10 @@ def is_stale(list_date: date | None, max_age_days: int, at: datetime) -> bool:
 
 
 def _opted_out(scope: Scope, facts: Facts) -> bool:
-    return any(one.scope is scope and _concerns(one, facts) and one.holds(facts.at) for one in facts.opt_outs)
+    # Most have opted out of nothing.
+    return bool(facts.opt_outs) and any(
+        one.scope is scope and _concerns(one, facts) and one.holds(facts.at) for one in facts.opt_outs
+    )
 
 
 def _concerns(opt_out: OptOut, facts: Facts) -> bool:

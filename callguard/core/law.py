@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
-from callguard.core.decide import RULES, Decision, Facts, Finding, decide
-from callguard.core.provisions import Cap, Exemption, Hours, Provision, Silence
+from callguard.core.decide import RULES, Decision, Facts, Finding, Kind, decide
+from callguard.core.provisions import Exemption, Hours, Provision
+from callguard.core.windows import IsHoliday
 
 UNKNOWN = "law.unknown"
 _UNKNOWN_SOURCE = "callguard: where the law is not known, no answer means no"
@@ -39,6 +40,18 @@ class Policy:
     rules: tuple[Provision, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The rules that are about one kind of call, each with the holidays of the country whose it is."""
+
+    rules: tuple[tuple[Provision, IsHoliday], ...]
+    looks_back: timedelta = field(init=False)
+
+    def __post_init__(self) -> None:
+        longest = max((rule.looks_back for rule, _ in self.rules), default=timedelta())
+        object.__setattr__(self, "looks_back", longest)
+
+
 def _no_holidays(country: str, day: date) -> bool:
     return False
 
@@ -58,9 +71,7 @@ class Law:
     is_holiday: Callable[[str, date], bool] = _no_holidays
     digest: str = ""
     _applying: dict[str, tuple[Provision, ...]] = field(init=False, repr=False, compare=False)
-    _asked: dict[object, tuple[tuple[str, Provision], ...]] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
+    _asked: dict[Kind, _Asked] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         applying: dict[str, tuple[Provision, ...]] = {}
@@ -69,33 +80,29 @@ class Law:
             applying[policy.country] = (*applying.get(policy.country, ()), *here)
         object.__setattr__(self, "_applying", applying)
 
-    def looks_back(self, facts: Facts) -> timedelta:
+    def looks_back(self, kind: Kind) -> timedelta:
         """How long before a call the law asks for earlier calls and refusals; zero where it does not ask."""
-        longest = timedelta()
-        for _, rule in self.asked(facts):
-            if isinstance(rule, Cap | Silence):
-                longest = max(longest, rule.within if isinstance(rule, Cap) else rule.lasts)
-        return longest
+        return self._asks(kind).looks_back
 
-    def asked(self, facts: Facts) -> tuple[tuple[str, Provision], ...]:
-        """The rules of both ends that are about such a call, each with the country whose it is."""
-        place = facts.place
-        # All that `Provision.concerns` looks at. There are few of these, and looking takes longer than all judging.
-        of_its_kind = (
-            facts.calls, facts.purpose, facts.caller_country, facts.at.astimezone(UTC).date(),
-            None if place is None else (place.country, place.areas),
-        )  # fmt: skip
-        found = self._asked.get(of_its_kind)
+    def asked(self, kind: Kind) -> tuple[Provision, ...]:
+        """The rules of both ends that are about such a call."""
+        return tuple(rule for rule, _ in self._asks(kind).rules)
+
+    def _asks(self, kind: Kind) -> _Asked:
+        # There are few kinds, and to look which rules are about one takes longer than all judging.
+        found = self._asked.get(kind)
         if found is None:
-            found = tuple(
-                (country, rule)
-                for country in _countries(facts)
-                for rule in self._applying.get(country, ())
-                if rule.concerns(facts, country)
-            )
             if len(self._asked) >= _KINDS_KEPT:
                 self._asked.clear()
-            self._asked[of_its_kind] = found
+            found = self._asked[kind] = _Asked(
+                tuple(
+                    (rule, partial(self.is_holiday, country))
+                    for country in dict.fromkeys((kind.country, kind.caller_country))
+                    if country is not None
+                    for rule in self._applying.get(country, ())
+                    if rule.concerns(kind, country)
+                )
+            )
         return found
 
     def asks_holidays_of(self) -> tuple[str, ...]:
@@ -119,12 +126,11 @@ class Law:
         if facts.calls == "marketing" and facts.place.country not in self._applying:
             saw = f"no policy for {facts.place.country}" if facts.place.country else "a number of no country"
             findings.append(Finding(UNKNOWN, True, saw, _UNKNOWN_SOURCE))
-        for country, rule in self.asked(facts):
+        for rule, is_holiday in self._asks(facts.kind).rules:
             if isinstance(rule, Exemption):
                 if rule.exempts(facts):
                     exemptions.append(rule)
                 continue
-            is_holiday = partial(self.is_holiday, country)
             finding = rule.judge(facts, is_holiday)
             if finding is None:
                 continue
@@ -154,11 +160,6 @@ class Law:
                 return None
             facts = replace(facts, at=latest)
         return None
-
-
-def _countries(facts: Facts) -> tuple[str, ...]:
-    both = (facts.place.country if facts.place else None, facts.caller_country)
-    return tuple(dict.fromkeys(country for country in both if country))
 
 
 def _lift(finding: Finding, by: Exemption) -> Finding:

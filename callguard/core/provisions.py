@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Literal
 
-from callguard.core.decide import Facts, Finding, is_stale
+from callguard.core.decide import Facts, Finding, Kind, is_stale
 from callguard.core.windows import IsHoliday, Week, clocks
 
 
@@ -57,6 +57,11 @@ class Provision:
     callee_only: ClassVar[bool] = False
     """Whether it is about numbers of its own country only, and not about calls from there to others."""
 
+    @property
+    def looks_back(self) -> timedelta:
+        """How long before a call it asks for earlier calls and refusals; zero where it does not ask."""
+        return timedelta()
+
     def applies_here(self, adopted: frozenset[str]) -> bool:
         """Whether calls are judged by it: nothing unverified, proposed or voluntary is unless it is adopted."""
         known = self.verified and self.status in (Status.IN_FORCE, Status.DISPUTED)
@@ -65,23 +70,21 @@ class Provision:
     def is_valid(self, day: date) -> bool:
         return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day <= self.valid_to)
 
-    def concerns(self, facts: Facts, country: str) -> bool:
+    def concerns(self, kind: Kind, country: str) -> bool:
         """Whether it is about such a call, being the law of that country."""
-        if self.calls not in (facts.calls, "all") or not self.is_valid(facts.at.astimezone(UTC).date()):
+        if self.calls not in (kind.calls, "all") or not self.is_valid(kind.day):
             return False
-        if self.purposes and not (facts.purpose or "").startswith(self.purposes):
+        if self.purposes and not (kind.purpose or "").startswith(self.purposes):
             return False
         if not self.areas and not self.callee_only:
             return True
-        place = facts.place
-        if place is None or place.country != country:
+        if kind.country != country:
             return False
-        return not self.areas or place.areas is None or not self.areas.isdisjoint(place.areas)
+        return not self.areas or kind.areas is None or not self.areas.isdisjoint(kind.areas)
 
     def judge(self, facts: Facts, is_holiday: IsHoliday) -> Finding | None:
         """What it comes to for a call that it is about; None where it is not about calls."""
-        lifting = sorted(self.lifted_by & facts.bases)
-        if lifting:
+        if self.lifted_by and (lifting := sorted(self.lifted_by & facts.bases)):
             return Finding(self.id, False, f"lifted by {lifting[0].replace('_', ' ')}", self.source)
         return self._judge(facts, is_holiday)
 
@@ -110,10 +113,10 @@ class Hours(Provision):
             return self._found(True, "no time zone is known")
         is_off = self._off(is_holiday)
         shown = clocks(zones, facts.at)
-        closed = next((one for one in shown if not self.week.is_open_by(one[1], is_off)), None)
-        zone, there = closed or shown[0]
-        holiday = ", a holiday" if self.week.holidays is not None and is_off(there.date()) else ""
-        return self._found(closed is not None, f"{there:%A %Y-%m-%d %H:%M} {zone}{holiday}")
+        closed = next((one for one in shown if not self.week.is_open_by(one.there, is_off)), None)
+        told = closed or shown[0]
+        holiday = ", a holiday" if self.week.holidays is not None and is_off(told.there.date()) else ""
+        return self._found(closed is not None, f"{told.words}{holiday}")
 
     def allowed_from(self, facts: Facts, is_holiday: IsHoliday) -> datetime | None:
         zones = facts.place.zones if facts.place else ()
@@ -130,6 +133,10 @@ class Cap(Provision):
     most: int
     within: timedelta
     kind: ClassVar[str] = "cap"
+
+    @property
+    def looks_back(self) -> timedelta:
+        return self.within
 
     def _judge(self, facts: Facts, is_holiday: IsHoliday) -> Finding:
         counted = self._counted(facts)
@@ -153,7 +160,7 @@ class Silence(Provision):
     kind: ClassVar[str] = "silence"
 
     @property
-    def lasts(self) -> timedelta:
+    def looks_back(self) -> timedelta:
         return timedelta(days=self.days)
 
     def _judge(self, facts: Facts, is_holiday: IsHoliday) -> Finding:
@@ -161,10 +168,10 @@ class Silence(Provision):
         if refused is None:
             return self._found(False, "no refusal")
         saw = f"refused on {refused.astimezone(UTC):%Y-%m-%d}, {self.days} days of silence"
-        return self._found(facts.at < refused + self.lasts, saw)
+        return self._found(facts.at < refused + self.looks_back, saw)
 
     def allowed_from(self, facts: Facts, is_holiday: IsHoliday) -> datetime | None:
-        return max(facts.refusals) + self.lasts if facts.refusals else None
+        return max(facts.refusals) + self.looks_back if facts.refusals else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,8 @@ def lacks(law: Law, facts: Facts) -> str | None:
 
     What is not kept is never taken for something that was not there.
     """
-    if law.looks_back(facts) > facts.looked_back:
+    if law.looks_back(facts.kind) > facts.looked_back:
         return "earlier calls and refusals were not looked for so far back"
-    if facts.caller_id == SHOWN and any(isinstance(rule, CallerId) and rule.prefixes for _, rule in law.asked(facts)):
+    if facts.caller_id == SHOWN and any(isinstance(rule, CallerId) and rule.prefixes for rule in law.asked(facts.kind)):
         return "which number was shown is not kept"
     return None

@@ -22,7 +22,15 @@ LOOK_AHEAD_DAYS = 30
 zone_of = lru_cache(maxsize=1024)(ZoneInfo)
 
 
-def clocks(zones: tuple[str, ...], at: datetime) -> tuple[tuple[str, datetime], ...]:
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """What a clock on the wall shows: there, and in words with its zone."""
+
+    there: datetime
+    words: str
+
+
+def clocks(zones: tuple[str, ...], at: datetime) -> tuple[Clock, ...]:
     """What the clocks on the walls show at an aware moment, to the minute: the first zone of those that show the same.
 
     A number that could be in all zones of North America has 38 of them, and a handful of clocks.
@@ -31,12 +39,12 @@ def clocks(zones: tuple[str, ...], at: datetime) -> tuple[tuple[str, datetime], 
 
 
 @lru_cache(maxsize=4096)
-def _clocks(zones: tuple[str, ...], minute: datetime) -> tuple[tuple[str, datetime], ...]:
+def _clocks(zones: tuple[str, ...], minute: datetime) -> tuple[Clock, ...]:
     shown: dict[datetime, tuple[str, datetime]] = {}
     for zone in zones:
         there = minute.astimezone(zone_of(zone))
         shown.setdefault(there.replace(tzinfo=None, fold=0), (zone, there))
-    return tuple(shown.values())
+    return tuple(Clock(there, f"{there:%A %Y-%m-%d %H:%M} {zone}") for zone, there in shown.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Set
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +34,7 @@ class Lists:
         # By registry and controller.
         self._receipts: dict[tuple[str, str], Opened[Receipts]] = {}
         self._queries: dict[str, Query] = {}
+        self._of: tuple[Config, tuple[tuple[str, Registry, Path], ...]] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -49,15 +49,15 @@ class Lists:
         known: where it lists the number, that counts. What it does not list is its business only in its own country,
         or where no country is known.
         """
-        asked = [(name, one) for name, one in config.registries.items() if one.is_asked(calls, number)]
+        asked = [one for one in self._all(config) if one[1].is_asked(calls, number)]
         if not asked:
             return ()
         where = country(number)
         said = []
-        for name, one in asked:
+        for name, one, file in asked:
             is_theirs = where is None or where in one.country
             if one.mode == "full":
-                found = await self._by_list(name, one, config.registry_file(name), number)
+                found = await self._by_list(name, one, file, number)
             elif one.mode == "scrub":
                 found = await self._by_receipt(name, one, config.receipts_file(name, controller), controller, number)
             elif is_theirs:
@@ -65,7 +65,7 @@ class Lists:
             else:
                 continue
             if found.listed or is_theirs:
-                said.append(replace(found, voids=one.voids, spares=one.spares))
+                said.append(found)
         return tuple(said)
 
     async def open(self, config: Config) -> None:
@@ -102,16 +102,23 @@ class Lists:
             for names, one in found.items()
         }
 
+    def _all(self, config: Config) -> tuple[tuple[str, Registry, Path], ...]:
+        """The registries of a configuration, each with the file of its whole list; made once for each configuration."""
+        if self._of is None or self._of[0] is not config:
+            found = tuple((name, one, config.registry_file(name)) for name, one in config.registries.items())
+            self._of = config, found
+        return self._of[1]
+
     async def _by_list(self, name: str, one: Registry, path: Path, number: str) -> Registered:
         numbers = await self._list(name).get(path)
         try:
             if numbers is not None:
                 listed = number in numbers
                 screened = listed or one.has(number)
-                return Registered(name, numbers.head.list_date, one.max_age_days, listed, screened=screened)
+                return _said(name, one, numbers.head.list_date, listed=listed, screened=screened)
         except InputError as error:  # the file was cut short, or the disk fails
             self._told(str(error))
-        return Registered(name, None, one.max_age_days, listed=False)
+        return _said(name, one, None)
 
     async def _by_receipt(self, name: str, one: Registry, path: Path, controller: str, number: str) -> Registered:
         held = self._received(name, controller)
@@ -120,17 +127,15 @@ class Lists:
         try:
             if receipts is not None:
                 if answer := receipts.answer(number):
-                    return Registered(name, answer.day, one.max_age_days, answer.listed)
+                    return _said(name, one, answer.day, listed=answer.listed)
                 screened = False
         except InputError as error:
             self._told(str(error))
-        return Registered(name, None, one.max_age_days, listed=False, screened=screened)
+        return _said(name, one, None, screened=screened)
 
     async def _by_query(self, name: str, one: Registry, number: str) -> Registered:
         listed = await self._query(name, one).listed(number)
-        return Registered(
-            name, datetime.now(UTC).date(), one.max_age_days, listed=listed is True, answered=listed is not None
-        )
+        return _said(name, one, datetime.now(UTC).date(), listed=listed is True, answered=listed is not None)
 
     def _list(self, name: str) -> Opened[NumberSet]:
         if name not in self._lists:
@@ -160,3 +165,11 @@ class Lists:
             self._receipts.pop(key).close()
         for name in self._queries.keys() - names:
             await self._queries.pop(name).close()
+
+
+def _said(
+    name: str, one: Registry, day: date | None, *, listed: bool = False, screened: bool = True, answered: bool = True
+) -> Registered:
+    return Registered(
+        name, day, one.max_age_days, listed, voids=one.voids, spares=one.spares, screened=screened, answered=answered
+    )

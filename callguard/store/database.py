@@ -180,7 +180,7 @@ async def _connect(
     try:
         with usable(path):
             connection = await aiosqlite.connect(
-                _uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, factory=opened
+                uri(path, mode), uri=True, timeout=BUSY_S, isolation_level=None, factory=opened
             )
     except CallguardError:
         # Its thread has yet to tell the loop that it ends. A command's loop would be closed by then, and the thread
@@ -203,5 +203,6 @@ def is_missing(path: Path) -> bool:
         return False
 
 
-def _uri(path: Path, mode: str) -> str:
+def uri(path: Path, mode: str) -> str:
+    """How SQLite is told which file to open, and in which mode (https://sqlite.org/uri.html): ``rw`` or ``ro``."""
     return f"{path.absolute().as_uri()}?mode={mode}"

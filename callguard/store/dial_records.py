@@ -70,6 +70,10 @@ class KnownSubject:
     refusals: tuple[datetime, ...]
 
 
+NOBODY = KnownSubject((), (), (), ())
+"""Who has never had to do with the controller."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewGrant:
     """A grant that is to be kept.

@@ -10,6 +10,7 @@ import aiosqlite
 
 from callguard.core.decide import Scope
 from callguard.store import lists, staged, subject_grants, subjects
+from callguard.store.at_once import AtOnce
 from callguard.store.dial_records import DialRecord, GrantSource, NewEnding, NewGrant, NewOptOut, OptOutSource
 from callguard.store.queries import Transaction
 from callguard.store.reader import Reader
@@ -20,8 +21,8 @@ from callguard.store.writer import T, Writer
 class DialStore(Reader):
     """The part of a `Store` that concerns who may be called; its words on errors and times hold here too."""
 
-    def __init__(self, reading: aiosqlite.Connection, writer: Writer) -> None:
-        super().__init__(reading)
+    def __init__(self, reading: aiosqlite.Connection, at_once: AtOnce, writer: Writer) -> None:
+        super().__init__(reading, at_once)
         self._writer = writer
 
     async def called(self, number: str, at: datetime) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 
 from callguard.core.agents import AgentGrant
 from callguard.core.decide import Scope
 from callguard.core.evidence import Kind
-from callguard.core.grants import Channel, Ending, opted_out
+from callguard.core.grants import Channel, Ending, ended, opted_out
 from callguard.core.model import Basis, GrantState, Outcome, Purpose
-from callguard.store.dial_records import StoredDecision, StoredGrant, StoredOptOut
+from callguard.store.dial_records import KnownSubject, StoredDecision, StoredGrant, StoredOptOut
 from callguard.store.records import (
     Evidence,
     Grant,
@@ -124,6 +124,20 @@ def endings(row: sqlite3.Row) -> tuple[Ending, ...]:
     if row["scope"] is not None:
         return opted_out(row["scope"], row["purpose"], at)
     return (Ending(GrantState(row["state"]), row["purpose"], at),)
+
+
+def known_subject(rows: Iterable[sqlite3.Row]) -> KnownSubject:
+    """What is known of a number, from rows each of which says what it is."""
+    of: dict[str, list[sqlite3.Row]] = {}
+    for row in rows:
+        of.setdefault(row["what"], []).append(row)
+    ending = tuple(chain.from_iterable(map(endings, of.get("ending", ()))))
+    return KnownSubject(
+        tuple(map(opt_out, of.get("opt_out", ()))),
+        tuple(ended(subject_grant(row), ending) for row in of.get("grant", ())),
+        tuple(from_ms(row["since"]) for row in of.get("attempt", ())),
+        tuple(from_ms(row["since"]) for row in of.get("refusal", ())),
+    )
 
 
 def decision(row: sqlite3.Row) -> StoredDecision:

@@ -17,8 +17,10 @@ from callguard.core.agents import AgentGrant
 from callguard.core.grants import Ending, ended
 from callguard.errors import StoreError
 from callguard.store import from_rows
+from callguard.store.at_once import AtOnce
 from callguard.store.database import open_to_read, usable
 from callguard.store.dial_records import (
+    NOBODY,
     Dealings,
     KnownSubject,
     NewOptOut,
@@ -45,10 +47,15 @@ from callguard.store.times import from_ms, from_ms_or_none, to_ms
 
 
 class Reader:
-    """Reads a store, with a connection that cannot write: for commands, beside the service that writes."""
+    """Reads a store, with a connection that cannot write: for commands, beside the service that writes.
 
-    def __init__(self, reading: aiosqlite.Connection) -> None:
+    Args:
+        at_once: answers what is asked before each dial, where that should not wait for another thread.
+    """
+
+    def __init__(self, reading: aiosqlite.Connection, at_once: AtOnce | None = None) -> None:
         self._reading = reading
+        self._at_once = at_once
 
     @classmethod
     @asynccontextmanager
@@ -178,24 +185,15 @@ class Reader:
         Args:
             since: None to look for no earlier calls and refusals.
         """
-        rows = await self._fetch(
+        rows = await self._fetch_at_once(
             "known_of_number", controller=controller, number=number, at=to_ms(now),
             since=None if since is None else to_ms(since),
         )  # fmt: skip
-        of: dict[str, list[sqlite3.Row]] = {}
-        for row in rows:
-            of.setdefault(row["what"], []).append(row)
-        endings = tuple(chain.from_iterable(map(from_rows.endings, of.get("ending", ()))))
-        return KnownSubject(
-            tuple(map(from_rows.opt_out, of.get("opt_out", ()))),
-            tuple(ended(from_rows.subject_grant(row), endings) for row in of.get("grant", ())),
-            tuple(from_ms(row["since"]) for row in of.get("attempt", ())),
-            tuple(from_ms(row["since"]) for row in of.get("refusal", ())),
-        )
+        return from_rows.known_subject(rows) if rows else NOBODY
 
     async def last_called(self, number: str) -> datetime | None:
         """When somebody last called one of the house's own numbers, as far as it was noted; None for never."""
-        rows = await self._fetch("called", number=number)
+        rows = await self._fetch_at_once("called", number=number)
         return from_ms(rows[0]["called_at"]) if rows else None
 
     async def grants_of(self, controller: str, number: str) -> tuple[StoredGrant, ...]:
@@ -289,6 +287,14 @@ class Reader:
                     yield from_rows.decision(row), row["number"]
         except sqlite3.Error as error:
             raise StoreError(f"the store cannot be read: {error}") from error
+
+    async def _fetch_at_once(self, name: str, **parameters: str | int | None) -> list[sqlite3.Row]:
+        """As `_fetch`, without a visit to the connection's thread where it can be done without waiting."""
+        try:
+            rows = None if self._at_once is None else self._at_once.fetch(name, **parameters)
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+        return await self._fetch(name, **parameters) if rows is None else rows
 
     async def _fetch(self, name: str, **parameters: str | int | None) -> list[sqlite3.Row]:
         try:

@@ -17,6 +17,7 @@ from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
 from callguard.store import actions, agents, incidents, segments
+from callguard.store.at_once import AtOnce, open_at_once
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.dial_store import DialStore
 from callguard.store.migrations import known, migrate
@@ -39,8 +40,10 @@ class Store(DialStore):
         on_incident: is told of each incident that is kept, whoever has found it.
     """
 
-    def __init__(self, reading: aiosqlite.Connection, writer: Writer, folder: str | None = None) -> None:
-        super().__init__(reading, writer)
+    def __init__(
+        self, reading: aiosqlite.Connection, at_once: AtOnce, writer: Writer, folder: str | None = None
+    ) -> None:
+        super().__init__(reading, at_once, writer)
         self._folder = folder
         self.on_incident: Callable[[Incident], None] = lambda kind: None
 
@@ -71,7 +74,8 @@ class Store(DialStore):
                 await migrate(database, path, known())
                 epoch = await database.transact(partial(_take, gate=gate, controllers=controllers))
             async with open_to_read(path) as reading, Writer(database, gate, epoch) as writer:
-                yield cls(reading, writer, folder)
+                with open_at_once(path) as at_once:
+                    yield cls(reading, at_once, writer, folder)
 
     async def writable(self) -> None:
         """Whether what is written now would be kept. Raises: StoreError, as writing would."""

@@ -141,7 +141,7 @@ def test_caps(book: Lawbook, number: str, rule: str, most: int, hours: int) -> N
     attempts = tuple(at - timedelta(hours=hours - 1 - n) for n in range(most))
     facts = marketing(book, number, "2026-11-24T16:00", attempts=attempts, **CONSENT)
     assert book.law.decide(facts).rules == (rule,)
-    assert book.law.looks_back(facts) >= timedelta(hours=hours)
+    assert book.law.looks_back(facts.kind) >= timedelta(hours=hours)
     fewer = marketing(book, number, "2026-11-24T16:00", attempts=attempts[1:], **CONSENT)
     assert book.law.decide(fewer).allow
 

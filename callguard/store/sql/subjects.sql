@@ -28,8 +28,8 @@ WHERE s.controller = :controller AND s.number = :number
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
 -- name: known_of_number(controller, number, at, since)
--- Asked before each dial, in one visit to the connection's thread: the opt-outs that have not ended, also what has begun by a
--- clock that was set back since; grants, and what ends them; and as looked_back. Without `since` nothing is looked for in the time before.
+-- Asked before each dial, in one: the opt-outs that have not ended, also what has begun by a clock that was set back since;
+-- grants, and what ends them; and as looked_back. Without `since` nothing is looked for in the time before.
 WITH one AS NOT MATERIALIZED (
     SELECT subject_id, controller, number FROM subjects WHERE controller = :controller AND number = :number
 )
@@ -51,11 +51,11 @@ WHERE o.undone = 0 AND o.source <> 'typed_unverified'
 UNION ALL
 SELECT 'attempt', NULL, NULL, NULL, NULL, NULL, NULL, NULL, d.at, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM one JOIN decisions AS d ON d.subject_id = one.subject_id
-WHERE d.at > :since AND d.allow = 1 AND json_extract(d.facts, '$.calls') = 'marketing'
+WHERE :since IS NOT NULL AND d.at > :since AND d.allow = 1 AND json_extract(d.facts, '$.calls') = 'marketing'
 UNION ALL
 SELECT 'refusal', NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.since, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM one JOIN opt_outs AS o ON o.subject_id = one.subject_id
-WHERE o.since > :since AND o.undone = 0
+WHERE :since IS NOT NULL AND o.since > :since AND o.undone = 0
 ORDER BY 9 DESC, 16 DESC;
 
 -- name: opt_outs_listed(controller, number, at)
