@@ -133,7 +133,7 @@ class Service:
                 group.create_task(self._keep_reloading()),
                 group.create_task(self._keep_serving()),
                 group.create_task(self._lists.open(self._current.config)),
-                group.create_task(self._learn_holidays()),
+                group.create_task(self._learn()),
             ]
             http = self._current.config.http
             if http.port is not None:
@@ -284,10 +284,10 @@ class Service:
             log.warning(f"started, and {WAITING}")
         self._notify.ready(self._status)
 
-    async def _learn_holidays(self) -> None:
+    async def _learn(self) -> None:
         """When the calls that a dead process left are answered for: they wait for a processor."""
         await self._ready.wait()
-        await asyncio.to_thread(self._current.book.learn_holidays)
+        await asyncio.to_thread(self._current.book.learn)
 
     @property
     def _status(self) -> str:
@@ -317,7 +317,7 @@ class Service:
             raise InputError("purposes have changed too often in the last half hour: try again later", field="profiles")
         config, waiting = reloaded(self._current.config, read)
         book = await asyncio.to_thread(load_law, config)
-        await asyncio.to_thread(book.learn_holidays)
+        await asyncio.to_thread(book.learn)
         await self._store.know({name: controller.name for name, controller in config.controllers.items()})
         client = self._ari.client
         try:

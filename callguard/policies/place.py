@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 import phonenumbers
 from phonenumbers import timezone
 
 from callguard.core.decide import Place
-from callguard.numbers import block, country, first_of
+from callguard.core.windows import zone_of
+from callguard.numbers import REGIONS, block, calling_code, country, first_of
 
 _UNKNOWN_ZONE = "Etc/Unknown"
 
@@ -53,6 +54,14 @@ class Places:
         # Looking a number up takes 0.1 ms; those that are called come from few blocks.
         self._cached = lru_cache(maxsize=65_536)(self._of)
 
+    def learn(self) -> None:
+        """Read ahead what is read with the first number of each country: of those that policies are about, and of those
+        that share their codes, for among these a number is looked for."""
+        codes = {calling_code(country) for country in self._zones}
+        for region in REGIONS:
+            if calling_code(region) in codes and (example := phonenumbers.example_number(region)) is not None:
+                self.of(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164))
+
     def of(self, number: str) -> Place:
         """Where a number in E.164 is of."""
         return self._cached(*block(number))
@@ -79,7 +88,7 @@ class Places:
 
 def _is_known(zone: str) -> bool:
     try:
-        ZoneInfo(zone)
+        zone_of(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a name that this machine has no more
         return False
     return True

@@ -61,8 +61,10 @@ class Opened(Generic[T]):
                 found = await asyncio.to_thread(self._opens, path)
             except InputError as error:
                 self._failed(str(error))
-            self.close()
-            self._held = seen, found
+            before, self._held = self._held, (seen, found)
+            # The last to let go of a file that was replaced waits until the file system has taken it apart.
+            if before is not None and before[1] is not None:
+                await asyncio.to_thread(before[1].close)
         finally:
             self._opening = None
 

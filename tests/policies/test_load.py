@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -186,3 +188,24 @@ def test_holidays_are_the_nations() -> None:
 def test_all_shipped_files_are_read_alone() -> None:
     for path in SHIPPED.glob("*.toml"):
         assert read(path, own=False).model.zones
+
+
+def test_what_is_learnt_ahead_no_first_dial_has_to_read() -> None:
+    """In a process of its own: what another test has read would not be read again."""
+    code = """
+import sys
+from datetime import UTC, datetime
+import phonenumbers
+from callguard.core.decide import Facts
+from callguard.policies.load import load_from
+book = load_from(None, (), None)
+book.learn()
+before = set(sys.modules)
+for region in ("IT", "ES", "PL", "FR", "DE", "GB", "US", "CA", "PR", "JM", "JE", "VA"):
+    example = phonenumbers.example_number(region)
+    place = book.places.of(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164))
+    book.law.decide(Facts("+1", "marketing", None, None, datetime.now(UTC), (), (), place=place))
+print(*(set(sys.modules) - before))
+"""
+    read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert read.split() == []
