@@ -27,10 +27,12 @@ from typing import Any
 import structlog
 
 from callguard.dial_sections import Registry
+from callguard.policies.load import load_from
 from callguard.registry.lists import Lists
 from callguard.registry.load import load, update
 from callguard.registry.number_set import NumberSet
 from callguard.store import Store
+from tests.bench import machine
 from tests.bench.load import percentile
 from tests.registry.generate import SEED, bulk
 from tests.test_dial import World
@@ -97,14 +99,18 @@ async def decides(given: Path, into: Path) -> dict[str, Any]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     opened = Store.open(folder / "callguard.db", gate="callguard", controllers={"acme": "Acme"})
     async with opened as store, Lists(print) as lists:
-        world = World(folder, store, lists, us=US)
+        book = load_from(None, (), _never)
+        book.learn()
+        world = World(folder, store, lists, book, us=US)
         await world.asks("+12025550123")
-        alone, kept_alone = await _decisions(world, asyncio.create_task(asyncio.sleep(QUIET_S)))
-        beside, kept_beside = await _decisions(world, asyncio.create_task(_changed(given, into)))
+        async with machine.watched(folder) as quiet:
+            alone, kept_alone = await _decisions(world, asyncio.create_task(asyncio.sleep(QUIET_S)))
+        async with machine.watched(folder) as busy:
+            beside, kept_beside = await _decisions(world, asyncio.create_task(_changed(given, into)))
         peak_mb = _peak_mb()
     return {
         **_spread("alone", alone), **_spread("beside", beside), **_spread("kept_alone", kept_alone),
-        **_spread("kept_beside", kept_beside), "peak_mb": peak_mb,
+        **_spread("kept_beside", kept_beside), "peak_mb": peak_mb, "machine_alone": quiet, "machine_beside": busy,
     }  # fmt: skip
 
 
@@ -163,6 +169,10 @@ def _changes(file: Path, given: Path) -> None:
             listed.seek(drawn.randrange(lines) * width)
             out.write(f"{listed.read(11).decode()},2026-11-21,D\n")
             out.write(f"{drawn.randrange(200, 550)},{drawn.randrange(10_000_000):07},2026-11-21,A\n")
+
+
+def _never(problem: str, field: str) -> Any:
+    raise AssertionError(problem)
 
 
 def _today() -> Any:
@@ -263,6 +273,7 @@ def main() -> None:
     ):
         p50, p99, most = (decided[f"{name}_{part}_ms"] for part in ("p50", "p99", "most"))
         print(f"{what}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, most {most:.2f} ms of {decided[f'{name}_decisions']}")
+    print(*(f"{when}: {machine.told(decided[f'machine_{when}'])}" for when in ("alone", "beside")), sep="\n")
     print(f"memory    {found['updated']['peak_mb']:.0f} MB at most for the change file")
     for asked, measured, met in verdict(found):
         print(f"{'met' if met else 'MISSED':8}{asked}: {measured}")
