@@ -28,8 +28,8 @@ WHERE s.controller = :controller AND s.number = :number
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
 -- name: known_of_number(controller, number, at, since)
--- Asked before each dial, in one: the opt-outs that have not ended, also what has begun by a clock that was set back since;
--- grants, and what ends them; and as looked_back. Without `since` nothing is looked for in the time before.
+-- Asked before each dial, in one: the opt-outs that have not ended, also what has begun by a clock that was set back since,
+-- grants, and what ends them, and as looked_back. Without `since` nothing is looked for in the time before.
 WITH one AS NOT MATERIALIZED (
     SELECT subject_id, controller, number FROM subjects WHERE controller = :controller AND number = :number
 )
