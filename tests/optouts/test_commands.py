@@ -273,6 +273,7 @@ def test_the_decision_is_explained_in_json(run: Run, two: Path) -> None:
         "campaign": "spring",
         "at": "2099-01-31T09:30:00+01:00",
         "needs_basis": False,
+        "caller_id": None,
     }
 
 
