@@ -42,6 +42,8 @@ class Kind(StrEnum):
     DIAL_DECIDED = "dial.decided"
     AGENT_GRANTED = "agent.granted"
     AGENT_REVOKED = "agent.revoked"
+    INCIDENT = "incident"
+    LEDGER_BEGUN = "ledger.begun"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:
@@ -62,6 +64,15 @@ def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:
     if taken := head.keys() & fields.keys():
         raise ValueError(f"a field of evidence may not be called {', '.join(sorted(taken))}")
     return canonical(head | fields)
+
+
+def leaf_data(entry: bytes, noted_at: int) -> bytes:
+    """What the ledger hashes of an entry: an object of the entry and of when it was noted, canonical as they are.
+
+    Args:
+        noted_at: the writer's clock, milliseconds since 1970-01-01T00:00:00Z.
+    """
+    return b'{"entry":%b,"noted":%d}' % (entry, noted_at)
 
 
 def canonical(value: Value) -> bytes:

@@ -7,6 +7,7 @@ import sqlite3
 from callguard.core.evidence import Kind, Value
 from callguard.core.model import Basis, GrantState, Heard, Outcome, Purpose
 from callguard.errors import StoreError
+from callguard.store import ledger
 from callguard.store.from_rows import opened
 from callguard.store.queries import Transaction
 from callguard.store.records import Kept, OpenRecording
@@ -180,7 +181,7 @@ def _withdraw_once(transaction: Transaction, leg: sqlite3.Row, at: int, source: 
 def prove(transaction: Transaction, leg: sqlite3.Row, kind: Kind, at: int, **fields: Value) -> None:
     """Add evidence of a leg's, whose row is one of ``leg_status``."""
     row = evidence_row(kind, at, leg_id=leg["leg_id"], call_id=leg["call_id"], controller=leg["controller"], **fields)
-    transaction.fetch("add_evidence", **row)
+    ledger.record(transaction, "add_evidence", [row])
 
 
 def leg_of(transaction: Transaction, leg_id: str) -> sqlite3.Row:

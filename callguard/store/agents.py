@@ -8,7 +8,8 @@ from uuid import uuid4
 from uuid_utils import uuid7
 
 from callguard.core.evidence import SALT_BYTES, Kind, Value, entry
-from callguard.store.queries import Transaction
+from callguard.store import ledger
+from callguard.store.queries import Row, Transaction
 
 
 def grant(transaction: Transaction, name: str, agreement: str, at: int) -> bool:
@@ -40,5 +41,7 @@ def _end(transaction: Transaction, agent_id: str, grant_id: str, at: int) -> Non
 
 
 def _prove(transaction: Transaction, kind: Kind, agent_id: str, at: int, **fields: Value) -> None:
-    body = entry(kind, at, salt=secrets.token_bytes(SALT_BYTES), agent=agent_id, **fields)
-    transaction.fetch("add_agent_evidence", agent_id=agent_id, kind=kind.value, at=at, body=body.decode())
+    # The entry does not say whose it is: its row does.
+    body = entry(kind, at, salt=secrets.token_bytes(SALT_BYTES), **fields)
+    row: Row = {"agent_id": agent_id, "kind": kind.value, "at": at, "body": body.decode()}
+    ledger.record(transaction, "add_agent_evidence", [row])

@@ -9,8 +9,10 @@ from uuid_utils import uuid7
 from callguard.core.evidence import Kind, Value, canonical
 from callguard.core.incidents import Incident
 from callguard.errors import StoreError
+from callguard.store import ledger
 from callguard.store.actions import leg_of, prove
 from callguard.store.queries import Transaction
+from callguard.store.rows import incident_body
 
 
 def incident(
@@ -22,8 +24,10 @@ def incident(
     controller: str | None,
 ) -> tuple[str, bool]:
     """Something has to be looked into; see `Store.incident`. Also whether it is new."""
+    call_id = None
     if leg_id is not None:
-        controller = leg_of(transaction, leg_id)["controller"]
+        leg = leg_of(transaction, leg_id)
+        controller, call_id = leg["controller"], leg["call_id"]
     try:
         text = canonical(detail).decode()
     except ValueError as error:
@@ -32,7 +36,8 @@ def incident(
     for same in transaction.fetch("same_incident", **row):
         return str(same["incident_id"]), False
     incident_id = str(uuid7())
-    transaction.fetch("add_incident", incident_id=incident_id, **row)
+    body = incident_body(incident_id, kind.value, at, detail, leg_id, call_id, controller).decode()
+    ledger.record(transaction, "add_incident", [{**row, "incident_id": incident_id, "body": body}])
     return incident_id, True
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from callguard.errors import StoreError
+from callguard.store import ledger
 from callguard.store.dial_records import NewOptOut, OptOutSource
 from callguard.store.queries import Row, Transaction
 from callguard.store.staged import Subjects, add_subjects
@@ -50,4 +51,4 @@ class OptOuts:
         """Add what is ready. Raises: Overtaken."""
         add_subjects(transaction, "add_staged_subjects")
         transaction.fetch("add_staged_opt_outs")
-        transaction.fetch("add_staged_evidence")
+        ledger.record(transaction, "add_subject_evidence", map(dict, transaction.each("staged_evidence")))

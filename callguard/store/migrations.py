@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,20 +13,23 @@ from pathlib import Path
 import aiosqlite
 
 from callguard.errors import InputError
+from callguard.store.brought_in import bring_in
 from callguard.store.database import Database
 from callguard.store.queries import SQL, Transaction, fetch
 from callguard.store.times import to_ms
 
 MIGRATIONS = SQL / "migrations"
+_THEN = {"0010_ledger": bring_in}
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step from a schema to the next."""
+    """One step from a schema to the next: its statements, and then what SQL alone cannot do."""
 
     number: int
     name: str
     statements: tuple[str, ...]
+    then: Callable[[Transaction], None] | None = None
 
 
 def known(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
@@ -39,7 +42,8 @@ def known(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
     for number, file in enumerate(sorted(folder.glob("*.sql")), 1):
         if not re.fullmatch(rf"{number:04d}_\w+", file.stem):
             raise ValueError(f"{file}: migration {number} is missing, or its name is not {number:04d}_what_it_does.sql")
-        found.append(Migration(number, file.stem, tuple(_statements(file.read_text(encoding="utf-8")))))
+        statements = tuple(_statements(file.read_text(encoding="utf-8")))
+        found.append(Migration(number, file.stem, statements, _THEN.get(file.stem)))
     return tuple(found)
 
 
@@ -86,6 +90,8 @@ def _apply(transaction: Transaction, migration: Migration) -> None:
         return
     for statement in migration.statements:
         transaction.execute(statement)
+    if migration.then is not None:
+        migration.then(transaction)
     applied_at = to_ms(datetime.now(UTC))
     transaction.fetch("add_migration", number=migration.number, name=migration.name, applied_at=applied_at)
 

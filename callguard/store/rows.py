@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
 
 import uuid_utils
 
@@ -124,12 +125,49 @@ def evidence_row(kind: Kind, at: int, *, leg_id: str, call_id: str, controller: 
 
 
 def subject_evidence_row(kind: Kind, at: int, *, controller: str, subject_id: str | None, **fields: Value) -> Row:
-    """A row of evidence of what is no leg's, with a salt of its own.
+    """A row of evidence of what is no leg's, with a salt of its own. Whose it is stands in the row, not in the entry.
 
     Raises:
         ValueError: a field has no canonical form.
     """
-    return {"subject_id": subject_id, **_proof(kind, at, controller, subject=subject_id, **fields)}
+    call = fields.get("call")
+    named: Row = {"subject_id": subject_id, "call_id": call if isinstance(call, str) else None}
+    return {**named, **_proof(kind, at, controller, **fields)}
+
+
+def incident_body(
+    incident_id: str,
+    kind: str,
+    at: int,
+    detail: Mapping[str, Value],
+    leg_id: str | None,
+    call_id: str | None,
+    controller: str | None,
+) -> bytes:
+    """The entry of an incident.
+
+    Raises:
+        ValueError: its detail has no canonical form.
+    """
+    return entry(
+        Kind.INCIDENT,
+        at,
+        salt=secrets.token_bytes(SALT_BYTES),
+        incident=incident_id,
+        what=kind,
+        detail=detail,
+        leg=leg_id,
+        call=call_id,
+        controller=controller,
+    )
+
+
+def without_numbers(facts: Mapping[str, Value]) -> Mapping[str, Value]:
+    """A decision's facts as its entry has them: that a number of the house's own was shown, and not which one."""
+    shown = facts.get("caller_id")
+    if not isinstance(shown, Mapping):
+        return facts
+    return {**facts, "caller_id": {name: value for name, value in shown.items() if name != "number"}}
 
 
 def _proof(kind: Kind, at: int, controller: str, **fields: Value) -> Row:

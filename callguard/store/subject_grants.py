@@ -10,6 +10,7 @@ from uuid_utils import uuid7
 
 from callguard.core.evidence import Kind
 from callguard.errors import StoreError
+from callguard.store import ledger
 from callguard.store.dial_records import GrantSource, NewEnding, NewGrant
 from callguard.store.queries import Row, Transaction
 from callguard.store.rows import subject_evidence_row
@@ -56,7 +57,7 @@ class Grants:
         add_subjects(transaction, "add_staged_grant_subjects")
         transaction.fetch("add_staged_grants")
         transaction.fetch("add_staged_grant_endings")
-        transaction.fetch("add_staged_grant_evidence")
+        ledger.record(transaction, "add_subject_evidence", map(dict, transaction.each("staged_grant_evidence")))
 
 
 def _grant(transaction: Transaction, one: NewGrant, by: Grants, subject_id: str) -> Row | None:

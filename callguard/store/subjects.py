@@ -10,9 +10,10 @@ from uuid_utils import uuid7
 from callguard.core.decide import Scope
 from callguard.core.evidence import Kind, Value, canonical
 from callguard.errors import StoreError
+from callguard.store import ledger
 from callguard.store.dial_records import DialRecord, OptOutSource
 from callguard.store.queries import Row, Transaction
-from callguard.store.rows import new_subject, subject_evidence_row
+from callguard.store.rows import new_subject, subject_evidence_row, without_numbers
 from callguard.store.times import to_ms
 
 T = TypeVar("T", int, datetime)
@@ -44,7 +45,7 @@ def opt_out(
         return False
     row, proof = opt_out_rows(controller, subject_id, at, source, until, what, since=at, reason=reason)
     transaction.fetch("add_opt_out", **row)
-    transaction.fetch("add_subject_evidence", **proof)
+    ledger.record(transaction, "add_subject_evidence", [proof])
     return True
 
 
@@ -153,7 +154,7 @@ def decided(transaction: Transaction, record: DialRecord) -> None:
         profile=record.profile,
         allow=record.allow,
         rules=record.rules,
-        facts=record.facts,
+        facts=without_numbers(record.facts),
     )
 
 
@@ -171,4 +172,4 @@ def _prove(
     transaction: Transaction, kind: Kind, at: int, controller: str, subject_id: str | None, **fields: Value
 ) -> None:
     row = subject_evidence_row(kind, at, controller=controller, subject_id=subject_id, **fields)
-    transaction.fetch("add_subject_evidence", **row)
+    ledger.record(transaction, "add_subject_evidence", [row])

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
 from callguard.errors import StoreError
+from callguard.store import ledger
 from callguard.store.database import Database
 from callguard.store.queries import Row, Transaction
 
@@ -22,8 +23,8 @@ calls share a commit, which halves what a call costs; nobody hears 50 ms, and a 
 Rows: TypeAlias = Mapping[str, Sequence[Row]]
 """Rows to add, by the name of the statement that adds them."""
 
-ADDING_ORDER = ("add_subject", "add_leg", "add_grant", "add_evidence")
-"""Foreign keys' order."""
+ADDING_ORDER = ("add_subject", "add_leg", "add_grant")
+"""Foreign keys' order. The evidence follows."""
 
 T = TypeVar("T")
 Action: TypeAlias = Callable[[Transaction], T]
@@ -188,6 +189,8 @@ class Writer:
                 raise Fenced("another process has taken this gate since: this one writes nothing any more")
         for name in ADDING_ORDER:
             transaction.add(name, chain.from_iterable(unit.rows.get(name, ()) for unit in units))
+        evidence = chain.from_iterable(unit.rows.get("add_evidence", ()) for unit in units)
+        ledger.record(transaction, "add_evidence", evidence)
         return [unit.action and unit.action(transaction) for unit in units]
 
 

@@ -24,10 +24,11 @@ async def test_a_grant_is_given_once_and_taken_back_once(store: Store, database:
     assert not await store.agent_revokes_it("anne", LATER)
     assert not await store.agent_revokes_it("nobody", LATER)
     assert await store.agent_grants() == (AgentGrant("anne", "agreement 7", START, LATER),)
-    proofs = [json.loads(body) for (body,) in database.execute("SELECT body FROM agent_evidence ORDER BY evidence_id")]
+    rows = database.execute("SELECT agent_id, body FROM agent_evidence JOIN ledger USING (seq) ORDER BY seq").fetchall()
+    proofs = [json.loads(body) for _, body in rows]
     assert [proof["kind"] for proof in proofs] == ["agent.granted", "agent.revoked"]
     assert proofs[0]["grant"] == proofs[1]["grant"]
-    assert "anne" not in str(proofs)
+    assert "anne" not in str(proofs) and rows[0][0] not in str(proofs)
     for change in ("UPDATE agent_evidence SET at = 0", "DELETE FROM agent_evidence"):
         with pytest.raises(IntegrityError, match="append-only"):
             database.execute(change)

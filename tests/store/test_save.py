@@ -229,11 +229,11 @@ async def test_history_is_not_rewritten(store: Store, database: Connection, tabl
 
 async def test_history_is_not_replaced_by_the_store_itself(store: Store, path: Path, database: Connection) -> None:
     await store.save(make_leg(given()))
-    replacing = "INSERT OR REPLACE INTO evidence SELECT evidence_id, leg_id, controller, kind, at, '{}' FROM evidence"
+    replacing = "INSERT OR REPLACE INTO ledger SELECT seq, noted_at, leaf, '{}' FROM ledger"
     async with open_to_write(path) as writing:
         with pytest.raises(IntegrityError, match="append-only"):
             await writing.transact(lambda transaction: transaction.execute(replacing))
-    assert database.execute("SELECT COUNT(*) FROM evidence WHERE body = '{}'").fetchone() == (0,)
+    assert database.execute("SELECT COUNT(*) FROM ledger WHERE body = '{}'").fetchone() == (0,)
 
 
 @pytest.mark.parametrize(

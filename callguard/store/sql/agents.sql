@@ -17,8 +17,8 @@ VALUES (:agent_grant_id, :agent_id, :agreement, :since);
 -- Never before it began, whatever a clock did meanwhile.
 UPDATE agent_grants SET until = MAX(since, :at) WHERE agent_grant_id = :agent_grant_id;
 
--- name: add_agent_evidence(agent_id, kind, at, body)!
-INSERT INTO agent_evidence (agent_id, kind, at, body) VALUES (:agent_id, :kind, :at, :body);
+-- name: add_agent_evidence*!
+INSERT INTO agent_evidence (seq, agent_id, kind, at) VALUES (:seq, :agent_id, :kind, :at);
 
 -- name: agent_grants()
 -- Each agent's last one.

@@ -1,6 +1,6 @@
--- name: add_incident(incident_id, controller, leg_id, kind, at, detail)!
-INSERT INTO incidents (incident_id, controller, leg_id, kind, at, detail)
-VALUES (:incident_id, :controller, :leg_id, :kind, :at, :detail);
+-- name: add_incident*!
+INSERT INTO incidents (incident_id, seq, controller, leg_id, kind, at, detail)
+VALUES (:incident_id, :seq, :controller, :leg_id, :kind, :at, :detail);
 
 -- name: same_incident(controller, leg_id, kind, at, detail)^
 SELECT incident_id FROM incidents

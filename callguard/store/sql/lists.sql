@@ -43,6 +43,5 @@ INSERT INTO opt_outs (opt_out_id, controller, subject_id, scope, purpose, campai
 SELECT opt_out_id, controller, subject_id, scope, purpose, campaign, source, reason, since, until
 FROM temp.staged ORDER BY subject_id;
 
--- name: add_staged_evidence()!
-INSERT INTO subject_evidence (controller, subject_id, kind, at, body)
-SELECT controller, subject_id, kind, at, body FROM temp.staged ORDER BY subject_id;
+-- name: staged_evidence()
+SELECT controller, subject_id, NULL AS call_id, kind, at, body FROM temp.staged ORDER BY subject_id;

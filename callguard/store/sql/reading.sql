@@ -88,9 +88,11 @@ FROM grants AS g JOIN legs AS l ON l.leg_id = g.leg_id
 WHERE l.call_id = :call_id ORDER BY g.grant_id;
 
 -- name: evidence_of_call(call_id)
-SELECT e.leg_id, e.kind, e.at, e.body
-FROM evidence AS e JOIN legs AS l ON l.leg_id = e.leg_id
-WHERE l.call_id = :call_id ORDER BY e.evidence_id;
+SELECT e.leg_id, e.kind, e.at, entry.body
+FROM evidence AS e
+JOIN legs AS l ON l.leg_id = e.leg_id
+JOIN ledger AS entry ON entry.seq = e.seq
+WHERE l.call_id = :call_id ORDER BY e.seq;
 
 -- name: subject_of_leg(leg_id)^
 SELECT l.controller, l.profile, s.number

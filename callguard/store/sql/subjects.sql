@@ -1,9 +1,9 @@
 -- name: subject_of(controller, number)^
 SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number;
 
--- name: add_subject_evidence(controller, subject_id, kind, at, body)!
-INSERT INTO subject_evidence (controller, subject_id, kind, at, body)
-VALUES (:controller, :subject_id, :kind, :at, :body);
+-- name: add_subject_evidence*!
+INSERT INTO subject_evidence (seq, controller, subject_id, call_id, kind, at)
+VALUES (:seq, :controller, :subject_id, :call_id, :kind, :at);
 
 -- name: add_opt_out(opt_out_id, controller, subject_id, scope, purpose, campaign, source, reason, since, until)!
 INSERT INTO opt_outs (opt_out_id, controller, subject_id, scope, purpose, campaign, source, reason, since, until)

@@ -22,7 +22,7 @@ SELECT leg_id, subject_id, controller, :purpose, :basis, :state, :valid_from, :r
 FROM legs WHERE leg_id = :leg_id;
 
 -- name: add_evidence*!
-INSERT INTO evidence (leg_id, controller, kind, at, body) VALUES (:leg_id, :controller, :kind, :at, :body);
+INSERT INTO evidence (seq, leg_id, controller, kind, at) VALUES (:seq, :leg_id, :controller, :kind, :at);
 
 -- name: standing_grants(leg_id)
 -- The purposes whose last state on the leg is given.
@@ -55,7 +55,7 @@ DELETE FROM segments WHERE leg_id = :leg_id;
 DELETE FROM recordings WHERE leg_id = :leg_id AND state = 'destroyed';
 
 -- name: latest_evidence(leg_id, kind)
-SELECT at FROM evidence WHERE leg_id = :leg_id AND kind = :kind ORDER BY evidence_id DESC LIMIT 1;
+SELECT at FROM evidence WHERE leg_id = :leg_id AND kind = :kind ORDER BY seq DESC LIMIT 1;
 
 -- name: mark_withdrawn(leg_id, at)!
 UPDATE legs SET withdrawn_at = :at WHERE leg_id = :leg_id;

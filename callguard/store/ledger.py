@@ -1,0 +1,104 @@
+"""The ledger: every entry of evidence in the order of its commit, and the Merkle tree over them.
+
+An entry is appended in the transaction of what it records. What is hashed is the entry and when it was noted, both as
+they stand in its row; the nodes of the tree above are kept as they become complete (`core.merkle`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from time import time_ns
+from typing import TypeAlias
+
+from callguard.core.checkpoint import Checkpoint, Note
+from callguard.core.evidence import leaf_data
+from callguard.core.merkle import TILE, TILE_BITS, Tree, completed, fold, leaf_hash
+from callguard.errors import StoreError
+from callguard.store.queries import Row, Transaction
+
+# So many rows are in memory at once where there may be many.
+TOGETHER = 1024
+
+Sign: TypeAlias = Callable[[int, bytes], str]
+"""Makes a signed note about so many entries and their root."""
+
+
+def append(transaction: Transaction, bodies: Sequence[str], noted_at: Sequence[int] | None = None) -> range:
+    """Append entries.
+
+    Args:
+        bodies: canonical (`core.evidence.entry`).
+        noted_at: of each, where they were noted before there was a ledger; now by default, milliseconds since 1970.
+
+    Returns:
+        Their numbers.
+    """
+    size = size_of(transaction)
+    times = [now_ms()] * len(bodies) if noted_at is None else noted_at
+    transaction.add(
+        "add_entry",
+        [
+            {"seq": seq, "noted_at": noted, "leaf": leaf_hash(leaf_data(body.encode(), noted)), "body": body}
+            for seq, (body, noted) in enumerate(zip(bodies, times, strict=True), size)
+        ],
+    )
+    for level, numbers in completed(size, size + len(bodies)):
+        for number in numbers:
+            (node,) = fold(_tile(transaction, level - 1, number), TILE_BITS)
+            transaction.fetch("add_node", level=level, number=number, hash=node)
+    return range(size, size + len(bodies))
+
+
+def record(transaction: Transaction, statement: str, rows: Iterable[Row]) -> None:
+    """Append the entries that rows of evidence carry as `body`, and add the rows, each with its entry's number.
+
+    Args:
+        statement: adds a row of evidence.
+    """
+    waiting = iter(rows)
+    while some := list(islice(waiting, TOGETHER)):
+        numbers = append(transaction, [str(row["body"]) for row in some])
+        transaction.add(statement, [{**row, "seq": seq} for seq, row in zip(numbers, some, strict=True)])
+
+
+def now_ms() -> int:
+    """This machine's clock, milliseconds since 1970-01-01T00:00:00Z."""
+    return time_ns() // 1_000_000
+
+
+def size_of(transaction: Transaction) -> int:
+    """How many entries there are."""
+    ((size,),) = transaction.fetch("ledger_size")
+    return int(size)
+
+
+def tree(transaction: Transaction) -> Tree:
+    """The tree as this transaction sees it."""
+    return Tree(lambda level, number: _tile(transaction, level, number))
+
+
+def sign(transaction: Transaction, at: int, signer: Sign) -> tuple[str, bool]:
+    """Sign a checkpoint of all that is there; see `Store.checkpoint`."""
+    size, now = size_of(transaction), tree(transaction)
+    for last in transaction.fetch("latest_checkpoint"):
+        signed = Checkpoint.of(Note.of(last["note"]).text)
+        # Who signs two histories has proved nothing.
+        try:
+            changed = signed.size > size or now.root(signed.size) != signed.root
+        except LookupError:
+            changed = True
+        if changed:
+            raise StoreError("the ledger is not the one that was signed last: see `callguard ledger verify`")
+        if signed.size == size:
+            return str(last["note"]), False
+    note = signer(size, now.root(size))
+    transaction.fetch("add_checkpoint", size=size, signed_at=at, note=note)
+    return note, True
+
+
+def _tile(transaction: Transaction, level: int, number: int) -> list[bytes]:
+    first, end = number * TILE, (number + 1) * TILE
+    if level == 0:
+        return [row["leaf"] for row in transaction.fetch("ledger_leaves", first=first, end=end)]
+    return [row["hash"] for row in transaction.fetch("ledger_tile", level=level, first=first, end=end)]
