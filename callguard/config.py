@@ -22,6 +22,7 @@ from callguard.sections import (
     Agents,
     Asterisk,
     Http,
+    Ledger,
     Limits,
     Log,
     Model,
@@ -53,6 +54,7 @@ class Config(Model):
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
     law: Law = Law()
+    ledger: Ledger = Ledger()
     agents: Annotated[dict[Name, Agents], Field(default_factory=dict)]
     registries: Annotated[dict[Name, Registry], Field(default_factory=dict)]
     processors: Annotated[dict[Name, Processor], Field(default_factory=dict)]
@@ -65,6 +67,11 @@ class Config(Model):
         except (OSError, UnicodeDecodeError):  # it has changed since
             text = ""
         return InputError(problem, file=self._file, line=line_of(text, where), field=".".join(where))
+
+    @property
+    def ledger_key_file(self) -> Path:
+        """Where the key is that signs the ledger's checkpoints."""
+        return self.ledger.key_file or self.store.path.parent / "ledger.key"
 
     def registry_file(self, name: str) -> Path:
         """Where the list in force of a registry is."""

@@ -11,6 +11,7 @@ from callguard.config import Config
 from callguard.core.model import Purpose
 from callguard.core.profile import Flow, compile_profile
 from callguard.errors import InputError
+from callguard.ledger.keys import seed_in
 from callguard.policies.load import load as load_law
 from callguard.speech.catalogue import Catalogue
 from callguard.speech.texts import SWITCH
@@ -20,13 +21,14 @@ def prepare(path: Path) -> tuple[Config, dict[str, Flow]]:
     """The configuration, and every profile compiled with prompts that are there and what they should be.
 
     Raises:
-        InputError: one line that names file, line and field; also for a policy, and for a missing secret, folder
-            or prompt.
+        InputError: one line that names file, line and field; also for a policy, for a missing secret, folder or
+            prompt, and for a signing key that cannot be used.
     """
     settings = config.load(path)
     load_law(settings)
     for name in ("ari", "ami"):
         config.secret(settings, name)
+    seed_in(settings.ledger_key_file, settings.ledger.origin)
     recordings = settings.recording.folder.path_here
     if not recordings.is_dir() or not os.access(recordings, os.R_OK | os.W_OK | os.X_OK):
         raise InputError(

@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from callguard.controller import Language, Line
+from callguard.core.checkpoint import name_of_key
 from callguard.core.decide import Calls
 from callguard.core.grants import MARKETING
 from callguard.core.model import Basis
@@ -54,6 +55,7 @@ def _region(text: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+SyslogAddress = Annotated[str, StringConstraints(pattern=r"^(/\S+|[A-Za-z0-9_.-]+:[0-9]{1,5})$")]
 Region = Annotated[str, AfterValidator(_region)]
 
 # Parsing a number is a notable part of what a call costs, and few numbers are called, again and again.
@@ -255,6 +257,26 @@ class Prompts(Model):
 
 class Store(Model):
     path: Path
+
+
+class Ledger(Model):
+    """The ledger's checkpoints: who signs them, when, and where else they go.
+
+    Attributes:
+        origin: names this ledger, and the key, in each checkpoint: best an address of your own without ``https://``.
+        key_file: by default ledger.key beside the store.
+        checkpoint_every_s: a checkpoint is signed so long after the one before, where anything is new.
+        send_to_file: is appended to: of another machine, or such that nothing is changed in it.
+        send_to_url: is sent each by POST, as text/plain.
+        send_to_syslog: a socket (``/dev/log``), or ``HOST:PORT`` by UDP.
+    """
+
+    origin: Annotated[str, AfterValidator(name_of_key)] = "callguard"
+    key_file: Path | None = None
+    checkpoint_every_s: Annotated[int, Field(ge=1, le=DAY_S)] = 300
+    send_to_file: Path | None = None
+    send_to_url: HttpUrl | None = None
+    send_to_syslog: SyslogAddress | None = None
 
 
 class Http(Model):

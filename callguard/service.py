@@ -24,6 +24,7 @@ from callguard.dial import Dial
 from callguard.dialplan import Dialplan
 from callguard.errors import CallguardError, Disconnected, InputError, Refused, Replaced, StoreError, TelephonyError
 from callguard.health import Health
+from callguard.ledger.checkpoints import Checkpoints
 from callguard.metrics import CONTENT_TYPE, GateState, Metrics
 from callguard.notify import Notify
 from callguard.policies.load import load as load_law
@@ -50,6 +51,8 @@ AGENTS_EVERY_S = 2.0
 OTHERS_END_WITHIN_S = 3.0
 # How long calls may go on asking when the service is told to stop.
 STOP_WITHIN_S = 30.0
+# The last checkpoint is signed and sent in this time.
+SIGN_WITHIN_S = 5.0
 # The service manager waits so long for Asterisk; then the service counts as started, and says what it waits for.
 READY_WITHIN_S = 5.0
 # AGI connections that are here and have no place in the gate yet.
@@ -95,6 +98,7 @@ class Service:
             self._talks,
         )  # fmt: skip
         self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
+        self._checkpoints = Checkpoints(self._current, store, self._metrics)
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
         self._stopping = asyncio.Event()
@@ -121,6 +125,9 @@ class Service:
             await self._serve_until_stopped()
         if self._replaced is not None:
             raise self._replaced
+        with suppress(TimeoutError):  # what is not signed now is with the next start
+            async with asyncio.timeout(SIGN_WITHIN_S):
+                await self._checkpoints.round()
 
     async def _serve_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group, self._agi_open():
@@ -134,6 +141,7 @@ class Service:
                 group.create_task(self._keep_serving()),
                 group.create_task(self._lists.open(self._current.config)),
                 group.create_task(self._learn()),
+                group.create_task(self._checkpoints.keep_signing()),
             ]
             http = self._current.config.http
             if http.port is not None:

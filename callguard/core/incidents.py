@@ -1,4 +1,4 @@
-"""What may go wrong with recordings and calls and has to be looked into by somebody."""
+"""What may go wrong with recordings, calls and what proves them, and has to be looked into by somebody."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ class Incident(StrEnum):
 
     DIAL_UNASKED = "dial.unasked"
     """A call was originated straight to a trunk: its INVITE left before anybody could be asked."""
+
+    CHECKPOINT_UNSENT = "ledger.checkpoint_unsent"
+    """A signed checkpoint of the ledger did not reach the place where it is to be kept."""
+
+    LEDGER_UNSIGNED = "ledger.unsigned"
+    """The ledger could not be signed: its key cannot be used, or what was signed before is not there any more."""
 
 
 def unwatched(segment: int, since: datetime | None, until: datetime, *, kept: bool) -> dict[str, Value]:

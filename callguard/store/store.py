@@ -16,7 +16,7 @@ from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, incidents, segments
+from callguard.store import actions, agents, incidents, ledger, segments
 from callguard.store.at_once import AtOnce, open_at_once
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.dial_store import DialStore
@@ -253,6 +253,20 @@ class Store(DialStore):
     async def agent_revokes_it(self, name: str, at: datetime) -> bool:
         """An agent takes the grant back. Returns: whether there was one in force."""
         return await self._run(agents.revoke, name=name, at=to_ms(at))
+
+    async def checkpoint(self, at: datetime, signer: ledger.Sign) -> tuple[str, bool]:
+        """Sign what the ledger holds, unless that is signed already.
+
+        Args:
+            signer: makes the signed note; it runs in the transaction, and is quick.
+
+        Returns:
+            The signed note about all entries, and whether it is new.
+
+        Raises:
+            StoreError: also where the ledger does not begin with what was signed last: then nothing is signed.
+        """
+        return await self._run(ledger.sign, at=to_ms(at), signer=signer)
 
 
 def _rewrite(transaction: Transaction) -> None:

@@ -1,0 +1,141 @@
+"""The key that signs checkpoints: a file that nobody else may read, and beside it the verifier key, for everybody."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from callguard.core.checkpoint import SEED_BYTES, Checkpoint, Note, Signature, SigningSeed, VerifierKey
+from callguard.errors import InputError
+
+KEY_MODE, VERIFIER_MODE = 0o600, 0o644
+FIELD = "ledger.key_file"
+
+
+class Signer:
+    """Signs checkpoints of one origin."""
+
+    def __init__(self, seed: SigningSeed) -> None:
+        # What is needed once in five minutes makes no start of the service longer.
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        self._private = Ed25519PrivateKey.from_private_bytes(seed.seed)
+        self.key = VerifierKey(seed.name, self._private.public_key().public_bytes_raw())
+
+    def __call__(self, size: int, root: bytes) -> str:
+        """A signed note about so many entries and their root."""
+        text = Checkpoint(self.key.name, size, root).text
+        return Note(text, (Signature(self.key.name, self.key.key_id, self._private.sign(text.encode())),)).written
+
+
+def verified(note: Note, key: VerifierKey) -> bool:
+    """Whether a note is signed by this key. One wrong signature by its name and id makes the note worth nothing."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    public = Ed25519PublicKey.from_public_bytes(key.public)
+    ours = [one for one in note.signatures if (one.name, one.key_id) == (key.name, key.key_id)]
+    try:
+        for one in ours:
+            public.verify(one.signature, note.text.encode())
+    except InvalidSignature:
+        return False
+    return bool(ours)
+
+
+def signer(file: Path, origin: str) -> Signer:
+    """Who signs for an origin; the key is made where there is none yet.
+
+    Raises:
+        InputError: it cannot be read or made, may be read by others, or is another origin's.
+    """
+    seed = seed_in(file, origin)
+    if seed is None:
+        _make(file, SigningSeed(origin, secrets.token_bytes(SEED_BYTES)))
+        # Another process may have been faster: its key stands then.
+        seed = seed_in(file, origin)
+    if seed is None:
+        raise InputError("was removed while it was made", file=file, field=FIELD)
+    return Signer(seed)
+
+
+def seed_in(file: Path, origin: str) -> SigningSeed | None:
+    """What stands in a key's file; None where there is none yet.
+
+    Raises:
+        InputError: it cannot be read, may be read by others, or is another origin's.
+    """
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if not file.parent.is_dir():
+            raise InputError(f"there is no folder {file.parent}", file=file, field=FIELD) from None
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise InputError(f"cannot be read: {problem}", file=file, field=FIELD) from error
+    if mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise InputError("others than its owner may read or write it: chmod 600", file=file, field=FIELD)
+    try:
+        seed = SigningSeed.of(text)
+    except ValueError as error:
+        raise InputError(str(error), file=file, field=FIELD) from error
+    if seed.name != origin:
+        raise InputError(f"is the key of {seed.name}, and [ledger] origin is {origin}", file=file, field=FIELD)
+    return seed
+
+
+def verifier_file(file: Path) -> Path:
+    """Where the verifier key of a signing key stands."""
+    return file.with_name(f"{file.name}.pub")
+
+
+def verifier_in(file: Path) -> VerifierKey:
+    """The verifier key in a file.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        return VerifierKey.of(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=file) from error
+    except ValueError as error:
+        raise InputError(str(error), file=file) from error
+
+
+def _make(file: Path, seed: SigningSeed) -> None:
+    key = Signer(seed).key
+    try:
+        # The verifier key first: a key whose verifier nobody has would sign in vain.
+        for path, mode, text in (
+            (verifier_file(file), VERIFIER_MODE, key.written),
+            (file, KEY_MODE, seed.written(key)),
+        ):
+            _write_new(path, mode, f"{text}\n".encode())
+    except OSError as error:
+        raise InputError(f"cannot be made: {error.strerror}", file=file, field=FIELD) from error
+
+
+def _write_new(path: Path, mode: int, data: bytes) -> None:
+    """A file that is there whole or not at all; one that is there stays. Root's belongs to the folder's owner."""
+    made = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+    try:
+        try:
+            os.fchmod(descriptor, mode)
+            if os.geteuid() == 0:
+                folder = path.parent.stat()
+                os.fchown(descriptor, folder.st_uid, folder.st_gid)
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        with suppress(FileExistsError):
+            os.link(made, path)
+    finally:
+        made.unlink()

@@ -1,0 +1,356 @@
+"""Looking through a whole ledger for what was done to it: every entry hashed anew, every checkpoint held against it.
+
+Entries are looked at a page at a time. While a page is as it should be, nothing is looked at twice; what is wrong with
+one is named as exactly as what is left allows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from callguard.core.checkpoint import Checkpoint, Note, VerifierKey
+from callguard.core.evidence import leaf_data
+from callguard.core.merkle import TILE, TILE_BITS, CompactRange, backwards, fold, leaf_hash
+from callguard.ledger.keys import verified
+from callguard.store.queries import Transaction
+
+PAGE = 16 * TILE
+CLOCK_BOUND_MS = 5_000
+"""So much a clock may be set back: time servers mend as much."""
+
+Entry: TypeAlias = tuple[int, int, bytes, bytes | None]
+Name: TypeAlias = tuple[str, int, str | None]
+"""Of an entry: its kind, its time, its leg where it is one's."""
+
+
+class Tampering(StrEnum):
+    """What was done."""
+
+    CHANGED = "changed"
+    REMOVED = "removed"
+    ADDED = "added"
+    REORDERED = "reordered"
+    CUT_SHORT = "cut_short"
+    FORGED = "forged"
+    """A checkpoint that the ledger's key has not signed."""
+    CLOCK_MOVED = "clock_moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be, and the entries it is about, first and last; None for none or all."""
+
+    what: Tampering
+    said: str
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found. `root` is None where entries are missing; `checkpoints` are those that were held against it."""
+
+    entries: int
+    root: bytes | None
+    checkpoints: int
+    findings: tuple[Finding, ...]
+
+
+def verify(
+    transaction: Transaction,
+    key: VerifierKey | None,
+    given: Sequence[Note] = (),
+    clock_bound_ms: int = CLOCK_BOUND_MS,
+    tell: Callable[[int, int], None] = lambda done, of: None,
+) -> Report:
+    """Look through it.
+
+    Args:
+        key: that checkpoints are signed with; without one their signatures are not looked at.
+        given: checkpoints that were kept elsewhere.
+        clock_bound_ms: by so much the time of an entry may be before that of the one ahead of it.
+        tell: called with how many entries are done, and of how many.
+    """
+    return _Looking(transaction, key, clock_bound_ms).at_all(given, tell)
+
+
+class _Looking:
+    def __init__(self, transaction: Transaction, key: VerifierKey | None, clock_bound_ms: int) -> None:
+        self._transaction = transaction
+        self._key = key
+        self._clock_bound_ms = clock_bound_ms
+        self._findings: list[Finding] = []
+        self._grown = CompactRange()
+        self._gone: list[tuple[int, int]] = []
+        # Where leaves are missing, no root that lies behind them can be had.
+        self._broken = False
+        self._signed: list[Checkpoint] = []
+        self._agreed = 0
+        self._disagreed = False
+        self._held = 0
+        self._odd: dict[int, tuple[Name, Name]] = {}
+        self._noted: int | None = None
+
+    def at_all(self, given: Sequence[Note], tell: Callable[[int, int], None]) -> Report:
+        ((size,),) = self._transaction.fetch("ledger_size")
+        signed = self._checkpoints(given)
+        self._signed = sorted(signed, key=lambda one: one.size)
+        self._hold_here()
+        first = 0
+        while first < size:
+            page = self._transaction.plain("ledger_entries", first=first, end=first + PAGE)
+            if page:
+                self._page(first, min(first + PAGE, size), page)
+                first += PAGE
+            else:
+                ((there,),) = self._transaction.fetch("ledger_next", first=first)
+                after = there - there % PAGE
+                self._missing(first, after - 1)
+                self._broken, first = True, after
+            tell(min(first, size), size)
+        self._say_missing()
+        self._end(size)
+        self._moved()
+        self._nodes_above(size)
+        root = None if self._broken else self._grown.root()
+        return Report(size, root, self._held, tuple(sorted(self._findings, key=lambda one: (one.first or 0, one.what))))
+
+    def _checkpoints(self, given: Iterable[Note]) -> list[Checkpoint]:
+        """Those that are signed as they should be."""
+        found = []
+        for row in self._transaction.fetch("all_checkpoints"):
+            place = f"the checkpoint of {row['size']} entries in the store"
+            try:
+                one = self._believed(Note.of(row["note"]), place)
+            except ValueError as error:
+                self._find(Tampering.FORGED, f"{place} {error}")
+                continue
+            if one is not None and one.size != row["size"]:
+                self._find(Tampering.FORGED, f"{place} is one of {one.size}")
+            elif one is not None:
+                found.append(one)
+        for number, note in enumerate(given, 1):
+            place = f"given checkpoint {number}"
+            try:
+                one = self._believed(note, place)
+            except ValueError as error:
+                self._find(Tampering.FORGED, f"{place} {error}")
+                continue
+            if one is not None:
+                found.append(one)
+        return found
+
+    def _believed(self, note: Note, place: str) -> Checkpoint | None:
+        one = Checkpoint.of(note.text)
+        if self._key is not None and (one.origin != self._key.name or not verified(note, self._key)):
+            self._find(Tampering.FORGED, f"{place} is not signed by the key of {self._key.name}")
+            return None
+        return one
+
+    def _page(self, first: int, end: int, page: Sequence[Entry]) -> None:
+        whole = len(page) == end - first  # numbers are unique: so none is missing
+        kept = [entry[2] for entry in page]
+        # An entry whose content is gone has None there: its hash is another one then.
+        hashed = [leaf_hash(leaf_data(body, noted)) if body is not None else b"" for _, noted, _, body in page]
+        if hashed != kept:
+            for entry, found in zip(page, hashed, strict=True):
+                if found != entry[2]:
+                    gone = "'s content is gone" if entry[3] is None else " is not the one that was hashed"
+                    self._find(Tampering.CHANGED, f"entry {entry[0]}{gone}", entry[0])
+        self._times(page)
+        named = {seq for (seq,) in self._transaction.plain("ledger_named_numbers", first=first, end=first + PAGE)}
+        there = range(first, end) if whole else {entry[0] for entry in page}
+        if whole and named == set(there):
+            self._grow_whole(first, kept)
+            return
+        for seq in sorted(set(there) - named):
+            self._find(Tampering.ADDED, f"entry {seq} was added: nothing in the store names it", seq)
+        if whole:
+            self._grow_whole(first, kept)
+        else:
+            self._grow_with_gaps(first, end, {entry[0]: entry[2] for entry in page})
+
+    def _times(self, page: Sequence[Entry]) -> None:
+        times = [entry[1] for entry in page]
+        if self._noted is not None:
+            times.insert(0, self._noted)
+        if times != sorted(times):
+            before = len(times) - len(page)
+            for place in backwards(times, self._clock_bound_ms):
+                seq, back = page[place - before][0], times[place - 1] - times[place]
+                said = f"entry {seq} was noted {back / 1000:.0f} s before the one ahead of it: a clock was set back"
+                self._find(Tampering.CLOCK_MOVED, said, seq)
+        self._noted = times[-1]
+
+    def _grow_whole(self, first: int, leaves: Sequence[bytes]) -> None:
+        full = len(leaves) // TILE
+        roots = fold(leaves[: full * TILE], TILE_BITS)
+        kept = self._kept_nodes(first // TILE, full)
+        for number, root in enumerate(roots, first // TILE):
+            at = (number * TILE) - first
+            self._tile(number, leaves[at : at + TILE], root, kept.get(number))
+        self._tail(leaves[full * TILE :])
+
+    def _grow_with_gaps(self, first: int, end: int, there: dict[int, bytes]) -> None:
+        kept = self._kept_nodes(first // TILE, -(-(end - first) // TILE))
+        for number in range(first // TILE, -(-end // TILE)):
+            seqs = range(number * TILE, min((number + 1) * TILE, end))
+            leaves = [there[seq] for seq in seqs if seq in there]
+            gone = [seq for seq in seqs if seq not in there]
+            for one in _runs(gone):
+                self._missing(one[0], one[-1])
+            if gone and number in kept:
+                # What was there is known by its node, so that the rest can still be proved.
+                self._push(kept[number], leaves=None)
+            elif gone:
+                self._broken = True
+            elif len(leaves) == TILE:
+                self._tile(number, leaves, fold(leaves, TILE_BITS)[0], kept.get(number))
+            else:
+                self._tail(leaves)
+
+    def _kept_nodes(self, first: int, count: int) -> dict[int, bytes]:
+        rows = self._transaction.plain("ledger_tile_numbered", level=1, first=first, end=first + count)
+        return dict(rows)
+
+    def _tile(self, number: int, leaves: Sequence[bytes], root: bytes, kept: bytes | None) -> None:
+        first, last = number * TILE, (number + 1) * TILE - 1
+        if kept is None:
+            self._find(Tampering.REMOVED, f"the node above the entries {first} to {last} was removed", first, last)
+        elif kept != root and not self._look_closer(first, last + 1):
+            said = f"of the entries {first} to {last} some were changed, with their hashes, or the node above them"
+            self._find(Tampering.CHANGED, said, first, last)
+        self._push(root if kept is None else kept, leaves)
+
+    def _push(self, root: bytes, leaves: Sequence[bytes] | None) -> None:
+        """Go on by a tile; on the way, hold checkpoints that end in it against its leaves, if these are known."""
+        if self._broken:
+            return
+        end = self._grown.size + TILE
+        self._hold(end, leaves)
+        self._grown.append(root, TILE_BITS)
+        self._hold_here()
+
+    def _tail(self, leaves: Sequence[bytes]) -> None:
+        """The entries that no full tile has yet."""
+        if self._broken or not leaves:
+            return
+        first = self._grown.size
+        # No node names them yet: they are looked at as closely as where something is wrong.
+        self._look_closer(first, first + len(leaves))
+        self._hold(first + len(leaves), leaves)
+        for leaf in leaves:
+            self._grown.append(leaf)
+        self._hold_here()
+
+    def _hold(self, before: int, leaves: Sequence[bytes] | None) -> None:
+        """Hold the checkpoints of less than so many entries against what there is."""
+        partial, done = self._grown.copy(), 0
+        while self._signed and self._signed[0].size < before:
+            one = self._signed.pop(0)
+            if leaves is None and one.size > self._grown.size:
+                continue
+            for leaf in (leaves or ())[done : one.size - self._grown.size]:
+                partial.append(leaf)
+            done = max(done, one.size - self._grown.size)
+            self._compare(one, partial.root())
+
+    def _hold_here(self) -> None:
+        while self._signed and self._signed[0].size == self._grown.size:
+            self._compare(self._signed.pop(0), self._grown.root())
+
+    def _compare(self, one: Checkpoint, root: bytes) -> None:
+        self._held += 1
+        if one.root == root:
+            self._agreed = one.size
+        elif not self._disagreed:  # those after it cannot agree either
+            self._disagreed = True
+            said = f"the entries {self._agreed} to {one.size - 1} are not those that were signed as {one.size} entries"
+            self._find(Tampering.CHANGED, said, self._agreed, one.size - 1)
+
+    def _look_closer(self, first: int, end: int) -> bool:
+        """Compare entries with what names them. Returns: whether any is another than is named."""
+        named = {
+            row[0]: (row[1], row[2], row[3]) for row in self._transaction.plain("ledger_named", first=first, end=end)
+        }
+        odd = False
+        for seq, _, _, body in self._transaction.plain("ledger_entries", first=first, end=end):
+            if body is not None and seq in named and (found := _name(body)) != named[seq]:
+                self._odd[seq] = found, named[seq]
+                odd = True
+        return odd
+
+    def _moved(self) -> None:
+        """Entries that are other ones than their rows name: in another order, or put in the place of what was there."""
+        found, named = (Counter(pair[at] for pair in self._odd.values()) for at in (0, 1))
+        what, said = (
+            (Tampering.REORDERED, "stands in another's place") if found == named
+            else (Tampering.CHANGED, "is another one than its row names")
+        )  # fmt: skip
+        for seq in self._odd:
+            self._find(what, f"entry {seq} {said}", seq)
+
+    def _end(self, size: int) -> None:
+        """What should be behind the last entry and is not."""
+        ((last,),) = self._transaction.fetch("ledger_named_last")
+        signed = max((one.size for one in self._signed), default=0) if self._signed else 0
+        should = max(signed, 0 if last is None else last + 1)
+        if should > size:
+            why = "a checkpoint was signed" if signed == should else "the store names them"
+            said = f"the ledger ends before entry {size}: {why}, up to entry {should - 1}"
+            self._find(Tampering.CUT_SHORT, said, size, should - 1)
+
+    def _nodes_above(self, size: int) -> None:
+        """The nodes above those of level 1, and those that should not be there."""
+        ((top,),) = self._transaction.fetch("ledger_top")
+        level, expected = 1, size >> TILE_BITS
+        while expected or level <= top:
+            ((count,),) = self._transaction.fetch("ledger_node_count", level=level)
+            if count > expected:
+                said = f"nodes of level {level} stand above more than {size} entries: the ledger was cut short"
+                self._find(Tampering.CUT_SHORT, said, size)
+            for number in range(expected if level > 1 else 0):
+                (kept,) = self._transaction.fetch("ledger_tile", level=level, first=number, end=number + 1) or (None,)
+                below = self._transaction.fetch(
+                    "ledger_tile", level=level - 1, first=number * TILE, end=(number + 1) * TILE
+                )
+                if kept is None or (
+                    len(below) == TILE and fold([row["hash"] for row in below], TILE_BITS)[0] != kept["hash"]
+                ):
+                    first, last = number << (TILE_BITS * level), ((number + 1) << (TILE_BITS * level)) - 1
+                    said = f"the node above the entries {first} to {last} is not theirs"
+                    self._find(Tampering.CHANGED if kept else Tampering.REMOVED, said, first, last)
+            level, expected = level + 1, expected >> TILE_BITS
+
+    def _missing(self, first: int, last: int) -> None:
+        if self._gone and self._gone[-1][1] == first - 1:
+            first = self._gone.pop()[0]
+        self._gone.append((first, last))
+
+    def _say_missing(self) -> None:
+        for first, last in self._gone:
+            said = f"entry {first} was removed" if first == last else f"the entries {first} to {last} were removed"
+            self._find(Tampering.REMOVED, said, first, last)
+
+    def _find(self, what: Tampering, said: str, first: int | None = None, last: int | None = None) -> None:
+        self._findings.append(Finding(what, said, first, first if last is None else last))
+
+
+def _name(body: bytes) -> Name:
+    """What names an entry; of one that cannot be read, something that names none."""
+    try:
+        said = json.loads(body)
+        return said["kind"], said["at"], said.get("leg")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", 0, None
+
+
+def _runs(numbers: Sequence[int]) -> list[Sequence[int]]:
+    """Numbers that follow each other, together."""
+    cuts = [at for at in range(1, len(numbers)) if numbers[at] != numbers[at - 1] + 1]
+    return [numbers[one:other] for one, other in zip([0, *cuts], [*cuts, len(numbers)], strict=True) if other > one]
