@@ -108,7 +108,7 @@ def prove_(
 
 @app.command("checkpoint")
 def checkpoint_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Sign what the ledger holds now, print the checkpoint, and send it where [ledger] says."""
+    """Sign what the ledger holds now, print the checkpoint, and send it where the configuration says."""
     from callguard.ledger.keys import signer
     from callguard.ledger.send import send
 

@@ -38,7 +38,8 @@ class Checkpoints:
         self._current = current
         self._store = store
         self._metrics = metrics
-        self._unsent: Collection[str] = ()
+        # Of the process before nobody knows: a checkpoint that arrives twice does no harm.
+        self._unsent: Collection[str] = PLACES
         self._failing: set[str] = set()
 
     async def keep_signing(self) -> None:

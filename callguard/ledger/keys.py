@@ -72,8 +72,6 @@ def seed_in(file: Path, origin: str) -> SigningSeed | None:
         mode = file.stat().st_mode
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        if not file.parent.is_dir():
-            raise InputError(f"there is no folder {file.parent}", file=file, field=FIELD) from None
         return None
     except (OSError, UnicodeDecodeError) as error:
         problem = error.strerror if isinstance(error, OSError) else "it is no text"

@@ -54,7 +54,9 @@ async def test_a_ledger_as_it_was_written_is_whole(filled: Path, key: Signer) ->
     ("script", "found"),
     [
         pytest.param(CHANGE.format(7), [(CHANGED, 7, 7)], id="a row changed"),
-        pytest.param(CHANGE.format(7) + REHASH.format(7), [(CHANGED, 0, 19), (CHANGED, 0, 255)], id="and its hash with it"),
+        pytest.param(
+            CHANGE.format(7) + REHASH.format(7), [(CHANGED, 0, 19), (CHANGED, 0, 255)], id="and its hash with it"
+        ),
         pytest.param("UPDATE ledger SET body = NULL WHERE seq = 300;", [(CHANGED, 300, 300)], id="its content gone"),
         pytest.param(
             "UPDATE ledger SET body = replace(body, 'optout.added', 'optout.ended') WHERE seq = 7;" + REHASH.format(7),
