@@ -35,6 +35,7 @@ def append(transaction: Transaction, bodies: Sequence[str], noted_at: Sequence[i
         Their numbers.
     """
     size = size_of(transaction)
+    end = size + len(bodies)
     times = [now_ms()] * len(bodies) if noted_at is None else noted_at
     transaction.add(
         "add_entry",
@@ -43,11 +44,8 @@ def append(transaction: Transaction, bodies: Sequence[str], noted_at: Sequence[i
             for seq, (body, noted) in enumerate(zip(bodies, times, strict=True), size)
         ],
     )
-    for level, numbers in completed(size, size + len(bodies)):
-        for number in numbers:
-            (node,) = fold(_tile(transaction, level - 1, number), TILE_BITS)
-            transaction.fetch("add_node", level=level, number=number, hash=node)
-    return range(size, size + len(bodies))
+    _complete(transaction, size, end)
+    return range(size, end)
 
 
 def record(transaction: Transaction, statement: str, rows: Iterable[Row]) -> None:
@@ -60,6 +58,36 @@ def record(transaction: Transaction, statement: str, rows: Iterable[Row]) -> Non
     while some := list(islice(waiting, TOGETHER)):
         numbers = append(transaction, [str(row["body"]) for row in some])
         transaction.add(statement, [{**row, "seq": seq} for seq, row in zip(numbers, some, strict=True)])
+
+
+def make_ready(transaction: Transaction, statement: str) -> None:
+    """Hash the entries of a list that is going to be added: without a lock, so that the one for adding them is shorter.
+
+    They are noted now, a moment before they are added.
+
+    Args:
+        statement: reads its rows of `subject_evidence` with their entries as `body`.
+    """
+    transaction.fetch("drop_ready")
+    transaction.fetch("create_ready")
+    noted = now_ms()
+    waiting = transaction.each(statement)
+    while some := list(islice(waiting, TOGETHER)):
+        transaction.add(
+            "make_ready",
+            [
+                {**dict(row), "noted_at": noted, "leaf": leaf_hash(leaf_data(row["body"].encode(), noted))}
+                for row in some
+            ],
+        )
+
+
+def add_ready(transaction: Transaction) -> None:
+    """Append what is ready, and add its rows."""
+    size = size_of(transaction)
+    transaction.fetch("add_ready_entries", size=size)
+    transaction.fetch("add_ready_subject_evidence", size=size)
+    _complete(transaction, size, size_of(transaction))
 
 
 def now_ms() -> int:
@@ -95,6 +123,14 @@ def sign(transaction: Transaction, at: int, signer: Sign) -> tuple[str, bool]:
     note = signer(size, now.root(size))
     transaction.fetch("add_checkpoint", size=size, signed_at=at, note=note)
     return note, True
+
+
+def _complete(transaction: Transaction, before: int, after: int) -> None:
+    """Keep the nodes that are complete now."""
+    for level, numbers in completed(before, after):
+        for number in numbers:
+            (node,) = fold(_tile(transaction, level - 1, number), TILE_BITS)
+            transaction.fetch("add_node", level=level, number=number, hash=node)
 
 
 def _tile(transaction: Transaction, level: int, number: int) -> list[bytes]:

@@ -47,8 +47,12 @@ class OptOuts:
         transaction.add("stage_opt_out", rows)
         return len(rows)
 
+    def seal(self, transaction: Transaction) -> None:
+        """Hash the evidence, without a lock."""
+        ledger.make_ready(transaction, "staged_evidence")
+
     def add(self, transaction: Transaction) -> None:
         """Add what is ready. Raises: Overtaken."""
         add_subjects(transaction, "add_staged_subjects")
         transaction.fetch("add_staged_opt_outs")
-        ledger.record(transaction, "add_subject_evidence", map(dict, transaction.each("staged_evidence")))
+        ledger.add_ready(transaction)

@@ -64,6 +64,9 @@ class Steps(Protocol[A_contra]):
     def stage(self, transaction: Transaction, some: Sequence[A_contra], subjects: Subjects) -> int:
         """Make a part of the list ready, without a lock. Returns: how many of it are new."""
 
+    def seal(self, transaction: Transaction) -> None:
+        """Make ready what needs all of it, after the last part: its evidence (`ledger.make_ready`)."""
+
     def add(self, transaction: Transaction) -> None:
         """Add what is ready, subjects first: with `add_subjects`."""
 
@@ -92,6 +95,7 @@ async def add(
             tell(first + len(some))
         try:
             if new:
+                await writer.prepare(steps.seal)
                 await writer.run(steps.add)
             return new
         except Overtaken:

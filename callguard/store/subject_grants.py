@@ -52,12 +52,16 @@ class Grants:
         transaction.add("stage_grant_ending", endings)
         return len(grants) + len(endings)
 
+    def seal(self, transaction: Transaction) -> None:
+        """Hash the evidence, without a lock."""
+        ledger.make_ready(transaction, "staged_grant_evidence")
+
     def add(self, transaction: Transaction) -> None:
         """Add what is ready. Raises: Overtaken."""
         add_subjects(transaction, "add_staged_grant_subjects")
         transaction.fetch("add_staged_grants")
         transaction.fetch("add_staged_grant_endings")
-        ledger.record(transaction, "add_subject_evidence", map(dict, transaction.each("staged_grant_evidence")))
+        ledger.add_ready(transaction)
 
 
 def _grant(transaction: Transaction, one: NewGrant, by: Grants, subject_id: str) -> Row | None:

@@ -7,6 +7,35 @@ INSERT INTO ledger (seq, noted_at, leaf, body) VALUES (:seq, :noted_at, :leaf, :
 -- name: add_node*!
 INSERT INTO ledger_nodes (level, number, hash) VALUES (:level, :number, :hash);
 
+-- name: drop_ready()!
+DROP TABLE IF EXISTS temp.ready;
+
+-- name: create_ready()!
+-- The entries of a list with the rows beside them, in the order in which they will be added.
+CREATE TEMPORARY TABLE ready (
+    place INTEGER NOT NULL PRIMARY KEY,
+    noted_at BIGINT NOT NULL,
+    leaf BLOB NOT NULL,
+    body TEXT NOT NULL,
+    controller TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    at BIGINT NOT NULL
+);
+
+-- name: make_ready*!
+INSERT INTO temp.ready (noted_at, leaf, body, controller, subject_id, kind, at)
+VALUES (:noted_at, :leaf, :body, :controller, :subject_id, :kind, :at);
+
+-- name: add_ready_entries(size)!
+-- Places begin with 1.
+INSERT INTO ledger (seq, noted_at, leaf, body)
+SELECT place - 1 + :size, noted_at, leaf, body FROM temp.ready ORDER BY place;
+
+-- name: add_ready_subject_evidence(size)!
+INSERT INTO subject_evidence (seq, controller, subject_id, kind, at)
+SELECT place - 1 + :size, controller, subject_id, kind, at FROM temp.ready ORDER BY place;
+
 -- name: ledger_leaves(first, end)
 -- A tile of level 0.
 SELECT leaf FROM ledger WHERE seq >= :first AND seq < :end ORDER BY seq;

@@ -44,4 +44,4 @@ SELECT opt_out_id, controller, subject_id, scope, purpose, campaign, source, rea
 FROM temp.staged ORDER BY subject_id;
 
 -- name: staged_evidence()
-SELECT controller, subject_id, NULL AS call_id, kind, at, body FROM temp.staged ORDER BY subject_id;
+SELECT controller, subject_id, kind, at, body FROM temp.staged ORDER BY subject_id;

@@ -57,7 +57,7 @@ SELECT grant_ending_id, controller, subject_id, state, purpose, reason, source, 
 FROM temp.staged_grants WHERE grant_ending_id IS NOT NULL ORDER BY subject_id;
 
 -- name: staged_grant_evidence()
-SELECT controller, subject_id, NULL AS call_id, kind, at, body FROM temp.staged_grants ORDER BY subject_id;
+SELECT controller, subject_id, kind, at, body FROM temp.staged_grants ORDER BY subject_id;
 
 -- name: same_grants(subject_id, purpose, basis, channel, evidence, since, until)
 SELECT subject_grant_id FROM subject_grants
