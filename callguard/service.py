@@ -51,7 +51,7 @@ AGENTS_EVERY_S = 2.0
 OTHERS_END_WITHIN_S = 3.0
 # How long calls may go on asking when the service is told to stop.
 STOP_WITHIN_S = 30.0
-# The last checkpoint is signed and sent in this time.
+# The last checkpoint is signed and sent in this time, while the service manager still hears of us.
 SIGN_WITHIN_S = 5.0
 # The service manager waits so long for Asterisk; then the service counts as started, and says what it waits for.
 READY_WITHIN_S = 5.0
@@ -125,9 +125,6 @@ class Service:
             await self._serve_until_stopped()
         if self._replaced is not None:
             raise self._replaced
-        with suppress(TimeoutError):  # what is not signed now is with the next start
-            async with asyncio.timeout(SIGN_WITHIN_S):
-                await self._checkpoints.round()
 
     async def _serve_until_stopped(self) -> None:
         async with asyncio.TaskGroup() as group, self._agi_open():
@@ -150,6 +147,9 @@ class Service:
             await self._stopping.wait()
             if self._replaced is None:
                 await self._let_finish()
+                with suppress(TimeoutError):  # what is not signed now is with the next start
+                    async with asyncio.timeout(SIGN_WITHIN_S):
+                        await self._checkpoints.round()
             for task in beside:
                 task.cancel()
 

@@ -21,7 +21,6 @@ from callguard.errors import InputError, StoreError
 if TYPE_CHECKING:
     from callguard.config import Config
     from callguard.core.checkpoint import VerifierKey
-    from callguard.ledger.prove import TextOf
     from callguard.ledger.verify import Report
     from callguard.store.store import Store
 
@@ -88,6 +87,7 @@ def prove_(
     from callguard.ledger.copies import opened
     from callguard.ledger.keys import signer
     from callguard.ledger.prove import prove
+    from callguard.speech.catalogue import said_in
 
     settings = config.load(path)
     try:
@@ -98,7 +98,8 @@ def prove_(
     # What happened since the last checkpoint is signed now.
     _signed(settings)
     with opened(settings.store.path) as copy:
-        proof = prove(copy, call_id, key, _texts(settings))
+        folder = settings.prompts.folder.path_here
+        proof = prove(copy, call_id, key, lambda heard: said_in(folder, dict(heard.sha256)))
     try:
         output.write_text(json.dumps(proof, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
@@ -141,18 +142,6 @@ def _verifier(settings: Config | None) -> VerifierKey | None:
 
     file = None if settings is None else verifier_file(settings.ledger_key_file)
     return None if file is None or not file.exists() else verifier_in(file)
-
-
-def _texts(settings: Config) -> TextOf:
-    """The texts of the prompts that are built: of a sound that is another one now, nobody knows what it said."""
-    from callguard.speech.catalogue import Built
-
-    try:
-        entries = list(Built.read(settings.prompts.folder.path_here).prompts.values())
-    except InputError:
-        entries = []
-    said = {tuple(sorted((str(name), it.sha256) for name, it in one.files.items())): one.text for one in entries}
-    return lambda heard: said.get(heard.sha256)
 
 
 def _show(found: Report, took: float, key: VerifierKey | None) -> None:

@@ -41,6 +41,7 @@ class Checkpoints:
         # Of the process before nobody knows: a checkpoint that arrives twice does no harm.
         self._unsent: Collection[str] = PLACES
         self._failing: set[str] = set()
+        self._round = asyncio.Lock()
 
     async def keep_signing(self) -> None:
         """Until cancelled."""
@@ -50,6 +51,10 @@ class Checkpoints:
 
     async def round(self) -> None:
         """Sign what is new, and send what was not sent."""
+        async with self._round:
+            await self._sign_and_send()
+
+    async def _sign_and_send(self) -> None:
         config = self._current.config
         try:
             note, new = await make(self._store, config)

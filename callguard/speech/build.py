@@ -12,7 +12,7 @@ from pathlib import Path
 
 from callguard.config import Config
 from callguard.errors import InputError, SetupError
-from callguard.speech.catalogue import FILE, PLAYED, AudioFile, Built, Catalogue, Entry
+from callguard.speech.catalogue import FILE, PLAYED, Archived, AudioFile, Built, Catalogue, Entry
 from callguard.speech.plan import Take, plan, unused
 from callguard.speech.render import Rendering, render
 
@@ -71,6 +71,9 @@ def build(config: Config, progress: Callable[[int, int], None] | None = None) ->
                 for take in group:
                     ready[take.name] = _keep(take, rendering, folder)
                     report(len(ready), len(takes))
+        for entry in ready.values():
+            if not (archived := folder / f"{entry.played}.json").exists():
+                _write(archived, f"{Archived.of(entry).model_dump_json(indent=2)}\n".encode())
         if ready != before.prompts:
             catalogue = Built(prompts=dict(sorted(ready.items()))).model_dump_json(indent=2)
             _write(folder / FILE, f"{catalogue}\n".encode())

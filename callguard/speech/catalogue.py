@@ -61,6 +61,29 @@ class Entry(_Model):
         return f"{PLAYED}/{self.files['wav'].sha256}"
 
 
+class Archived(_Model):
+    """What was said in a sound that was played: beside it, and kept as it is, for whom evidence names the sound to."""
+
+    language: str
+    version: str
+    text: str
+    sha256: dict[Format, str]
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        sha256 = {extension: file.sha256 for extension, file in entry.files.items()}
+        return cls(language=entry.language, version=entry.version, text=entry.text, sha256=sha256)
+
+
+def said_in(folder: Path, sha256: Mapping[str, str]) -> str | None:
+    """The text of a sound, by the hashes of its files; None where it is not archived in this prompts' folder."""
+    try:
+        found = Archived.model_validate_json((folder / PLAYED / f"{sha256.get('wav')}.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return found.text if found.sha256 == sha256 else None
+
+
 class Built(_Model):
     """The content of ``catalogue.json``: entries by their path below the folder, without extension."""
 

@@ -12,7 +12,7 @@ from callguard.ledger.keys import signer
 from callguard.ledger.prove import prove
 from callguard.ledger.send import notes_in
 from callguard.ledger.verify import verify
-from callguard.speech.catalogue import Catalogue
+from callguard.speech.catalogue import said_in
 from callguard.store.ledger import size_of
 from tests.asterisk.conftest import PATIENCE_S, World, says_yes
 
@@ -47,8 +47,8 @@ async def test_a_call_is_signed_while_it_is_kept_and_when_callguard_stops(world:
         report = verify(store, key, notes)
         assert report.findings == ()
         assert Checkpoint.of(notes[-1].text).size == report.entries == size_of(store)
-        texts = {one.files["wav"].sha256: one.text for one in Catalogue.load(settings).entries.values()}
-        proof: dict[str, Any] = prove(store, told.call, key, lambda heard: texts.get(dict(heard.sha256)["wav"]))
+        folder = settings.prompts.folder.path_here
+        proof: dict[str, Any] = prove(store, told.call, key, lambda heard: said_in(folder, dict(heard.sha256)))
     said = [json.loads(entry["leaf"])["entry"] for entry in proof["entries"]]
     assert [one["kind"] for one in said] == ["gate", "recording.kept"]
     assert said[1]["files"] == [

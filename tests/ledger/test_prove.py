@@ -82,7 +82,7 @@ def test_the_proof_of_a_call_is_checked_as_the_page_says_and_names_nobody_else(c
     assert proof["verifier_key"] == signer(configured / "ledger.key", ORIGIN).key.written
     for entry in proof["entries"]:
         assert canonical(json.loads(entry["leaf"])) == entry["leaf"].encode()
-    # These prompts are not built any more: what they said is not known.
+    # These prompts were never built: what they said is not known.
     assert proof["notices"] == [
         {
             "prompt": "service/essential", "language": "en", "version": "3",
@@ -115,15 +115,11 @@ def replaced(proof: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**proof, **changes}
 
 
-def test_a_proof_has_the_text_of_a_notice_that_is_still_built(configured: Path) -> None:
-    entry = {
-        "id": "service/essential", "language": "en", "version": "3", "text": "May we record this call?",
-        "source": "studio", "fingerprint": "x", "length_ms": 9_000,
-        "files": {name: {"size": 7, "sha256": sha * 32} for name, sha in (("wav", "ab"), ("wav16", "cd"))},
-    }  # fmt: skip
-    (configured / "prompts").mkdir()
-    catalogue = {"format": 1, "prompts": {"en/service-essential": entry}}
-    (configured / "prompts" / "catalogue.json").write_text(json.dumps(catalogue), encoding="utf-8")
+def test_a_proof_has_the_text_of_a_notice_that_is_archived(configured: Path) -> None:
+    sha256 = {"wav": "ab" * 32, "wav16": "cd" * 32}
+    archived = {"language": "en", "version": "3", "text": "May we record this call?", "sha256": sha256}
+    (configured / "prompts" / "played").mkdir(parents=True)
+    (configured / "prompts" / "played" / f"{sha256['wav']}.json").write_text(json.dumps(archived), encoding="utf-8")
     file = configured / "proof.json"
     run("ledger", "prove", CALL, "-o", str(file), "--config", str(configured / "callguard.toml"))
     assert json.loads(file.read_text(encoding="utf-8"))["notices"][0]["text"] == "May we record this call?"

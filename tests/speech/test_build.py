@@ -14,7 +14,7 @@ import pytest
 from callguard.errors import InputError, SetupError
 from callguard.speech import sound
 from callguard.speech.build import build
-from callguard.speech.catalogue import Catalogue
+from callguard.speech.catalogue import Catalogue, said_in
 from callguard.speech.plan import Take
 from callguard.speech.render import Rendering, render
 
@@ -238,3 +238,23 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "prompts").write_text("a file where the folder should be")
     with pytest.raises(SetupError, match=r"/prompts: prompts cannot be written: File exists"):
         build(configure(tmp_path))
+
+
+def test_what_was_played_once_stays_with_its_text(site: Site) -> None:
+    before = site.catalogue.entry("service", "en", "essential")
+    sha256 = site.catalogue.prompt("service", "en", "essential").sha256
+    site.edit("en", "stop it any time; the service is the same", "stop it; we serve you alike")
+    site.build()
+    assert site.catalogue.entry("service", "en", "essential").text != before.text
+    assert said_in(site.prompts, sha256) == before.text
+    data = (site.prompts / "played" / f"{sha256['wav']}.wav").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == sha256["wav"]
+    # Of another sound, or beside a file that was changed, nothing is said.
+    assert said_in(site.prompts, {**sha256, "wav16": "ab" * 32}) is None
+    assert said_in(site.prompts, {"wav": "ab" * 32}) is None
+    # A folder of an older callguard gets its texts with the next build, and nothing is made anew for that.
+    (site.prompts / "played" / f"{sha256['wav']}.json").unlink()
+    now = site.catalogue.prompt("service", "en", "essential").sha256
+    (site.prompts / "played" / f"{now['wav']}.json").unlink()
+    assert site.build() == set()
+    assert said_in(site.prompts, now) == site.catalogue.entry("service", "en", "essential").text
