@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 from callguard.core.checkpoint import Checkpoint
@@ -12,9 +13,11 @@ from callguard.ledger.keys import signer
 from callguard.ledger.prove import prove
 from callguard.ledger.send import notes_in
 from callguard.ledger.verify import verify
+from callguard.service import SIGN_WITHIN_S
 from callguard.speech.catalogue import said_in
 from callguard.store.ledger import size_of
 from tests.asterisk.conftest import PATIENCE_S, World, says_yes
+from tests.asterisk.supervisor import Supervisor
 
 
 async def test_a_call_is_signed_while_it_is_kept_and_when_callguard_stops(world: World) -> None:
@@ -57,3 +60,24 @@ async def test_a_call_is_signed_while_it_is_kept_and_when_callguard_stops(world:
     assert [notice["prompt"] for notice in proof["notices"]] == [one["prompt"] for one in said[0]["heard"]]
     assert all(notice["text"] for notice in proof["notices"])
     assert number[1:] not in json.dumps(proof)
+
+
+async def test_a_place_that_never_answers_keeps_neither_calls_nor_the_stop_waiting(world: World) -> None:
+    asked: list[asyncio.StreamWriter] = []
+    await world.gate.stop()
+    async with await asyncio.start_server(lambda reader, writer: asked.append(writer), "127.0.0.1", 0) as silent:
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
+        world.gate.environment |= {"CALLGUARD_LEDGER__SEND_TO_URL": url, "CALLGUARD_LEDGER__CHECKPOINT_EVERY_S": "1"}
+        async with Supervisor(world.gate) as manager:
+            await manager.hears("READY=1")
+            async with asyncio.timeout(PATIENCE_S):
+                while not asked:
+                    await asyncio.sleep(0.02)
+            calls = len(world.agent.calls)
+            await world.call(*says_yes(world.times))
+            assert world.told(await world.agent_call(calls)).state == "given"
+            began = time.monotonic()
+            assert await manager.stop() == 0
+            assert time.monotonic() - began < SIGN_WITHIN_S + 5
+        for writer in asked:
+            writer.close()
