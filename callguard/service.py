@@ -98,7 +98,7 @@ class Service:
             self._talks,
         )  # fmt: skip
         self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
-        self._checkpoints = Checkpoints(self._current, store, self._metrics)
+        self._checkpoints = Checkpoints(self._current, store)
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
         self._stopping = asyncio.Event()

@@ -26,7 +26,7 @@ MAY: dict[str, set[str]] = {
     "dial_sections": {"core", "controller", "numbers", "sections"},
     "config": {"core", "controller", "errors", "numbers", "sections", "dial_sections", "shipped", "toml_file"},
     "store": {"core", "errors"},
-    "ledger": {"core", "store", "current", "metrics", *SHARED},
+    "ledger": {"core", "store", "current", *SHARED},
     "registry": {"core", *SHARED},
     "policies": {"core", *SHARED},
     "speech": {"core", *SHARED},

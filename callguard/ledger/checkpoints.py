@@ -15,7 +15,6 @@ from callguard.current import Current
 from callguard.errors import CallguardError, StoreError
 from callguard.ledger.keys import signer
 from callguard.ledger.send import PLACES, send
-from callguard.metrics import Metrics
 from callguard.store.store import Store
 
 log = structlog.get_logger()
@@ -34,10 +33,9 @@ async def make(store: Store, config: Config) -> tuple[str, bool]:
 class Checkpoints:
     """Signs and sends for one store. What fails is told once, and tried again with each round."""
 
-    def __init__(self, current: Current, store: Store, metrics: Metrics) -> None:
+    def __init__(self, current: Current, store: Store) -> None:
         self._current = current
         self._store = store
-        self._metrics = metrics
         # Of the process before nobody knows: a checkpoint that arrives twice does no harm.
         self._unsent: Collection[str] = PLACES
         self._failing: set[str] = set()
@@ -78,7 +76,6 @@ class Checkpoints:
         if what in self._failing:
             return
         self._failing.add(what)
-        self._metrics.incidents.labels(kind.value).inc()
         try:
             await self._store.incident(kind, datetime.now(UTC), detail)
         except StoreError as error:

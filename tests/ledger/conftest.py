@@ -78,6 +78,6 @@ def hashing(database: Connection) -> None:
     database.create_function("leaf_of", 2, lambda body, noted: leaf_hash(leaf_data(body.encode(), noted)))
 
 
-def looked(path: Path, key: Signer | None) -> Report:
+def looked(path: Path, key: Signer) -> Report:
     with opened(path) as copy:
-        return verify(copy, key and key.key)
+        return verify(copy, key.key)

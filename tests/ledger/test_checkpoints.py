@@ -20,7 +20,6 @@ from callguard.errors import InputError
 from callguard.ledger.checkpoints import Checkpoints
 from callguard.ledger.keys import signer, verified
 from callguard.ledger.send import append, notes_in, send
-from callguard.metrics import Metrics
 from callguard.policies.load import load as load_law
 from callguard.sections import Ledger
 from callguard.store import Store
@@ -39,7 +38,7 @@ def settings(folder: Path, more: str = "") -> config.Config:
 
 def taken(folder: Path, more: str, store: Store) -> tuple[Current, Checkpoints]:
     current = Current(settings(folder, more), {}, load_law(settings(folder, more)))
-    return current, Checkpoints(current, store, Metrics())
+    return current, Checkpoints(current, store)
 
 
 @asynccontextmanager
