@@ -67,7 +67,9 @@ MAY: dict[str, set[str]] = {
         "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
-    "doctor": {"core", "store", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan", *SHARED},
+    "doctor": {
+        "core", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan", *SHARED,
+    },
     "setup": {"core", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {

@@ -41,7 +41,7 @@ def verify_(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The verifier key (ledger.key.pub); by default the one in use."),
+        typer.Option(metavar="FILE", help="The verifier keys (ledger.key.pub); by default those in use."),
     ] = None,
     clock_bound: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="By so much a clock may have been set back.")
@@ -51,13 +51,13 @@ def verify_(
 ) -> None:
     """Look through the whole ledger. Exit code 1: something was done to it, and it says to which entries."""
     from callguard.ledger.copies import opened
-    from callguard.ledger.keys import verifier_in
+    from callguard.ledger.keys import verifiers_in
     from callguard.ledger.send import notes_in
     from callguard.ledger.verify import verify
 
     # A copy and its key are enough, where nothing is configured.
     settings = None if store is not None and key is not None else config.load(path)
-    known = verifier_in(key) if key is not None else _verifier(settings)
+    known = verifiers_in(key) if key is not None else _verifiers(settings)
     given = [note for file in checkpoint or () for note in notes_in(file)]
     where = store if store is not None or settings is None else settings.store.path
     began = time.monotonic()
@@ -85,7 +85,6 @@ def prove_(
 ) -> None:
     """Write a file that proves a call to somebody who has no callguard: see docs/evidence.md."""
     from callguard.ledger.copies import opened
-    from callguard.ledger.keys import signer
     from callguard.ledger.prove import prove
     from callguard.speech.catalogue import said_in
 
@@ -94,12 +93,11 @@ def prove_(
         call_id = str(UUID(call))
     except ValueError as error:
         raise InputError("is no id of a call: 32 hexadecimal digits in five groups", field="CALL") from error
-    key = signer(settings.ledger_key_file, settings.ledger.origin).key
     # What happened since the last checkpoint is signed now.
     _signed(settings)
     with opened(settings.store.path) as copy:
         folder = settings.prompts.folder.path_here
-        proof = prove(copy, call_id, key, lambda heard: said_in(folder, dict(heard.sha256)))
+        proof = prove(copy, call_id, _verifiers(settings), lambda heard: said_in(folder, dict(heard.sha256)))
     try:
         output.write_text(json.dumps(proof, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
@@ -136,15 +134,15 @@ def _signed(settings: Config) -> tuple[str, bool]:
     return write(settings, sign)
 
 
-def _verifier(settings: Config | None) -> VerifierKey | None:
-    """The verifier key of the installation; None where nothing was signed here yet."""
-    from callguard.ledger.keys import verifier_file, verifier_in
+def _verifiers(settings: Config | None) -> tuple[VerifierKey, ...]:
+    """The verifier keys of the installation; none where nothing was signed here yet."""
+    from callguard.ledger.keys import verifier_file, verifiers_in
 
     file = None if settings is None else verifier_file(settings.ledger_key_file)
-    return None if file is None or not file.exists() else verifier_in(file)
+    return () if file is None or not file.exists() else verifiers_in(file)
 
 
-def _show(found: Report, took: float, key: VerifierKey | None) -> None:
+def _show(found: Report, took: float, keys: tuple[VerifierKey, ...]) -> None:
     if found.findings:
         table = tables.table("Entries", "Done to them", "What")
         for one in found.findings[:SHOWN]:
@@ -154,18 +152,18 @@ def _show(found: Report, took: float, key: VerifierKey | None) -> None:
         if len(found.findings) > SHOWN:
             typer.echo(f"and {len(found.findings) - SHOWN} more: --json shows them")
     whole = "not whole" if found.findings else "whole"
-    signed = "" if key is not None else "; without a verifier key, so no signature was checked"
+    signed = "" if keys else "; without a verifier key, so no signature was checked"
     typer.echo(
         f"{found.entries} entries, {found.checkpoints} checkpoints held against them{signed}: {whole} ({took:.1f} s)"
     )
 
 
-def _report(found: Report, took: float, key: VerifierKey | None) -> dict[str, object]:
+def _report(found: Report, took: float, keys: tuple[VerifierKey, ...]) -> dict[str, object]:
     return {
         "entries": found.entries,
         "root": None if found.root is None else found.root.hex(),
         "checkpoints": found.checkpoints,
-        "verifier_key": None if key is None else key.written,
+        "verifier_keys": [key.written for key in keys],
         "whole": not found.findings,
         "findings": [
             {"what": one.what, "first": one.first, "last": one.last, "said": one.said} for one in found.findings

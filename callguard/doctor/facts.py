@@ -257,6 +257,7 @@ class Here:
         health: what callguard says of itself.
         open_files: how many files callguard may have open, and Asterisk, by process name.
         registries: how the list of each registry stands.
+        ledger_key: what is wrong with the key that signs the ledger; empty where nothing is, or it is not made yet.
     """
 
     prompts: str
@@ -267,6 +268,7 @@ class Here:
     health: Known[Answered]
     open_files: Mapping[str, Known[int]]
     registries: tuple[Standing, ...]
+    ledger_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from callguard.config import Config
 from callguard.doctor import health
 from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
 from callguard.errors import CallguardError
+from callguard.ledger.keys import seed_in
 from callguard.registry.standing import standings
 from callguard.speech.catalogue import Catalogue
 from callguard.store.database import is_missing
@@ -43,7 +44,16 @@ async def look(config: Config) -> Here:
         health=await health.ask(config.http),
         open_files=await asyncio.to_thread(_open_files, urlsplit(config.asterisk.ari_url).hostname or ""),
         registries=await asyncio.to_thread(standings, config, datetime.now(UTC)),
+        ledger_key=_key_fault(config),
     )
+
+
+def _key_fault(config: Config) -> str:
+    try:
+        seed_in(config.ledger_key_file, config.ledger.origin)
+    except CallguardError as error:
+        return str(error)
+    return ""
 
 
 def _prompts_fault(config: Config) -> str:

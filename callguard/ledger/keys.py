@@ -55,11 +55,12 @@ def signer(file: Path, origin: str) -> Signer:
     seed = seed_in(file, origin)
     if seed is None:
         _make(file, SigningSeed(origin, secrets.token_bytes(SEED_BYTES)))
-        # Another process may have been faster: its key stands then.
         seed = seed_in(file, origin)
     if seed is None:
         raise InputError("was removed while it was made", file=file, field=FIELD)
-    return Signer(seed)
+    made = Signer(seed)
+    _tell(verifier_file(file), made.key)
+    return made
 
 
 def seed_in(file: Path, origin: str) -> SigningSeed | None:
@@ -88,52 +89,63 @@ def seed_in(file: Path, origin: str) -> SigningSeed | None:
 
 
 def verifier_file(file: Path) -> Path:
-    """Where the verifier key of a signing key stands."""
+    """Where the verifier key of a signing key stands, with those of the keys before it."""
     return file.with_name(f"{file.name}.pub")
 
 
-def verifier_in(file: Path) -> VerifierKey:
-    """The verifier key in a file.
+def verifiers_in(file: Path) -> tuple[VerifierKey, ...]:
+    """The verifier keys in a file, one in each line.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or something else stands there as well.
     """
     try:
-        return VerifierKey.of(file.read_text(encoding="utf-8"))
+        keys = tuple(map(VerifierKey.of, file.read_text(encoding="utf-8").splitlines()))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=file) from error
     except ValueError as error:
         raise InputError(str(error), file=file) from error
+    if not keys:
+        raise InputError("is empty", file=file)
+    return keys
 
 
 def _make(file: Path, seed: SigningSeed) -> None:
-    key = Signer(seed).key
+    """Another process may be faster: its key stands then."""
     try:
-        # The verifier key first: a key whose verifier nobody has would sign in vain.
-        for path, mode, text in (
-            (verifier_file(file), VERIFIER_MODE, key.written),
-            (file, KEY_MODE, seed.written(key)),
-        ):
-            _write_new(path, mode, f"{text}\n".encode())
+        made = _written(file, KEY_MODE, f"{seed.written(Signer(seed).key)}\n")
+        try:
+            with suppress(FileExistsError):
+                os.link(made, file)
+        finally:
+            made.unlink()
     except OSError as error:
         raise InputError(f"cannot be made: {error.strerror}", file=file, field=FIELD) from error
 
 
-def _write_new(path: Path, mode: int, data: bytes) -> None:
-    """A file that is there whole or not at all; one that is there stays. Root's belongs to the folder's owner."""
-    made = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+def _tell(file: Path, key: VerifierKey) -> None:
+    """Have a key's verifier in the file for everybody, after those of the keys before it: they are needed still."""
+    try:
+        there = verifiers_in(file)
+    except InputError:
+        there = ()
+    if key not in there:
+        # Where the key's folder is not ours to write to, somebody else has to tell.
+        with suppress(OSError):
+            _written(file, VERIFIER_MODE, "".join(f"{one.written}\n" for one in (*there, key))).replace(file)
+
+
+def _written(file: Path, mode: int, text: str) -> Path:
+    """A whole new file beside the one that it is for. Root's belongs to the folder's owner."""
+    made = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
     try:
-        try:
-            os.fchmod(descriptor, mode)
-            if os.geteuid() == 0:
-                folder = path.parent.stat()
-                os.fchown(descriptor, folder.st_uid, folder.st_gid)
-            os.write(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        with suppress(FileExistsError):
-            os.link(made, path)
+        os.fchmod(descriptor, mode)
+        if os.geteuid() == 0:
+            folder = file.parent.stat()
+            os.fchown(descriptor, folder.st_uid, folder.st_gid)
+        os.write(descriptor, text.encode())
+        os.fsync(descriptor)
     finally:
-        made.unlink()
+        os.close(descriptor)
+    return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from callguard.core.checkpoint import Checkpoint, Note, VerifierKey
@@ -31,11 +31,11 @@ TextOf = Callable[[Heard], str | None]
 """What is said in a sound; None where nobody knows any more."""
 
 
-def prove(transaction: Transaction, call_id: str, key: VerifierKey, text_of: TextOf) -> dict[str, object]:
+def prove(transaction: Transaction, call_id: str, keys: Collection[VerifierKey], text_of: TextOf) -> dict[str, object]:
     """The proof of a call, as JSON has it (docs/evidence.md).
 
     Args:
-        key: that the checkpoint is signed with.
+        keys: one of them has to have signed the last checkpoint.
 
     Raises:
         InputError: the ledger has nothing of this call.
@@ -47,8 +47,9 @@ def prove(transaction: Transaction, call_id: str, key: VerifierKey, text_of: Tex
     signed = [Note.of(row["note"]) for row in transaction.fetch("latest_checkpoint")]
     if not signed or Checkpoint.of(signed[0].text).size <= rows[-1]["seq"]:
         raise StoreError("no checkpoint is about all of this call yet: `callguard ledger checkpoint` signs one")
-    if not verified(signed[0], key):
-        raise StoreError(f"the last checkpoint is not signed by the key of {key.name}: see `callguard ledger verify`")
+    key = next((one for one in keys if verified(signed[0], one)), None)
+    if key is None:
+        raise StoreError("the last checkpoint is not signed by the ledger's key: see `callguard ledger verify`")
     at = Checkpoint.of(signed[0].text)
     grown = tree(transaction)
     entries, heard = [], dict[Heard, None]()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -63,7 +63,7 @@ class Report:
 
 def verify(
     transaction: Transaction,
-    key: VerifierKey | None,
+    keys: Collection[VerifierKey],
     given: Sequence[Note] = (),
     clock_bound_ms: int = CLOCK_BOUND_MS,
     tell: Callable[[int, int], None] = lambda done, of: None,
@@ -71,18 +71,18 @@ def verify(
     """Look through it.
 
     Args:
-        key: that checkpoints are signed with; without one their signatures are not looked at.
+        keys: that checkpoints may be signed with; without any their signatures are not looked at.
         given: checkpoints that were kept elsewhere.
         clock_bound_ms: by so much the time of an entry may be before that of the one ahead of it.
         tell: called with how many entries are done, and of how many.
     """
-    return _Looking(transaction, key, clock_bound_ms).at_all(given, tell)
+    return _Looking(transaction, keys, clock_bound_ms).at_all(given, tell)
 
 
 class _Looking:
-    def __init__(self, transaction: Transaction, key: VerifierKey | None, clock_bound_ms: int) -> None:
+    def __init__(self, transaction: Transaction, keys: Collection[VerifierKey], clock_bound_ms: int) -> None:
         self._transaction = transaction
-        self._key = key
+        self._keys = keys
         self._clock_bound_ms = clock_bound_ms
         self._findings: list[Finding] = []
         self._grown = CompactRange()
@@ -147,8 +147,9 @@ class _Looking:
 
     def _believed(self, note: Note, place: str) -> Checkpoint | None:
         one = Checkpoint.of(note.text)
-        if self._key is not None and (one.origin != self._key.name or not verified(note, self._key)):
-            self._find(Tampering.FORGED, f"{place} is not signed by the key of {self._key.name}")
+        if self._keys and not any(one.origin == key.name and verified(note, key) for key in self._keys):
+            names = ", ".join(dict.fromkeys(key.name for key in self._keys))
+            self._find(Tampering.FORGED, f"{place} is not signed by the key of {names}")
             return None
         return one
 

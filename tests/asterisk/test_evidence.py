@@ -47,11 +47,11 @@ async def test_a_call_is_signed_while_it_is_kept_and_when_callguard_stops(world:
     key = signer(settings.ledger_key_file, settings.ledger.origin).key
     notes = list(notes_in(sent))
     with opened(world.gate.store) as store:
-        report = verify(store, key, notes)
+        report = verify(store, [key], notes)
         assert report.findings == ()
         assert Checkpoint.of(notes[-1].text).size == report.entries == size_of(store)
         folder = settings.prompts.folder.path_here
-        proof: dict[str, Any] = prove(store, told.call, key, lambda heard: said_in(folder, dict(heard.sha256)))
+        proof: dict[str, Any] = prove(store, told.call, [key], lambda heard: said_in(folder, dict(heard.sha256)))
     said = [json.loads(entry["leaf"])["entry"] for entry in proof["entries"]]
     assert [one["kind"] for one in said] == ["gate", "recording.kept"]
     assert said[1]["files"] == [

@@ -250,6 +250,7 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
           (StoreIs.CLOSED, "chown callguard: /srv /srv/callguard.db*"), (StoreIs.DAMAGED, "put a backup of /srv"),
           (StoreIs.ANOTHER, "systemctl restart callguard updates"),
       )),
+    (lambda f: here(f, ledger_key="ledger.key: chmod 600"), "ledger.key", RISK, "signed: ledger.key: chmod 600; callg"),
     (listing(State.MISSING, None, "there is no list yet"), "registries.fresh", WARNING, "us has no list: there is no"),
     (listing(State.UNREADABLE, None, "is damaged"), "registries.fresh", WARNING, "list that cannot be used: is"),
     (listing(State.STALE, 32), "registries.fresh", WARNING, "us is 32 days old, 31 at most"),
@@ -427,8 +428,8 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
     if lost == "both":
         well_still = {one.id for one in found.values() if one.severity is Severity.OK}
         assert well_still == {
-            "folder.rights", "folder.space", "paths.caller_ids", "prompts.built", "store.opens",
-            "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
+            "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built",
+            "store.opens", "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
             "limits.asterisk",
         }  # fmt: skip
 

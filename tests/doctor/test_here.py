@@ -11,6 +11,7 @@ from callguard.config import Config
 from callguard.doctor import here
 from callguard.doctor.facts import RecordingFolder, StoreIs, Unknown
 from callguard.doctor.tried import remove_left_over
+from callguard.ledger.keys import signer
 from callguard.store import Store
 from callguard.telephony.recording import TRIED
 from tests.doctor.healthy import settings
@@ -53,6 +54,15 @@ async def test_the_recordings_folder_is_measured(tmp_path: Path) -> None:
 async def test_asterisk_elsewhere_has_limits_that_are_not_known(tmp_path: Path) -> None:
     found = await here.look(settings(tmp_path, ari_url="http://pbx.example:8088"))
     assert found.open_files["asterisk"] == Unknown("Asterisk is on another machine")
+
+
+async def test_a_signing_key_that_others_may_read_is_told(tmp_path: Path) -> None:
+    config = with_store(tmp_path)
+    assert (await here.look(config)).ledger_key == ""
+    signer(config.ledger_key_file, config.ledger.origin)
+    assert (await here.look(config)).ledger_key == ""
+    config.ledger_key_file.chmod(0o644)
+    assert "chmod 600" in (await here.look(config)).ledger_key
 
 
 def with_store(folder: Path) -> Config:

@@ -80,4 +80,4 @@ def hashing(database: Connection) -> None:
 
 def looked(path: Path, key: Signer) -> Report:
     with opened(path) as copy:
-        return verify(copy, key.key)
+        return verify(copy, [key.key])

@@ -11,7 +11,7 @@ import pytest
 
 from callguard.core.checkpoint import Note
 from callguard.errors import InputError
-from callguard.ledger.keys import Signer, seed_in, signer, verified, verifier_file, verifier_in
+from callguard.ledger.keys import Signer, seed_in, signer, verified, verifier_file, verifiers_in
 
 from .conftest import ORIGIN
 
@@ -27,7 +27,7 @@ def test_a_key_is_made_once_however_many_ask_for_it(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert (file.stat().st_uid, file.stat().st_gid) == (tmp_path.stat().st_uid, tmp_path.stat().st_gid)
     assert stat.S_IMODE(verifier_file(file).stat().st_mode) == 0o644
-    assert verifier_in(verifier_file(file)) == key
+    assert verifiers_in(verifier_file(file)) == (key,)
     assert verified(Note.of(signer(file, ORIGIN)(7, bytes(32))), key)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["ledger.key", "ledger.key.pub"]
 
@@ -61,9 +61,24 @@ def test_a_key_of_another_origin_or_of_nothing_is_refused(tmp_path: Path) -> Non
 def test_a_verifier_key_is_one(tmp_path: Path, key: Signer) -> None:
     file = tmp_path / "key.pub"
     with pytest.raises(InputError, match="cannot be read"):
-        verifier_in(file)
+        verifiers_in(file)
+    file.touch()
+    with pytest.raises(InputError, match="is empty"):
+        verifiers_in(file)
     file.write_text("nothing", encoding="utf-8")
     with pytest.raises(InputError, match="key"):
-        verifier_in(file)
+        verifiers_in(file)
     file.write_text(f"{key.key.written}\n", encoding="utf-8")
-    assert verifier_in(file) == key.key
+    assert verifiers_in(file) == (key.key,)
+
+
+def test_the_verifier_of_a_key_that_was_replaced_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.key"
+    first = signer(file, ORIGIN).key
+    file.rename(tmp_path / "lost")
+    second = signer(file, "another").key
+    assert verifiers_in(verifier_file(file)) == (first, second)
+    # Who only lost the verifier keys gets that of the key in use again.
+    verifier_file(file).unlink()
+    assert signer(file, "another").key == second
+    assert verifiers_in(verifier_file(file)) == (second,)

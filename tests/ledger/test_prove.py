@@ -186,7 +186,7 @@ def test_commands_say_what_was_done_to_a_ledger_and_what_was_not_sent(configured
     assert "is signed and kept, and not sent: send_to_file: No such file or directory" in failing.stderr
     whole = json.loads(run("ledger", "verify", "--json", "--config", config))
     assert (whole["whole"], whole["entries"], whole["checkpoints"], whole["findings"]) == (True, 306, 1, [])
-    assert whole["verifier_key"] == said["verifier_key"]
+    assert whole["verifier_keys"] == [said["verifier_key"]]
     with closing(connect(configured / "callguard.db")) as database:
         database.executescript("DROP TRIGGER ledger_no_delete; DELETE FROM ledger WHERE seq IN (7, 8, 9);")
     done = callguard("ledger", "verify", "--config", config, COLUMNS="200")

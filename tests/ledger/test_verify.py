@@ -17,9 +17,11 @@ from callguard.errors import InputError
 from callguard.ledger.copies import opened
 from callguard.ledger.keys import Signer, signer
 from callguard.ledger.verify import Tampering, verify
+from callguard.store import Store
 from callguard.store.database import open_to_write, prepare
 from callguard.store.ledger import tree
 from callguard.store.migrations import known, migrate
+from tests.store.legs import CONTROLLERS, START, given, make_leg
 
 from .conftest import looked
 
@@ -44,7 +46,7 @@ NOTED = "UPDATE ledger SET noted_at = noted_at - {1} WHERE seq >= {0};" + REHASH
 async def test_a_ledger_as_it_was_written_is_whole(filled: Path, key: Signer) -> None:
     told: list[tuple[int, int]] = []
     with opened(filled) as copy:
-        report = verify(copy, key.key, tell=lambda done, of: told.append((done, of)))
+        report = verify(copy, [key.key], tell=lambda done, of: told.append((done, of)))
         assert report.root == tree(copy).root(620)
     assert (report.entries, report.checkpoints, report.findings) == (620, 3, ())
     assert told == [(620, 620)]
@@ -126,7 +128,7 @@ async def test_who_rewrites_all_of_it_is_found_by_what_was_signed(
         database.commit()
     assert looked(filled, key).findings == ()
     with opened(filled) as copy:
-        (one,) = verify(copy, key.key, [Note.of(sent)]).findings
+        (one,) = verify(copy, [key.key], [Note.of(sent)]).findings
         assert (one.what, one.first, one.last) == (CHANGED, 0, 599)
 
 
@@ -141,7 +143,7 @@ async def test_a_ledger_that_was_cut_short_everywhere_is_found_by_what_was_sent(
     )
     assert looked(filled, key).findings == ()
     with opened(filled) as copy:
-        (one,) = verify(copy, key.key, [Note.of(sent)]).findings
+        (one,) = verify(copy, [key.key], [Note.of(sent)]).findings
     assert (one.what, one.first, one.last) == (CUT, 600, 619)
     assert "a checkpoint was signed" in one.said
 
@@ -151,14 +153,14 @@ async def test_a_checkpoint_that_another_key_signed_is_forged(filled: Path, key:
     assert [one.what for one in looked(filled, other).findings] == [FORGED] * 3
     with opened(filled) as copy:
         forged = Note.of(other(620, bytes(32)))
-        (one,) = verify(copy, key.key, [forged]).findings
+        (one,) = verify(copy, [key.key], [forged]).findings
     assert (one.what, one.said) == (FORGED, "given checkpoint 1 is not signed by the key of calls.example.org/ledger")
 
 
 async def test_a_clock_within_its_bound_is_let_be(filled: Path, key: Signer, damaged: Callable[[str], None]) -> None:
     damaged("DELETE FROM checkpoints;" + NOTED.format(619, 60_000))
     with opened(filled) as copy:
-        assert verify(copy, key.key, clock_bound_ms=61_000).findings == ()
+        assert verify(copy, [key.key], clock_bound_ms=61_000).findings == ()
 
 
 async def test_a_copy_is_read_where_nothing_can_be_written(filled: Path, key: Signer, tmp_path: Path) -> None:
@@ -188,3 +190,14 @@ async def test_what_is_no_store_with_a_ledger_is_refused(tmp_path: Path) -> None
         database.commit()
     with pytest.raises(InputError, match="install the newer"), opened(older):
         pass
+
+
+async def test_what_a_key_signed_that_was_replaced_stays_good(filled: Path, key: Signer, tmp_path: Path) -> None:
+    new = signer(tmp_path / "new.key", "new.example.org")
+    async with Store.open(filled, gate=None, controllers=CONTROLLERS) as store:
+        await store.save(make_leg(given()))
+        assert (await store.checkpoint(START, new))[1]
+    with opened(filled) as copy:
+        report = verify(copy, [key.key, new.key])
+        assert (report.findings, report.checkpoints) == ((), 4)
+        assert [one.what for one in verify(copy, [new.key]).findings] == [FORGED] * 3

@@ -116,6 +116,16 @@ def _store(facts: Facts) -> Iterator[Problem]:
         )
 
 
+def _key(facts: Facts) -> Iterator[Problem]:
+    if facts.here.ledger_key:
+        yield risk(
+            f"the ledger cannot be signed: {facts.here.ledger_key}",
+            "callguard does not start with it, and evidence that nobody signed convinces nobody",
+            "do as the line says, as root; where others may have read the key, set it aside and name another [ledger] "
+            "origin: callguard makes a new one",
+        )
+
+
 CHECKS = (
     Check("prompts.built", "The prompts are built and current", Severity.RISK, _built),
     Check("prompts.heard", "Asterisk can open the prompts", Severity.RISK, _heard),
@@ -126,4 +136,5 @@ CHECKS = (
     Check("folder.files", "callguard may read and remove what Asterisk records", Severity.RISK, _files),
     Check("folder.space", "There is room for recordings", Severity.RISK, _space),
     Check("store.opens", "The store opens and its schema is current", Severity.RISK, _store),
+    Check("ledger.key", "The key that signs the evidence is callguard's alone, or not made yet", Severity.RISK, _key),
 )
