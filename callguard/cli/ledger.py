@@ -21,7 +21,7 @@ from callguard.errors import InputError, StoreError
 if TYPE_CHECKING:
     from callguard.config import Config
     from callguard.core.checkpoint import VerifierKey
-    from callguard.ledger.verify import Report
+    from callguard.ledger.findings import Report
     from callguard.store.store import Store
 
 # More than anybody reads; JSON has them all.

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import TypeAlias
 
 from callguard.core.checkpoint import Checkpoint, Note, VerifierKey
 from callguard.core.evidence import leaf_data
 from callguard.core.merkle import TILE, TILE_BITS, CompactRange, backwards, fold, leaf_hash
+from callguard.ledger.findings import Finding, Report, Tampering
 from callguard.ledger.keys import verified
 from callguard.store.queries import Transaction
 
@@ -26,39 +25,6 @@ CLOCK_BOUND_MS = 5_000
 Entry: TypeAlias = tuple[int, int, bytes, bytes | None]
 Name: TypeAlias = tuple[str, int, str | None]
 """Of an entry: its kind, its time, its leg where it is one's."""
-
-
-class Tampering(StrEnum):
-    """What was done."""
-
-    CHANGED = "changed"
-    REMOVED = "removed"
-    ADDED = "added"
-    REORDERED = "reordered"
-    CUT_SHORT = "cut_short"
-    FORGED = "forged"
-    """A checkpoint that the ledger's key has not signed."""
-    CLOCK_MOVED = "clock_moved"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not as it should be, and the entries it is about, first and last; None for none or all."""
-
-    what: Tampering
-    said: str
-    first: int | None = None
-    last: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was found. `root` is None where entries are missing; `checkpoints` are those that were held against it."""
-
-    entries: int
-    root: bytes | None
-    checkpoints: int
-    findings: tuple[Finding, ...]
 
 
 def verify(

@@ -16,8 +16,9 @@ from callguard.core.decide import Scope
 from callguard.core.evidence import leaf_data
 from callguard.core.merkle import leaf_hash
 from callguard.ledger.copies import opened
+from callguard.ledger.findings import Report
 from callguard.ledger.keys import Signer, signer
-from callguard.ledger.verify import Report, verify
+from callguard.ledger.verify import verify
 from callguard.store import Store
 from callguard.store.dial_records import NewOptOut
 from tests.store.legs import CONTROLLERS, START, given, make_leg

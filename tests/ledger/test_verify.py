@@ -15,8 +15,9 @@ from callguard.core.checkpoint import Note
 from callguard.core.merkle import fold
 from callguard.errors import InputError
 from callguard.ledger.copies import opened
+from callguard.ledger.findings import Tampering
 from callguard.ledger.keys import Signer, signer
-from callguard.ledger.verify import Tampering, verify
+from callguard.ledger.verify import verify
 from callguard.store import Store
 from callguard.store.database import open_to_write, prepare
 from callguard.store.ledger import tree
