@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_valid
 from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
+from callguard.key_sections import Keys
 from callguard.sections import (
     Agents,
     Asterisk,
@@ -48,6 +49,7 @@ class Config(Model):
     watchdog: Watchdog = Watchdog()
     paths: Paths = Paths()
     recording: Recording
+    keys: Keys | None = None
     prompts: Prompts
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]

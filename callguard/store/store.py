@@ -16,13 +16,13 @@ from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, incidents, segments
+from callguard.store import actions, agents, content_keys, incidents, segments
 from callguard.store.at_once import AtOnce, open_at_once
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.dial_store import DialStore
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
-from callguard.store.records import Kept, LegRecord, OpenRecording
+from callguard.store.records import Kept, LegRecord, OpenRecording, StoredContentKey
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
 from callguard.store.writer import Writer
@@ -211,6 +211,25 @@ class Store(DialStore):
         Its row keeps hash and times, or is made where the recording had none yet. What is destroyed stays so.
         """
         await self._run(incidents.quarantine, leg_id=leg_id, at=to_ms(at), reason=reason)
+
+    async def ensure_content_key(self, key: StoredContentKey) -> StoredContentKey:
+        """A subject has a content key from now on: this one, or the one that they have. Returns: that one."""
+        return await self._run(content_keys.ensure, key=key)
+
+    async def rewrap(self, keys: Sequence[StoredContentKey]) -> None:
+        """Content keys are wrapped by another master key from now on: all of these, or none.
+
+        The database is locked meanwhile, about 0.4 s for 100,000 keys on one core.
+        """
+        await self._run(content_keys.rewrap, keys=keys)
+
+    async def destroy_content_key(self, subject_id: str) -> None:
+        """Nothing that is encrypted for a subject can be read any more; what comes later gets a key of its own."""
+        await self._run(content_keys.destroy, subject_id=subject_id)
+
+    async def file_sealed(self, leg_id: str, name: str, content_key_id: str) -> None:
+        """A file of a kept recording is encrypted by a content key."""
+        await self._run(content_keys.sealed, leg_id=leg_id, name=name, content_key_id=content_key_id)
 
     async def incident(
         self,

@@ -1,0 +1,63 @@
+"""A clear file and the encrypted one beside it: never neither of them, whenever it is broken off."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from callguard.keys.names import part_name, sealed_name
+from callguard.keys.sealed_file import CHUNK_BYTES, ContentKey, open_sealed, seal
+
+# As what Asterisk makes: for the group that shares the folder.
+MODE = 0o660
+
+
+def seal_beside(clear: Path, content_key: ContentKey) -> None:
+    """Encrypt a file beside itself; the clear one stays.
+
+    What was written is read back whole before it gets its name, and has its name on the disk when this returns.
+
+    Raises:
+        CannotOpen: what was written cannot be read.
+        OSError: it cannot be read or written.
+    """
+    part = part_name(clear)
+    try:
+        with clear.open("rb") as source, part.open("wb") as to:
+            os.fchmod(to.fileno(), MODE)
+            seal(source, os.fstat(source.fileno()).st_size, to, clear.name, content_key)
+            to.flush()
+            os.fsync(to.fileno())
+        with open_sealed(part, clear.name, content_key) as back:
+            while back.read(CHUNK_BYTES):
+                pass
+        part.replace(sealed_name(clear))
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync(clear.parent)
+
+
+def remove_clear(clear: Path) -> None:
+    """The encrypted one stands for it. Raises: OSError."""
+    clear.unlink()
+    _sync(clear.parent)
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Of all that is read from here on, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Names are on the disk only when their folder is (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

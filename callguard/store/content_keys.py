@@ -1,0 +1,34 @@
+"""Content keys, and the files that are encrypted by them. Actions within a transaction, as in `actions`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from callguard.store import from_rows
+from callguard.store.queries import Transaction
+from callguard.store.records import StoredContentKey
+
+
+def ensure(transaction: Transaction, key: StoredContentKey) -> StoredContentKey:
+    """See `Store.ensure_content_key`."""
+    transaction.fetch(
+        "add_content_key", content_key_id=key.id, subject_id=key.subject_id, master=key.master, wrapped=key.wrapped
+    )
+    (row,) = transaction.fetch("content_key_of_subject", subject_id=key.subject_id)
+    return from_rows.content_key(row)
+
+
+def rewrap(transaction: Transaction, keys: Sequence[StoredContentKey]) -> None:
+    """See `Store.rewrap`."""
+    rows = [{"content_key_id": key.id, "master": key.master, "wrapped": key.wrapped} for key in keys]
+    transaction.add("rewrap_content_key", rows)
+
+
+def destroy(transaction: Transaction, subject_id: str) -> None:
+    """See `Store.destroy_content_key`."""
+    transaction.fetch("destroy_content_key", subject_id=subject_id)
+
+
+def sealed(transaction: Transaction, leg_id: str, name: str, content_key_id: str) -> None:
+    """See `Store.file_sealed`."""
+    transaction.fetch("set_sealed", leg_id=leg_id, name=name, content_key_id=content_key_id)
