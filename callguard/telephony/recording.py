@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -20,6 +20,7 @@ from callguard.core.conversation import Why, surviving
 from callguard.core.incidents import Incident, unwatched
 from callguard.core.model import GrantState
 from callguard.errors import StoreError
+from callguard.keys.names import stored_as
 from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
 from callguard.store.store import Store
 from callguard.telephony.ami_events import is_leg_id
@@ -53,6 +54,8 @@ class Recordings:
         self._unknown = 0
         self._watched: set[str] = set()
         self.expected = self.overdue = 0
+        # Told of each leg whose files are complete, and in the store.
+        self.on_kept: Callable[[str], None] = lambda leg_id: None
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
         """What is withdrawn from now on is destroyed so much later."""
@@ -77,7 +80,7 @@ class Recordings:
             source: who pressed the key: ``key`` for the subject, ``agent``.
             finish: it is our leg, so nobody else is about to end its segments.
         """
-        async with self._alone(leg_id):
+        async with self.alone(leg_id):
             # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
             if before:
                 expected = await self._store.expected_recording(leg_id)
@@ -105,7 +108,7 @@ class Recordings:
         Args:
             watched: somebody watched who was in the call, to its end.
         """
-        async with self._alone(leg_id):
+        async with self.alone(leg_id):
             expected = await self._store.expected_recording(leg_id)
             if expected is not None and self._here(expected):
                 await self._end(expected, watched=watched)
@@ -149,12 +152,13 @@ class Recordings:
         async with self._sweeping:
             for due in await self._store.due(datetime.now(UTC)):
                 if due.folder not in (None, self._name) and not any(
-                    (self._folder / name).exists() for name in due.files
+                    file.exists() for name in due.files for file in stored_as(self._folder / name)
                 ):
                     self._tell_of({due.folder})
                     continue
-                await asyncio.to_thread(_remove, self._folder, due)
-                await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
+                async with self.alone(due.leg_id):  # or what is being encrypted would be there again
+                    await asyncio.to_thread(_remove, self._folder, due)
+                    await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
                 log.info("withdrawn recording destroyed", leg=due.leg_id)
 
     async def keep_sweeping(self) -> None:
@@ -211,7 +215,7 @@ class Recordings:
             return True
         return False
 
-    def _alone(self, leg_id: str) -> asyncio.Lock:
+    def alone(self, leg_id: str) -> asyncio.Lock:
         """Held while a leg's recording is worked off: it may be told to end in several ways at once."""
         lock = self._working.get(leg_id)
         if lock is None:
@@ -244,6 +248,7 @@ class Recordings:
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
         forget_joining(self._folder, recording)
         log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)
+        self.on_kept(recording.leg_id)
 
     async def _set_aside(self, recording: OpenRecording, now: datetime, problem: str) -> None:
         """What cannot be read is neither kept nor lost; where nothing of it may stay, it goes as any other does."""
@@ -251,9 +256,11 @@ class Recordings:
         if not surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None):
             for file in files:
                 file.unlink(missing_ok=True)
+            forget_joining(self._folder, recording)
             await self._store.recording_destroyed(recording.leg_id, now, "withdrawn")
             return
         names = [await asyncio.to_thread(set_aside, self._folder, file) for file in files]
+        forget_joining(self._folder, recording)
         await self._store.quarantine(recording.leg_id, now, "unreadable")
         await self._store.incident(Incident.RECORDING_UNREADABLE, now, {"quarantined_as": names}, recording.leg_id)
         log.error(
@@ -327,5 +334,6 @@ def _write_sidecar(folder: Path, recording: OpenRecording, segments: Sequence[Se
 
 def _remove(folder: Path, due: DueRecording) -> None:
     for name in due.files:
-        (folder / name).unlink(missing_ok=True)
+        for file in stored_as(folder / name):
+            file.unlink(missing_ok=True)
         (folder / name).with_suffix(".json").unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""``callguard recordings`` and ``callguard keys``, as they are typed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from callguard.config import load
+from callguard.keys import master
+from callguard.store import Store
+from tests.keys.crasher import sealing
+from tests.telephony.test_recording import FIRST, NOW, SECOND, audio, given
+from tests.test_cli import callguard
+from tests.test_config import GOOD
+
+UNKNOWN = "0192f0c1-0000-7000-8000-00000000000f"
+
+
+def write(folder: Path, keys: str) -> Path:
+    text = GOOD.replace('path = "/var/lib/callguard', f'path = "{folder}')
+    text = text.replace('path_here = "/var/spool/callguard"', f'path_here = "{folder}"')
+    (file := folder / "callguard.toml").write_text(f"{text}\n{keys}", encoding="utf-8")
+    assert load(file).recording.folder.path_here == folder
+    return file
+
+
+def said(*arguments: str | Path, code: int = 0) -> str:
+    done = callguard(*map(str, arguments))
+    assert done.returncode == code, done.stderr
+    return done.stdout or done.stderr
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> Path:
+    """A configuration with a master key, and two recordings that are encrypted by it."""
+    told = said("keys", "new", tmp_path / "master.key")
+    assert "keep a copy apart from this machine" in told
+    file = write(tmp_path, f'[keys]\nmaster = {{ file = "{tmp_path}/master.key" }}')
+    masters = master.load(load(file))
+    assert masters is not None and masters.current.id in told
+    async with Store.open(tmp_path / "callguard.db", gate=None, controllers={"acme": "Acme"}) as store:
+        recordings, work = sealing(tmp_path, store, masters)
+        async with work.working():
+            for leg_id in (FIRST, SECOND):
+                await store.save(given(leg_id))
+                audio(tmp_path / f"{leg_id}.wav", ms=6_000, value=len(leg_id))
+                (tmp_path / f"heard-{leg_id}").write_bytes((tmp_path / f"{leg_id}.wav").read_bytes())
+                await recordings.ended(leg_id)
+            await work.look()
+    return file
+
+
+async def test_who_has_the_key_lists_plays_exports_and_proves(two: Path, tmp_path: Path) -> None:
+    at = ("--config", str(two))
+    listed = json.loads(said("recordings", "list", "--json", *at))
+    assert {(one["call"], one["state"], one["files"][0]["encrypted"]) for one in listed} == {
+        (FIRST, "kept", True), (SECOND, "kept", True),
+    }  # fmt: skip
+    assert FIRST in said("recordings", "list", *at)
+    heard = (tmp_path / f"heard-{FIRST}").read_bytes()
+    play = [sys.executable, "-m", "callguard", "recordings", "play", FIRST, *at]
+    done = await asyncio.to_thread(subprocess.run, play, stdout=subprocess.PIPE, check=True, timeout=60)
+    assert done.stdout == heard
+    out = tmp_path / "out.wav"
+    said("recordings", "export", FIRST, "--output", out, *at)
+    assert (out.read_bytes(), out.stat().st_mode & 0o777) == (heard, 0o600)
+    assert "is there already" in said("recordings", "export", FIRST, "--output", out, *at, code=2)
+    assert said("recordings", "verify", *at) == "2 files are kept, 2 of them are what was kept, 0 are not\n"
+    assert said("recordings", "verify", FIRST, *at) == "1 files are kept, 1 of them are what was kept, 0 are not\n"
+    assert "no id of a call" in said("recordings", "verify", "x", *at, code=2)
+    assert "no recording of this call" in said("recordings", "export", UNKNOWN, "-o", tmp_path / "none", *at, code=2)
+    assert not (tmp_path / "none").exists()
+
+
+async def test_a_player_that_stops_early_is_no_error(two: Path) -> None:
+    read, written = os.pipe()
+    os.close(read)
+    play = [sys.executable, "-m", "callguard", "recordings", "play", FIRST, "--config", str(two)]
+    done = await asyncio.to_thread(
+        subprocess.run, play, stdout=written, stderr=subprocess.PIPE, check=False, timeout=60
+    )
+    os.close(written)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+async def test_what_cannot_be_read_is_named_and_leaves_no_file(two: Path, tmp_path: Path) -> None:
+    at, out = ("--config", str(two)), tmp_path / "out.wav"
+    damaged = tmp_path / f"{FIRST}.wav.cg"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    told = said("recordings", "verify", *at, code=1)
+    assert f"{damaged}: it is cut short: put a copy from a backup in its place" in told
+    assert "2 files are kept, 1 of them are what was kept, 1 are not" in told
+    found = json.loads(callguard("recordings", "verify", "--json", *at).stdout)
+    assert {one["call"]: [it["fault"] for it in one["faults"]] for one in found} == {FIRST: ["cut_short"], SECOND: []}
+    assert "it is cut short" in said("recordings", "export", FIRST, "--output", out, *at, code=1)
+    assert not out.exists()
+    said("recordings", "export", SECOND, "--output", out, *at)
+    without = ("--config", str(write(tmp_path, "")))
+    assert "the configuration has no [keys]" in said("recordings", "play", SECOND, *without, code=1)
+    assert "keys: is missing: recordings are not encrypted" in said("keys", "list", *without, code=2)
+    said("keys", "new", tmp_path / "other.key")
+    another = ("--config", str(write(tmp_path, f'[keys]\nmaster = {{ file = "{tmp_path}/other.key" }}')))
+    assert "none of the master keys opens its content key" in said("recordings", "play", SECOND, *another, code=1)
+    assert "is there already" in said("keys", "new", tmp_path / "other.key", code=2)
+    assert "cannot be written" in said("keys", "new", tmp_path / "nowhere" / "key", code=2)
+
+
+async def test_a_master_key_is_replaced_without_touching_audio(two: Path, tmp_path: Path) -> None:
+    before = (tmp_path / f"{FIRST}.wav.cg").read_bytes()
+    said("keys", "new", tmp_path / "new.key")
+    keys = f'[keys]\nmaster = {{ file = "{tmp_path}/new.key" }}'
+    config = ("--config", str(write(tmp_path, f'{keys}\nold = [{{ file = "{tmp_path}/master.key" }}]')))
+    listed = json.loads(said("keys", "list", "--json", *config))
+    assert [(one["state"], one["content_keys"]) for one in listed["master_keys"]] == [("in force", 0), ("old", 2)]
+    assert said("keys", "rotate", *config).startswith("2 people's keys are wrapped by master key ")
+    assert said("keys", "rotate", *config).startswith("0 people's keys")
+    config = ("--config", str(write(tmp_path, keys)))
+    assert " in force 2 " in said("keys", "list", *config)
+    assert "0 are not" in said("recordings", "verify", *config)
+    assert (tmp_path / f"{FIRST}.wav.cg").read_bytes() == before
+    # Where the new one is gone, the old one reads nothing any more, and says which one does.
+    config = ("--config", str(write(tmp_path, f'[keys]\nmaster = {{ file = "{tmp_path}/master.key" }}')))
+    lost = said("keys", "rotate", *config, code=1)
+    assert "name the one that did in [keys] old" in lost
+    assert [one["state"] for one in json.loads(said("keys", "list", "--json", *config))["master_keys"]] == [
+        "in force", "missing",
+    ]  # fmt: skip
+
+
+async def test_what_was_destroyed_is_not_played(two: Path, tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "callguard.db", gate=None, controllers={"acme": "Acme"}) as store:
+        await sealing(tmp_path, store)[0].withdrawn(FIRST, NOW)
+    at = ("--config", str(two))
+    assert "the recording is destroyed" in said("recordings", "play", FIRST, *at, code=2)
+    assert said("recordings", "verify", *at) == "1 files are kept, 1 of them are what was kept, 0 are not\n"
