@@ -194,6 +194,14 @@ class RecordingFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """What the recordings' folder lies on. `safe`: who takes the disk away cannot read it."""
+
+    what: str
+    safe: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """What systemd says of callguard's service. `watchdog_s` is 0 without one."""
 
@@ -257,6 +265,8 @@ class Here:
         health: what callguard says of itself.
         open_files: how many files callguard may have open, and Asterisk, by process name.
         registries: how the list of each registry stands.
+        keys: what is wrong with the master keys; empty where nothing is, or there are none.
+        disk: what the recordings' folder lies on.
     """
 
     prompts: str
@@ -267,6 +277,8 @@ class Here:
     health: Known[Answered]
     open_files: Mapping[str, Known[int]]
     registries: tuple[Standing, ...]
+    keys: str
+    disk: Known[Disk]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from callguard.config import Config
-from callguard.doctor import health
+from callguard.doctor import disk, health
 from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
-from callguard.errors import CallguardError
+from callguard.errors import CallguardError, InputError
+from callguard.keys import master
+from callguard.keys.names import SEALED
 from callguard.registry.standing import standings
 from callguard.speech.catalogue import Catalogue
 from callguard.store.database import is_missing
@@ -43,6 +45,8 @@ async def look(config: Config) -> Here:
         health=await health.ask(config.http),
         open_files=await asyncio.to_thread(_open_files, urlsplit(config.asterisk.ari_url).hostname or ""),
         registries=await asyncio.to_thread(standings, config, datetime.now(UTC)),
+        keys=await asyncio.to_thread(_keys_fault, config),
+        disk=await asyncio.to_thread(disk.below, config.recording.folder.path_here),
     )
 
 
@@ -50,6 +54,14 @@ def _prompts_fault(config: Config) -> str:
     try:
         Catalogue.load(config)
     except CallguardError as error:
+        return str(error)
+    return ""
+
+
+def _keys_fault(config: Config) -> str:
+    try:
+        master.load(config)
+    except InputError as error:
         return str(error)
     return ""
 
@@ -75,7 +87,7 @@ def _recordings(folder: Path) -> Known[RecordingFolder]:
         free = shutil.disk_usage(folder).free
         since = time.time() - DAYS * 86_400
         with os.scandir(folder) as entries:
-            recent = [entry.stat() for entry in entries if entry.name.endswith(".wav")]
+            recent = [entry.stat() for entry in entries if entry.name.endswith((".wav", f".wav{SEALED}"))]
     except OSError as error:
         return Unknown(f"{folder} cannot be looked at: {error.strerror}")
     made = sum(one.st_size for one in recent if one.st_mtime >= since)
