@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,7 +19,7 @@ import structlog
 
 from callguard import sections
 from callguard.errors import CallguardError
-from callguard.keys.beside import remove_clear, seal_beside, sha256_of
+from callguard.keys.beside import seal_beside, sha256_of, sync
 from callguard.keys.fault import CannotOpen, Fault
 from callguard.keys.master import Masters
 from callguard.keys.names import SEALED, sealed_name
@@ -32,16 +33,18 @@ from callguard.telephony.recording import Recordings
 
 log = structlog.get_logger()
 
-# Calls come first: so many files are encrypted at once.
-AT_ONCE = 2
 LOOK_EVERY_S = 60.0
-TOGETHER = 1_000
+A_PAGE = 1_000
+# One thread encrypts, as calls come first. Those that wait share transactions, which cost more than encrypting does;
+# who withdraws meanwhile waits for them, so they are not many.
+TOGETHER = 32
+TOGETHER_BYTES = 64 << 20
 
 
 class Sealing:
     """Encrypts the recordings of one folder.
 
-    Attributes:
+    Args:
         masters: the master keys; None to encrypt nothing.
     """
 
@@ -54,8 +57,14 @@ class Sealing:
         self._recordings = recordings
         self._due: asyncio.Queue[str] = asyncio.Queue()
         self._missing: set[str] = set()
-        self.masters = masters
+        self._masters = masters
+        self._look_now = asyncio.Event()
         recordings.on_kept = self._soon
+
+    def use(self, masters: Masters | None) -> None:
+        """From now on; what is not encrypted yet is, at once."""
+        self._masters = masters
+        self._look_now.set()
 
     async def keep_sealing(self) -> NoReturn:
         """Encrypt what is kept from now on, and what was not encrypted yet, for as long as the service runs."""
@@ -65,24 +74,26 @@ class Sealing:
                     await self.look()
                 except (CallguardError, OSError) as error:
                     log.error("recordings are not looked through for what is not encrypted yet", problem=str(error))
-                await asyncio.sleep(LOOK_EVERY_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_EVERY_S):
+                        await self._look_now.wait()
+                self._look_now.clear()
         raise AssertionError("it has no end")
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Encrypt what is kept, or found by `look`, while the context lasts."""
         async with asyncio.TaskGroup() as group:
-            workers = [group.create_task(self._work()) for _ in range(AT_ONCE)]
+            worker = group.create_task(self._work())
             yield
-            for worker in workers:
-                worker.cancel()
+            worker.cancel()
 
     async def look(self) -> None:
         """Find and encrypt all that is not encrypted yet, and remove clear files beside encrypted ones."""
-        if self.masters is None:
+        if self._masters is None:
             return
         after = ""
-        while legs := await self._store.clear_legs(after, TOGETHER):
+        while legs := await self._store.clear_legs(after, A_PAGE):
             for leg_id in legs:
                 self._due.put_nowait(leg_id)
             after = legs[-1]
@@ -92,56 +103,75 @@ class Sealing:
         await self._due.join()
 
     def _soon(self, leg_id: str) -> None:
-        if self.masters is not None:
+        if self._masters is not None:
             self._due.put_nowait(leg_id)
 
     async def _work(self) -> NoReturn:
         while True:
-            leg_id = await self._due.get()
+            legs = [await self._due.get()]
+            while len(legs) < TOGETHER and not self._due.empty():
+                legs.append(self._due.get_nowait())
             try:
-                await self._seal(leg_id)
+                await self._seal(sorted(set(legs)))
             except (CallguardError, OSError) as error:
-                log.error("a recording is not encrypted yet, trying again", leg=leg_id, problem=str(error))
+                log.error("recordings are not encrypted yet, trying again", count=len(legs), problem=str(error))
             finally:
-                self._due.task_done()
+                for _ in legs:
+                    self._due.task_done()
 
-    async def _seal(self, leg_id: str) -> None:
-        masters = self.masters
+    async def _seal(self, legs: Sequence[str]) -> None:
+        masters = self._masters
         if masters is None:
             return
-        async with self._recordings.alone(leg_id):
-            for one in await self._store.files_to_seal(leg_id):
-                await self._seal_file(masters, one)
+        async with AsyncExitStack() as alone:
+            for leg_id in legs:
+                await alone.enter_async_context(self._recordings.alone(leg_id))
+            clear: list[FileToSeal] = []
+            size = 0
+            for one in await self._store.files_to_seal(legs):
+                if size >= TOGETHER_BYTES:
+                    self._due.put_nowait(one.leg_id)
+                    continue
+                try:
+                    if await self._only_clear(masters, one):
+                        clear.append(one)
+                        size += one.file.size
+                except (CallguardError, OSError) as error:
+                    _tell(one, error)
+            if clear:
+                await self._encrypt(masters, clear)
 
-    async def _seal_file(self, masters: Masters, one: FileToSeal) -> None:
+    async def _only_clear(self, masters: Masters, one: FileToSeal) -> bool:
+        """Whether it is to be encrypted; what a crash has left is settled here."""
         clear = self._folder / one.file.name
         sealed = sealed_name(clear)
         match clear.exists(), sealed.exists():
             case True, False:
-                await self._encrypt(masters, one, clear)
+                return True
             case False, True if one.file.sealed_with is None:
-                content_key = await self._content_key_if_whole(masters, one, sealed)
-                await self._store.file_sealed(one.leg_id, one.file.name, content_key)
+                await self._store.files_sealed([_sealed(one, await self._content_key_if_whole(masters, one, sealed))])
             case True, True:
-                await self._one_of_two(masters, one, clear, sealed)
+                return await self._is_to_be_made_anew(masters, one, clear, sealed)
             case False, False if one.folder in (None, self._name) and one.leg_id not in self._missing:
                 self._missing.add(one.leg_id)
                 log.error(
                     "the file of a kept recording is missing", leg=one.leg_id,
                     do="put a copy from a backup there; callguard recordings verify names all of them",
                 )  # fmt: skip
+        return False
 
-    async def _encrypt(self, masters: Masters, one: FileToSeal, clear: Path) -> None:
-        content_key = masters.content_key(await self._stored_key(masters, one.subject_id))
-        await asyncio.to_thread(seal_beside, clear, content_key)
-        await self._store.file_sealed(one.leg_id, one.file.name, content_key.id)
-        await asyncio.to_thread(remove_clear, clear)
+    async def _encrypt(self, masters: Masters, clear: Sequence[FileToSeal]) -> None:
+        have = {one.subject_id: one.content_key for one in clear if one.content_key is not None}
+        new = {one.subject_id for one in clear} - have.keys()
+        if new:
+            made = await self._store.ensure_content_keys([masters.new_content_key(subject_id) for subject_id in new])
+            have |= {key.subject_id: key for key in made}
+        done = await asyncio.to_thread(_seal_all, self._folder, masters, [(one, have[one.subject_id]) for one in clear])
+        if done:
+            await self._store.files_sealed(done)
+            await asyncio.to_thread(_remove_all, self._folder, done)
 
-    async def _stored_key(self, masters: Masters, subject_id: str) -> StoredContentKey:
-        stored = await self._store.content_key_of(subject_id)
-        return stored or await self._store.ensure_content_key(masters.new_content_key(subject_id))
-
-    async def _one_of_two(self, masters: Masters, one: FileToSeal, clear: Path, sealed: Path) -> None:
+    async def _is_to_be_made_anew(self, masters: Masters, one: FileToSeal, clear: Path, sealed: Path) -> bool:
         """A clear file beside an encrypted one is what a crash has left, or somebody else's of the same name."""
         with clear.open("rb") as file:
             is_copy = await asyncio.to_thread(sha256_of, file) == one.file.sha256
@@ -150,17 +180,17 @@ class Sealing:
         except CannotOpen:
             if not is_copy:  # neither is known to be the recording: both stay
                 raise
-            await self._encrypt(masters, one, clear)
-            return
-        await self._store.file_sealed(one.leg_id, one.file.name, content_key)
+            return True
+        await self._store.files_sealed([_sealed(one, content_key)])
         if is_copy:
-            await asyncio.to_thread(remove_clear, clear)
+            await asyncio.to_thread(_remove_all, self._folder, [one])
         else:
             await asyncio.to_thread(set_aside, self._folder, clear)
             log.error(
                 "a file came beside the encrypted one of a recording and is set aside", leg=one.leg_id,
                 do="find out who made it: see the folder quarantine beside the recordings",
             )  # fmt: skip
+        return False
 
     async def _content_key_if_whole(self, masters: Masters, one: FileToSeal, sealed: Path) -> str:
         """The id of its content key. Raises: CannotOpen, where it is not the recording that was kept, to the end."""
@@ -170,6 +200,33 @@ class Sealing:
         if digest != one.file.sha256:
             raise CannotOpen(Fault.DIFFERENT, sealed)
         return content_key.id
+
+
+def _sealed(one: FileToSeal, content_key_id: str) -> FileToSeal:
+    return replace(one, file=replace(one.file, sealed_with=content_key_id))
+
+
+def _tell(one: FileToSeal, error: Exception) -> None:
+    log.error("a recording is not encrypted yet, trying again", leg=one.leg_id, problem=str(error))
+
+
+def _seal_all(folder: Path, masters: Masters, clear: Sequence[tuple[FileToSeal, StoredContentKey]]) -> list[FileToSeal]:
+    """Encrypt files; those that are, with their names on the disk. What is wrong with one keeps no other from it."""
+    done = []
+    for one, key in clear:
+        try:
+            seal_beside(folder / one.file.name, masters.content_key(key))
+            done.append(_sealed(one, key.id))
+        except (CallguardError, OSError) as error:
+            _tell(one, error)
+    sync(folder)
+    return done
+
+
+def _remove_all(folder: Path, sealed: Sequence[FileToSeal]) -> None:
+    for one in sealed:
+        (folder / one.file.name).unlink(missing_ok=True)
+    sync(folder)
 
 
 def _in_both(folder: Path) -> list[str]:

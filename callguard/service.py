@@ -338,7 +338,7 @@ class Service:
         self._current.replace(config, flows, book)
         await self._lists.open(config)
         self._recordings.destroy_withdrawn_after(config.recording.destroy_withdrawn_after_s)
-        self._sealing.masters = masters
+        self._sealing.use(masters)
         log.info("configuration reloaded", profiles=len(flows))
         if waiting:
             log.warning("these settings wait for a restart and stay as they were", settings=", ".join(waiting))

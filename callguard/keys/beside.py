@@ -17,7 +17,7 @@ MODE = 0o660
 def seal_beside(clear: Path, content_key: ContentKey) -> None:
     """Encrypt a file beside itself; the clear one stays.
 
-    What was written is read back whole before it gets its name, and has its name on the disk when this returns.
+    What was written is read back whole before it gets its name. It has its name on the disk after `sync`.
 
     Raises:
         CannotOpen: what was written cannot be read.
@@ -37,13 +37,6 @@ def seal_beside(clear: Path, content_key: ContentKey) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync(clear.parent)
-
-
-def remove_clear(clear: Path) -> None:
-    """The encrypted one stands for it. Raises: OSError."""
-    clear.unlink()
-    _sync(clear.parent)
 
 
 def sha256_of(file: BinaryIO) -> str:
@@ -54,8 +47,8 @@ def sha256_of(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _sync(folder: Path) -> None:
-    """Names are on the disk only when their folder is (fsync(2))."""
+def sync(folder: Path) -> None:
+    """Names are on the disk only when their folder is (fsync(2)). Raises: OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

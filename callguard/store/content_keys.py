@@ -6,16 +6,20 @@ from collections.abc import Sequence
 
 from callguard.store import from_rows
 from callguard.store.queries import Transaction
-from callguard.store.records import StoredContentKey
+from callguard.store.records import FileToSeal, StoredContentKey
 
 
-def ensure(transaction: Transaction, key: StoredContentKey) -> StoredContentKey:
-    """See `Store.ensure_content_key`."""
-    transaction.fetch(
-        "add_content_key", content_key_id=key.id, subject_id=key.subject_id, master=key.master, wrapped=key.wrapped
+def ensure(transaction: Transaction, keys: Sequence[StoredContentKey]) -> tuple[StoredContentKey, ...]:
+    """See `Store.ensure_content_keys`."""
+    transaction.add(
+        "add_content_key",
+        [
+            {"content_key_id": key.id, "subject_id": key.subject_id, "master": key.master, "wrapped": key.wrapped}
+            for key in keys
+        ],
     )
-    (row,) = transaction.fetch("content_key_of_subject", subject_id=key.subject_id)
-    return from_rows.content_key(row)
+    found = (transaction.fetch("content_key_of_subject", subject_id=key.subject_id) for key in keys)
+    return tuple(from_rows.content_key(row) for (row,) in found)
 
 
 def rewrap(transaction: Transaction, keys: Sequence[StoredContentKey]) -> None:
@@ -29,6 +33,9 @@ def destroy(transaction: Transaction, subject_id: str) -> None:
     transaction.fetch("destroy_content_key", subject_id=subject_id)
 
 
-def sealed(transaction: Transaction, leg_id: str, name: str, content_key_id: str) -> None:
-    """See `Store.file_sealed`."""
-    transaction.fetch("set_sealed", leg_id=leg_id, name=name, content_key_id=content_key_id)
+def sealed(transaction: Transaction, files: Sequence[FileToSeal]) -> None:
+    """See `Store.files_sealed`."""
+    transaction.add(
+        "set_sealed",
+        [{"leg_id": one.leg_id, "name": one.file.name, "content_key_id": one.file.sealed_with} for one in files],
+    )

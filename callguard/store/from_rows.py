@@ -16,6 +16,7 @@ from callguard.core.model import Basis, GrantState, Outcome, Purpose
 from callguard.store.dial_records import KnownSubject, StoredDecision, StoredGrant, StoredOptOut
 from callguard.store.records import (
     Evidence,
+    FileToSeal,
     Grant,
     OpenRecording,
     RecordedFile,
@@ -199,6 +200,12 @@ def _recording(rows: tuple[sqlite3.Row, ...]) -> StoredRecording:
 def recorded_file(row: sqlite3.Row) -> RecordedFile:
     """A file of a recording."""
     return RecordedFile(row["name"], row["size"], row["sha256"], row["sealed_with"])
+
+
+def file_to_seal(row: sqlite3.Row) -> FileToSeal:
+    """A file of a recording that is kept."""
+    key = None if row["content_key_id"] is None else content_key(row)
+    return FileToSeal(row["leg_id"], row["subject_id"], recorded_file(row), row["folder"], key)
 
 
 def content_key(row: sqlite3.Row) -> StoredContentKey:

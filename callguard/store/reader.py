@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -166,12 +167,9 @@ class Reader:
         ((count,),) = await self._fetch("count_clear")
         return int(count)
 
-    async def files_to_seal(self, leg_id: str) -> tuple[FileToSeal, ...]:
-        """The files of a leg's recording, while it is kept."""
-        return tuple(
-            FileToSeal(row["leg_id"], row["subject_id"], from_rows.recorded_file(row), row["folder"])
-            for row in await self._fetch("files_to_seal", leg_id=leg_id)
-        )
+    async def files_to_seal(self, legs: Sequence[str]) -> tuple[FileToSeal, ...]:
+        """The files of some legs' recordings, while they are kept, in the order of the legs' ids."""
+        return tuple(map(from_rows.file_to_seal, await self._fetch("files_to_seal", legs=json.dumps(legs))))
 
     async def incidents(self, limit: int) -> tuple[StoredIncident, ...]:
         """The latest incidents, newest first; those of a leg also stand in `call`."""

@@ -162,12 +162,17 @@ class RecordedFile:
 
 @dataclass(frozen=True, slots=True)
 class FileToSeal:
-    """A file of a recording that is kept: where it is, as `OpenRecording` has it, and whose."""
+    """A file of a recording that is kept: where it is, as `OpenRecording` has it, and whose.
+
+    Attributes:
+        content_key: the subject's, if they have one yet.
+    """
 
     leg_id: str
     subject_id: str
     file: RecordedFile
     folder: str | None
+    content_key: StoredContentKey | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ class Steps:
             setattr(os, name, self.around(getattr(os, name)))
         for name, instead in (("seal", seal_in_steps),):
             setattr(beside, name, instead)
-        for name in ("ensure_content_key", "file_sealed"):
+        for name in ("ensure_content_keys", "files_sealed"):
             setattr(Store, name, self.around_transaction(getattr(Store, name)))
 
 

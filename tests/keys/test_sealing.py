@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from callguard.keys.master import MasterKey, Masters
 from callguard.keys.names import part_name, sealed_name
 from callguard.keys.reading import content_key_of, faults_of, open_file
 from callguard.keys.sealed_file import ContentKey
-from callguard.sealing import Sealing
+from callguard.sealing import Sealing, _seal_all
 from callguard.store import Store
-from callguard.store.records import RecordedFile
+from callguard.store.records import FileToSeal, RecordedFile, StoredContentKey
 from callguard.telephony.recording import Recordings
 from tests.keys.crasher import MASTERS, seal_all, sealing
 from tests.telephony.test_recording import FIRST, NOW, SECOND, audio, given
@@ -61,7 +61,7 @@ def files(folder: Path) -> list[str]:
 
 
 async def the_file(store: Store, leg_id: str = FIRST) -> RecordedFile:
-    (one,) = await store.files_to_seal(leg_id)
+    (one,) = await store.files_to_seal([leg_id])
     return one.file
 
 
@@ -93,6 +93,27 @@ async def test_without_keys_it_stays_clear_and_is_encrypted_once_there_are_some(
     assert tuple(files(tmp_path)) == NAMES
     async with opened(tmp_path) as store:
         assert (await store.count_clear(), await store.content_keys_by_master()) == (0, {MASTERS.current.id: 1})
+
+
+async def test_who_withdraws_does_not_wait_for_long_recordings_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only so many are encrypted together; the others follow."""
+    monkeypatch.setattr("callguard.sealing.TOGETHER_BYTES", 1)
+    together: list[int] = []
+
+    def counted(folder: Path, masters: Masters, clear: Sequence[tuple[FileToSeal, StoredContentKey]]) -> object:
+        together.append(len(clear))
+        return _seal_all(folder, masters, clear)
+
+    monkeypatch.setattr("callguard.sealing._seal_all", counted)
+    async with at_work(tmp_path, None) as (store, recordings, work):
+        for leg_id in (FIRST, SECOND):
+            await recorded(tmp_path, store, recordings, leg_id)
+        work.use(MASTERS)
+        await work.look()
+        assert together == [1, 1]
+        assert await store.count_clear() == 0
 
 
 @pytest.mark.parametrize("how", ["kill", "fail"])
@@ -236,7 +257,7 @@ async def test_each_fault_is_named_with_its_file_and_loses_nothing_else(
         file.write_bytes(whole)
         assert await fault() == []
         assert await fault(None) == await fault(Masters(MasterKey.new())) == [Fault.WRONG_KEY]
-        (one,) = await store.files_to_seal(FIRST)
+        (one,) = await store.files_to_seal([FIRST])
         wrapped = await store.content_key_of(one.subject_id)
         assert wrapped is not None and wrapped.wrapped not in repr(wrapped)
         await store.destroy_content_key(one.subject_id)
@@ -256,7 +277,7 @@ async def test_a_missing_file_is_told_once_and_others_are_encrypted(
         await recorded(tmp_path, store, recordings)
         await recorded(tmp_path, store, recordings, SECOND)
         (tmp_path / f"{FIRST}.wav").unlink()
-        work.masters = MASTERS
+        work.use(MASTERS)
         await work.look()
         await work.look()
         assert sealed_name(tmp_path / f"{SECOND}.wav").exists()
@@ -269,10 +290,10 @@ async def test_a_lost_master_key_keeps_the_clear_file_until_it_is_back(
     """The subject has a content key already, by the master key that is lost now."""
     await kept(tmp_path)
     async with opened(tmp_path) as store:
-        (one,) = await store.files_to_seal(FIRST)
-        await store.ensure_content_key(MASTERS.new_content_key(one.subject_id))
+        (one,) = await store.files_to_seal([FIRST])
+        await store.ensure_content_keys([MASTERS.new_content_key(one.subject_id)])
         # Whoever comes second has the first one's.
-        again = await store.ensure_content_key(Masters(MasterKey.new()).new_content_key(one.subject_id))
+        (again,) = await store.ensure_content_keys([Masters(MasterKey.new()).new_content_key(one.subject_id)])
         assert again.master == MASTERS.current.id
     await seal_all(tmp_path, Masters(MasterKey.new()))
     assert files(tmp_path) == [f"{FIRST}.json", f"{FIRST}.wav"]

@@ -1,4 +1,4 @@
--- name: add_content_key(content_key_id, subject_id, master, wrapped)!
+-- name: add_content_key(content_key_id, subject_id, master, wrapped)*!
 -- Whoever comes second takes the key of who came first.
 INSERT INTO content_keys (content_key_id, subject_id, master, wrapped)
 VALUES (:content_key_id, :subject_id, :master, :wrapped)
@@ -28,16 +28,18 @@ DELETE FROM content_keys WHERE subject_id = :subject_id;
 SELECT DISTINCT f.leg_id FROM recording_files AS f JOIN recordings AS r ON r.leg_id = f.leg_id
 WHERE f.sealed_with IS NULL AND r.state = 'kept' AND f.leg_id > :after ORDER BY f.leg_id LIMIT :most;
 
--- name: files_to_seal(leg_id)
-SELECT f.leg_id, l.subject_id, f.name, f.size, f.sha256, f.sealed_with, l.folder
+-- name: files_to_seal(legs)
+-- `legs` is a JSON array. Each file with its subject's content key, or NULLs.
+SELECT f.leg_id, l.subject_id, f.name, f.size, f.sha256, f.sealed_with, l.folder, k.content_key_id, k.master, k.wrapped
 FROM recording_files AS f
 JOIN recordings AS r ON r.leg_id = f.leg_id
 JOIN legs AS l ON l.leg_id = f.leg_id
-WHERE f.leg_id = :leg_id AND r.state = 'kept' ORDER BY f.name;
+LEFT JOIN content_keys AS k ON k.subject_id = l.subject_id
+WHERE f.leg_id IN (SELECT value FROM json_each(:legs)) AND r.state = 'kept' ORDER BY f.leg_id, f.name;
 
 -- name: count_clear()$
 SELECT COUNT(*) AS count FROM recording_files AS f JOIN recordings AS r ON r.leg_id = f.leg_id
 WHERE f.sealed_with IS NULL AND r.state = 'kept';
 
--- name: set_sealed(leg_id, name, content_key_id)!
+-- name: set_sealed(leg_id, name, content_key_id)*!
 UPDATE recording_files SET sealed_with = :content_key_id WHERE leg_id = :leg_id AND name = :name;
