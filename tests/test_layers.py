@@ -48,7 +48,7 @@ MAY: dict[str, set[str]] = {
     "agents": {"core", "store", "current", *SHARED},
     "incidents": {"core", "store", *SHARED},
     "unasked": {"core", "store", "telephony", "current", "incidents", *SHARED},
-    "watchdog": {"core", "store", "telephony", "current", "incidents", *SHARED},
+    "watchdog": {"core", "keys", "store", "telephony", "current", "incidents", *SHARED},
     "talk": {"core"},
     "parties": {"telephony", "current", "agents", "talk", *SHARED},
     "segments": {"core", "store", "telephony", "current", "watchdog", "talk", *SHARED},
