@@ -168,8 +168,9 @@ class Sealing:
             have |= {key.subject_id: key for key in made}
         done = await asyncio.to_thread(_seal_all, self._folder, masters, [(one, have[one.subject_id]) for one in clear])
         if done:
-            await self._store.files_sealed(done)
-            await asyncio.to_thread(_remove_all, self._folder, done)
+            kept = await self._store.files_sealed(done)
+            # Another callguard that shares folder and store may have destroyed one meanwhile.
+            await asyncio.to_thread(_remove_all, self._folder, kept, [one for one in done if one not in kept])
 
     async def _is_to_be_made_anew(self, masters: Masters, one: FileToSeal, clear: Path, sealed: Path) -> bool:
         """A clear file beside an encrypted one is what a crash has left, or somebody else's of the same name."""
@@ -215,17 +216,19 @@ def _seal_all(folder: Path, masters: Masters, clear: Sequence[tuple[FileToSeal, 
     done = []
     for one, key in clear:
         try:
-            seal_beside(folder / one.file.name, masters.content_key(key))
-            done.append(_sealed(one, key.id))
+            if seal_beside(folder / one.file.name, masters.content_key(key)):
+                done.append(_sealed(one, key.id))
         except (CallguardError, OSError) as error:
             _tell(one, error)
     sync(folder)
     return done
 
 
-def _remove_all(folder: Path, sealed: Sequence[FileToSeal]) -> None:
+def _remove_all(folder: Path, sealed: Sequence[FileToSeal], destroyed: Sequence[FileToSeal] = ()) -> None:
     for one in sealed:
         (folder / one.file.name).unlink(missing_ok=True)
+    for one in destroyed:
+        sealed_name(folder / one.file.name).unlink(missing_ok=True)
     sync(folder)
 
 

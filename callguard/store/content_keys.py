@@ -33,9 +33,10 @@ def destroy(transaction: Transaction, subject_id: str) -> None:
     transaction.fetch("destroy_content_key", subject_id=subject_id)
 
 
-def sealed(transaction: Transaction, files: Sequence[FileToSeal]) -> None:
+def sealed(transaction: Transaction, files: Sequence[FileToSeal]) -> tuple[FileToSeal, ...]:
     """See `Store.files_sealed`."""
-    transaction.add(
-        "set_sealed",
-        [{"leg_id": one.leg_id, "name": one.file.name, "content_key_id": one.file.sealed_with} for one in files],
+    return tuple(
+        one
+        for one in files
+        if transaction.fetch("set_sealed", leg_id=one.leg_id, name=one.file.name, content_key_id=one.file.sealed_with)
     )

@@ -227,9 +227,13 @@ class Store(DialStore):
         """Nothing that is encrypted for a subject can be read any more; what comes later gets a key of its own."""
         await self._run(content_keys.destroy, subject_id=subject_id)
 
-    async def files_sealed(self, files: Sequence[FileToSeal]) -> None:
-        """These files of kept recordings are encrypted, each as its `sealed_with` says."""
-        await self._run(content_keys.sealed, files=files)
+    async def files_sealed(self, files: Sequence[FileToSeal]) -> tuple[FileToSeal, ...]:
+        """These files of kept recordings are encrypted, each as its `sealed_with` says.
+
+        Returns:
+            Those of them whose recordings are kept still; of the others nothing is to be left.
+        """
+        return await self._run(content_keys.sealed, files=files)
 
     async def incident(
         self,

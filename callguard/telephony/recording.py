@@ -159,6 +159,8 @@ class Recordings:
                 async with self.alone(due.leg_id):  # or what is being encrypted would be there again
                     await asyncio.to_thread(_remove, self._folder, due)
                     await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
+                    # Another callguard may have been encrypting it; from now on it finds in the store that it is none.
+                    await asyncio.to_thread(_remove_encrypted, self._folder, due)
                 log.info("withdrawn recording destroyed", leg=due.leg_id)
 
     async def keep_sweeping(self) -> None:
@@ -337,3 +339,9 @@ def _remove(folder: Path, due: DueRecording) -> None:
         for file in stored_as(folder / name):
             file.unlink(missing_ok=True)
         (folder / name).with_suffix(".json").unlink(missing_ok=True)
+
+
+def _remove_encrypted(folder: Path, due: DueRecording) -> None:
+    for name in due.files:
+        for file in stored_as(folder / name)[1:]:
+            file.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -148,10 +149,10 @@ async def test_what_is_withdrawn_while_it_is_being_encrypted_is_gone_under_every
     begun, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def slowly(clear: Path, key: ContentKey) -> None:
+    def slowly(clear: Path, key: ContentKey) -> bool:
         loop.call_soon_threadsafe(begun.set)
         asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(5)
-        seal_beside(clear, key)
+        return seal_beside(clear, key)
 
     monkeypatch.setattr("callguard.sealing.seal_beside", slowly)
     async with at_work(tmp_path) as (store, recordings, work):
@@ -268,6 +269,30 @@ async def test_each_fault_is_named_with_its_file_and_loses_nothing_else(
     left = (tmp_path / "s.db").read_bytes()
     assert MASTERS.current.id.encode() in left
     assert wrapped.wrapped.encode() not in left
+
+
+async def test_two_callguards_that_share_a_folder_do_not_encrypt_or_keep_what_the_other_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_work(tmp_path, None) as (store, recordings, work):
+        heard = await recorded(tmp_path, store, recordings)
+        with (tmp_path / f"{FIRST}.wav").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as the other has it, while it encrypts
+            work.use(MASTERS)
+            await work.look()
+            assert files(tmp_path) == [f"{FIRST}.json", f"{FIRST}.wav"]
+        other = sealing(tmp_path, store, None)[0]
+
+        def withdrawn_meanwhile(clear: Path, key: ContentKey) -> bool:
+            asyncio.run_coroutine_threadsafe(other.withdrawn(FIRST, NOW), loop).result(5)
+            clear.write_bytes(heard)  # it was open
+            return seal_beside(clear, key)
+
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr("callguard.sealing.seal_beside", withdrawn_meanwhile)
+        await work.look()
+        (tmp_path / f"{FIRST}.wav").unlink()
+        assert files(tmp_path) == []
 
 
 async def test_a_missing_file_is_told_once_and_others_are_encrypted(

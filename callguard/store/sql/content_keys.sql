@@ -41,5 +41,9 @@ WHERE f.leg_id IN (SELECT value FROM json_each(:legs)) AND r.state = 'kept' ORDE
 SELECT COUNT(*) AS count FROM recording_files AS f JOIN recordings AS r ON r.leg_id = f.leg_id
 WHERE f.sealed_with IS NULL AND r.state = 'kept';
 
--- name: set_sealed(leg_id, name, content_key_id)*!
-UPDATE recording_files SET sealed_with = :content_key_id WHERE leg_id = :leg_id AND name = :name;
+-- name: set_sealed(leg_id, name, content_key_id)
+-- A row where the recording is kept still.
+UPDATE recording_files SET sealed_with = :content_key_id
+WHERE leg_id = :leg_id AND name = :name
+    AND EXISTS (SELECT 1 FROM recordings AS r WHERE r.leg_id = :leg_id AND r.state = 'kept')
+RETURNING leg_id;
