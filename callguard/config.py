@@ -85,6 +85,12 @@ class Config(Model):
         return tuple(sorted(calling))
 
     @model_validator(mode="after")
+    def _what_is_moved_is_encrypted(self) -> Self:
+        if self.recording.encrypted_folder is not None and self.keys is None:
+            raise ValueError("recording.encrypted_folder: without [keys] nothing is encrypted")
+        return self
+
+    @model_validator(mode="after")
     def _each_registry_has_a_file_of_its_own(self) -> Self:
         names: dict[Path, str] = {}
         for name in self.registries:
@@ -150,7 +156,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         message = _plain(first["msg"])
         if first["type"] == "missing" and where[0] == "controllers" and len(where) == 3:
             message = f"is missing: {Controller.model_fields[str(where[-1])].description}"
-        if named := re.match(r"((?:controllers|profiles|registries|processors)\.[\w.]+): (.*)", message):
+        if named := re.match(r"((?:controllers|profiles|registries|processors|recording)\.[\w.]+): (.*)", message):
             where, message = tuple(named[1].split(".")), named[2]
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
         if variable in environment:

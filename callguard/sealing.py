@@ -19,10 +19,10 @@ import structlog
 
 from callguard import sections
 from callguard.errors import CallguardError
-from callguard.keys.beside import seal_beside, sha256_of, sync
+from callguard.keys.beside import remove_clear, seal_file, sha256_of, sync
 from callguard.keys.fault import CannotOpen, Fault
 from callguard.keys.master import Masters
-from callguard.keys.names import SEALED, sealed_name
+from callguard.keys.names import Shelf
 from callguard.keys.reading import content_key_of
 from callguard.keys.sealed_file import open_sealed
 from callguard.store.records import FileToSeal, StoredContentKey
@@ -51,7 +51,7 @@ class Sealing:
     def __init__(
         self, settings: sections.Recording, store: Store, recordings: Recordings, masters: Masters | None
     ) -> None:
-        self._folder = settings.folder.path_here
+        self._shelf = Shelf.of(settings)
         self._name = str(settings.folder.in_asterisk)
         self._store = store
         self._recordings = recordings
@@ -98,7 +98,7 @@ class Sealing:
                 self._due.put_nowait(leg_id)
             after = legs[-1]
             await self._due.join()
-        for leg_id in await asyncio.to_thread(_in_both, self._folder):
+        for leg_id in await asyncio.to_thread(_left, self._shelf):
             self._due.put_nowait(leg_id)
         await self._due.join()
 
@@ -143,13 +143,15 @@ class Sealing:
 
     async def _only_clear(self, masters: Masters, one: FileToSeal) -> bool:
         """Whether it is to be encrypted; what a crash has left is settled here."""
-        clear = self._folder / one.file.name
-        sealed = sealed_name(clear)
+        clear, sealed = self._shelf.clear(one.file.name), self._shelf.sealed(one.file.name)
         match clear.exists(), sealed.exists():
             case True, False:
                 return True
-            case False, True if one.file.sealed_with is None:
-                await self._store.files_sealed([_sealed(one, await self._content_key_if_whole(masters, one, sealed))])
+            case False, True:
+                if one.file.sealed_with is None:
+                    content_key = await self._content_key_if_whole(masters, one, sealed)
+                    await self._store.files_sealed([_sealed(one, content_key)])
+                await asyncio.to_thread(_remove_all, self._shelf, [one])
             case True, True:
                 return await self._is_to_be_made_anew(masters, one, clear, sealed)
             case False, False if one.folder in (None, self._name) and one.leg_id not in self._missing:
@@ -166,11 +168,11 @@ class Sealing:
         if new:
             made = await self._store.ensure_content_keys([masters.new_content_key(subject_id) for subject_id in new])
             have |= {key.subject_id: key for key in made}
-        done = await asyncio.to_thread(_seal_all, self._folder, masters, [(one, have[one.subject_id]) for one in clear])
+        done = await asyncio.to_thread(_seal_all, self._shelf, masters, [(one, have[one.subject_id]) for one in clear])
         if done:
             kept = await self._store.files_sealed(done)
             # Another callguard that shares folder and store may have destroyed one meanwhile.
-            await asyncio.to_thread(_remove_all, self._folder, kept, [one for one in done if one not in kept])
+            await asyncio.to_thread(_remove_all, self._shelf, kept, [one for one in done if one not in kept])
 
     async def _is_to_be_made_anew(self, masters: Masters, one: FileToSeal, clear: Path, sealed: Path) -> bool:
         """A clear file beside an encrypted one is what a crash has left, or somebody else's of the same name."""
@@ -184,9 +186,9 @@ class Sealing:
             return True
         await self._store.files_sealed([_sealed(one, content_key)])
         if is_copy:
-            await asyncio.to_thread(_remove_all, self._folder, [one])
+            await asyncio.to_thread(_remove_all, self._shelf, [one])
         else:
-            await asyncio.to_thread(set_aside, self._folder, clear)
+            await asyncio.to_thread(set_aside, self._shelf.made_in, clear)
             log.error(
                 "a file came beside the encrypted one of a recording and is set aside", leg=one.leg_id,
                 do="find out who made it: see the folder quarantine beside the recordings",
@@ -211,30 +213,33 @@ def _tell(one: FileToSeal, error: Exception) -> None:
     log.error("a recording is not encrypted yet, trying again", leg=one.leg_id, problem=str(error))
 
 
-def _seal_all(folder: Path, masters: Masters, clear: Sequence[tuple[FileToSeal, StoredContentKey]]) -> list[FileToSeal]:
+def _seal_all(shelf: Shelf, masters: Masters, clear: Sequence[tuple[FileToSeal, StoredContentKey]]) -> list[FileToSeal]:
     """Encrypt files; those that are, with their names on the disk. What is wrong with one keeps no other from it."""
     done = []
     for one, key in clear:
         try:
-            if seal_beside(folder / one.file.name, masters.content_key(key)):
+            if seal_file(shelf, one.file.name, masters.content_key(key)):
                 done.append(_sealed(one, key.id))
         except (CallguardError, OSError) as error:
             _tell(one, error)
-    sync(folder)
+    sync(shelf.kept_in)
     return done
 
 
-def _remove_all(folder: Path, sealed: Sequence[FileToSeal], destroyed: Sequence[FileToSeal] = ()) -> None:
+def _remove_all(shelf: Shelf, sealed: Sequence[FileToSeal], destroyed: Sequence[FileToSeal] = ()) -> None:
     for one in sealed:
-        (folder / one.file.name).unlink(missing_ok=True)
+        remove_clear(shelf, one.file.name)
     for one in destroyed:
-        sealed_name(folder / one.file.name).unlink(missing_ok=True)
-    sync(folder)
+        for file in (*shelf.encrypted(one.file.name), shelf.sidecars(one.file.name)[1]):
+            file.unlink(missing_ok=True)
+    sync(shelf.made_in)
 
 
-def _in_both(folder: Path) -> list[str]:
-    """The legs whose clear file lies beside the encrypted one."""
-    with os.scandir(folder) as entries:
-        names = {entry.name for entry in entries if entry.name.endswith((".wav", f".wav{SEALED}"))}
-    both = [name.removesuffix(SEALED) for name in names if name.endswith(SEALED)]
-    return sorted(leg_id for name in both if name in names and is_leg_id(leg_id := name.removesuffix(".wav")))
+def _left(shelf: Shelf) -> list[str]:
+    """The legs of whose recording something is still where it was made, and that is encrypted already."""
+    with os.scandir(shelf.made_in) as entries:
+        names = [Path(entry.name) for entry in entries if is_leg_id(Path(entry.name).stem)]
+    left = {name.stem for name in names if name.suffix == ".wav" and shelf.sealed(name.name).exists()}
+    if not shelf.is_one:
+        left |= {name.stem for name in names if name.suffix == ".json" and (shelf.kept_in / name).exists()}
+    return sorted(left)

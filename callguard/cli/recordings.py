@@ -67,11 +67,12 @@ def verify(
     Encrypted ones are decrypted for it, in memory. One that cannot be read is named and keeps no other from being read.
     """
     from callguard.keys import master
+    from callguard.keys.names import Shelf
     from callguard.keys.reading import faults_of
 
     settings = config.load(path)
     masters = master.load(settings)
-    folder = settings.recording.folder.path_here
+    shelf = Shelf.of(settings.recording)
 
     async def look(reader: Reader) -> list[tuple[StoredRecording, RecordedFile, Sequence[CannotOpen]]]:
         kept = [one for one in await _recordings(reader, call) if one.state == "kept"]
@@ -79,14 +80,11 @@ def verify(
         with progress("Reading the store") as tell:
             for count, one in enumerate(kept, start=1):
                 for file in one.files:
-                    done.append((one, file, await faults_of(reader, masters, folder, file)))
+                    done.append((one, file, await faults_of(reader, masters, shelf, file)))
                 tell("Verifying", count, len(kept))
         return done
 
-    try:
-        found = read(settings, look)
-    except OSError as error:
-        raise SetupError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
+    found = read(settings, look)
     bad = [(one, file, fault) for one, file, faults in found for fault in faults]
     if print_json:
         typer.echo(
@@ -158,6 +156,7 @@ def _copy(settings: Config, call: str, leg: str | None, to: BinaryIO) -> None:
 
 
 def _opened(settings: Config, call: str, leg: str | None, masters: Masters | None) -> BinaryIO:
+    from callguard.keys.names import Shelf
     from callguard.keys.reading import open_file
 
     async def find(reader: Reader) -> BinaryIO:
@@ -170,7 +169,7 @@ def _opened(settings: Config, call: str, leg: str | None, masters: Masters | Non
         (one,) = found
         if one.state != "kept":
             raise InputError(f"the recording is {one.state}", field="CALL")
-        return await open_file(reader, masters, settings.recording.folder.path_here / one.files[0].name)
+        return await open_file(reader, masters, Shelf.of(settings.recording), one.files[0].name)
 
     return read(settings, find)
 

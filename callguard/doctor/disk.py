@@ -31,7 +31,7 @@ def below(
         return Unknown(f"the kernel does not say on what {folder} lies")
     _, device, kind, source = mount
     if kind in MEMORY:
-        return Disk(kind, safe=True)
+        return Disk(kind, safe=True, lasts=False)
     if kind in ENCRYPTING:
         return Disk(kind, safe=True)
     if kind in NOT_SEEN:

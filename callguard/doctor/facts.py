@@ -195,10 +195,16 @@ class RecordingFolder:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """What the recordings' folder lies on. `safe`: who takes the disk away cannot read it."""
+    """What the recordings' folder lies on.
+
+    Attributes:
+        safe: who takes the disk away cannot read it.
+        lasts: what is there outlives a power cut.
+    """
 
     what: str
     safe: bool
+    lasts: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from callguard.doctor import disk, health
 from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
 from callguard.errors import CallguardError, InputError
 from callguard.keys import master
-from callguard.keys.names import SEALED
+from callguard.keys.names import SEALED, Shelf
 from callguard.registry.standing import standings
 from callguard.speech.catalogue import Catalogue
 from callguard.store.database import is_missing
@@ -39,7 +39,7 @@ async def look(config: Config) -> Here:
     return Here(
         prompts=await asyncio.to_thread(_prompts_fault, config),
         store=await _store_fault(config.store.path),
-        folder=await asyncio.to_thread(_recordings, config.recording.folder.path_here),
+        folder=await asyncio.to_thread(_recordings, Shelf.of(config.recording)),
         synchronised=_synchronised(),
         unit=await asyncio.to_thread(_unit),
         health=await health.ask(config.http),
@@ -81,9 +81,12 @@ async def _store_fault(path: Path) -> StoreFault | None:
     return StoreFault(f"{path}: it may be read and not written", StoreIs.CLOSED) if closed else None
 
 
-def _recordings(folder: Path) -> Known[RecordingFolder]:
+def _recordings(shelf: Shelf) -> Known[RecordingFolder]:
+    """Who may do what where they are made, and how much room there is where they are kept."""
+    folder = shelf.made_in
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
+        folder = shelf.kept_in
         free = shutil.disk_usage(folder).free
         since = time.time() - DAYS * 86_400
         with os.scandir(folder) as entries:
@@ -91,7 +94,7 @@ def _recordings(folder: Path) -> Known[RecordingFolder]:
     except OSError as error:
         return Unknown(f"{folder} cannot be looked at: {error.strerror}")
     made = sum(one.st_size for one in recent if one.st_mtime >= since)
-    return RecordingFolder(mode, _may(folder, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
+    return RecordingFolder(mode, _may(shelf.made_in, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
 
 
 def _may(path: Path, mode: int) -> bool:

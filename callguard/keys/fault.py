@@ -27,6 +27,8 @@ class Fault(StrEnum):
     """There is no such file."""
     DIFFERENT = "different"
     """It can be read, and is not what was kept: another size or SHA-256."""
+    UNREADABLE = "unreadable"
+    """The system does not let it be read."""
     CLEAR_COPY = "clear_copy"
     """A copy that anybody can read lies beside the encrypted one."""
 
@@ -41,6 +43,7 @@ TO_DO = {
     Fault.WRONG_KEY: "none of the master keys opens its content key: name the one that did in [keys] old",
     Fault.MISSING: "there is no such file: put a copy from a backup there",
     Fault.DIFFERENT: "it is not what was kept, by its size or SHA-256: put a copy from a backup in its place",
+    Fault.UNREADABLE: "it may not be read, or its disk does not let it be: see to that",
     Fault.CLEAR_COPY: "a copy that is not encrypted lies beside it: a callguard that runs removes it within a minute, "
     "or says why not",
 }

@@ -11,13 +11,13 @@ from typing import BinaryIO
 from callguard.keys.beside import sha256_of
 from callguard.keys.fault import CannotOpen, Fault
 from callguard.keys.master import Masters
-from callguard.keys.names import sealed_name
+from callguard.keys.names import Shelf
 from callguard.keys.sealed_file import ContentKey, open_sealed, read_header
 from callguard.store.reader import Reader
 from callguard.store.records import RecordedFile
 
 
-async def open_file(reader: Reader, masters: Masters | None, clear: Path) -> BinaryIO:
+async def open_file(reader: Reader, masters: Masters | None, shelf: Shelf, name: str) -> BinaryIO:
     """A recording's file, to be read as the clear one, whichever of the two there is.
 
     Raises:
@@ -25,15 +25,15 @@ async def open_file(reader: Reader, masters: Masters | None, clear: Path) -> Bin
         StoreError: its key cannot be looked up.
         OSError: it may not be read.
     """
-    # It may be encrypted between the two looks.
-    for file in (sealed_name(clear), clear, sealed_name(clear)):
+    for encrypted in (True, False, True):  # it may be encrypted between the looks
         try:
-            if file == clear:
-                return file.open("rb")
-            return await asyncio.to_thread(open_sealed, file, clear.name, await content_key_of(reader, masters, file))
+            if not encrypted:
+                return shelf.clear(name).open("rb")
+            file = shelf.sealed(name)
+            return await asyncio.to_thread(open_sealed, file, name, await content_key_of(reader, masters, file))
         except FileNotFoundError:
             continue
-    raise CannotOpen(Fault.MISSING, clear)
+    raise CannotOpen(Fault.MISSING, shelf.clear(name))
 
 
 async def content_key_of(reader: Reader, masters: Masters | None, sealed: Path) -> ContentKey:
@@ -52,23 +52,23 @@ async def content_key_of(reader: Reader, masters: Masters | None, sealed: Path) 
 
 
 async def faults_of(
-    reader: Reader, masters: Masters | None, folder: Path, file: RecordedFile
+    reader: Reader, masters: Masters | None, shelf: Shelf, file: RecordedFile
 ) -> tuple[CannotOpen, ...]:
     """What is wrong with a kept file; nothing where it is what was kept, to the last bit.
 
-    Raises:
-        StoreError: its key cannot be looked up.
-        OSError: it may not be read.
+    Raises: StoreError, where its key cannot be looked up.
     """
-    clear = folder / file.name
+    clear, sealed = shelf.clear(file.name), shelf.sealed(file.name)
     found: list[CannotOpen] = []
     try:
-        opened = await open_file(reader, masters, clear)
+        opened = await open_file(reader, masters, shelf, file.name)
         found.extend(await asyncio.to_thread(lambda: tuple(_differs(opened, clear, file))))
     except CannotOpen as error:
         found.append(error)
-    if sealed_name(clear).exists() and clear.exists():
-        found.append(CannotOpen(Fault.CLEAR_COPY, sealed_name(clear)))
+    except OSError as error:
+        found.append(CannotOpen(Fault.UNREADABLE, clear, error.strerror or ""))
+    if sealed.exists() and clear.exists():
+        found.append(CannotOpen(Fault.CLEAR_COPY, sealed))
     return tuple(found)
 
 

@@ -20,7 +20,7 @@ from callguard.core.conversation import Why, surviving
 from callguard.core.incidents import Incident, unwatched
 from callguard.core.model import GrantState
 from callguard.errors import StoreError
-from callguard.keys.names import stored_as
+from callguard.keys.names import Shelf
 from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
 from callguard.store.store import Store
 from callguard.telephony.ami_events import is_leg_id
@@ -44,6 +44,7 @@ class Recordings:
 
     def __init__(self, settings: sections.Recording, store: Store) -> None:
         self._folder = settings.folder.path_here
+        self._shelf = Shelf.of(settings)
         self._name = str(settings.folder.in_asterisk)
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store
@@ -152,15 +153,17 @@ class Recordings:
         async with self._sweeping:
             for due in await self._store.due(datetime.now(UTC)):
                 if due.folder not in (None, self._name) and not any(
-                    file.exists() for name in due.files for file in stored_as(self._folder / name)
+                    file.exists()
+                    for name in due.files
+                    for file in (self._shelf.clear(name), *self._shelf.encrypted(name))
                 ):
                     self._tell_of({due.folder})
                     continue
                 async with self.alone(due.leg_id):  # or what is being encrypted would be there again
-                    await asyncio.to_thread(_remove, self._folder, due)
+                    await asyncio.to_thread(_remove, self._shelf, due)
                     await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
                     # Another callguard may have been encrypting it; from now on it finds in the store that it is none.
-                    await asyncio.to_thread(_remove_encrypted, self._folder, due)
+                    await asyncio.to_thread(_remove_encrypted, self._shelf, due)
                 log.info("withdrawn recording destroyed", leg=due.leg_id)
 
     async def keep_sweeping(self) -> None:
@@ -334,14 +337,14 @@ def _write_sidecar(folder: Path, recording: OpenRecording, segments: Sequence[Se
     settle(part, folder / f"{recording.file}.json")
 
 
-def _remove(folder: Path, due: DueRecording) -> None:
+def _remove(shelf: Shelf, due: DueRecording) -> None:
     for name in due.files:
-        for file in stored_as(folder / name):
+        for file in (shelf.clear(name), *shelf.sidecars(name)):
             file.unlink(missing_ok=True)
-        (folder / name).with_suffix(".json").unlink(missing_ok=True)
+    _remove_encrypted(shelf, due)
 
 
-def _remove_encrypted(folder: Path, due: DueRecording) -> None:
+def _remove_encrypted(shelf: Shelf, due: DueRecording) -> None:
     for name in due.files:
-        for file in stored_as(folder / name)[1:]:
+        for file in shelf.encrypted(name):
             file.unlink(missing_ok=True)

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from callguard.keys.beside import seal_beside, sync
+from callguard.keys.beside import seal_file, sync
 from callguard.keys.master import MasterKey, Masters
+from callguard.keys.names import Shelf
 from callguard.sealing import Sealing
 from callguard.sections import Folder, Recording
 from callguard.store import Store
@@ -52,7 +53,7 @@ def encrypted(folder: Path, calls: int, seconds: int) -> tuple[float, float]:
     key = MASTERS.content_key(MASTERS.new_content_key("somebody"))
     began, cpu = time.perf_counter(), time.process_time()
     for file in files:
-        seal_beside(file, key)
+        seal_file(Shelf(folder, folder), file.name, key)
         sync(folder)
         file.unlink()
     size = calls * BYTES_A_SECOND * seconds

@@ -44,7 +44,7 @@ def kernel(tmp_path: Path) -> tuple[Path, Path]:
     ("folder", "found"),
     [
         ("/var/spool/callguard", Disk("ext4 on /dev/sda1", safe=False)),
-        ("/dev/shm/callguard", Disk("tmpfs", safe=True)),
+        ("/dev/shm/callguard", Disk("tmpfs", safe=True, lasts=False)),
         ("/srv/callguard", Disk("xfs on /dev/mapper/srv", safe=True)),
         ("/srv/halfway", Disk("xfs on /dev/mapper/srv", safe=True)),
         ("/srv/half/way", Disk("ext4 on /dev/mapper/half", safe=False)),

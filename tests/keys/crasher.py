@@ -25,12 +25,15 @@ from callguard.sections import Folder, Recording
 from callguard.store import Store
 from callguard.telephony.recording import Recordings
 
+# Where it is in a folder, that is where its encrypted recordings are kept.
+KEPT_IN = "kept"
 MASTERS = Masters(MasterKey.of(bytes(range(100, 132))))
 
 
 def sealing(folder: Path, store: Store, masters: Masters | None = MASTERS) -> tuple[Recordings, Sealing]:
     """The recordings of a folder, and what encrypts them."""
-    settings = Recording(folder=Folder(path_here=folder))
+    kept_in = folder / KEPT_IN
+    settings = Recording(folder=Folder(path_here=folder), encrypted_folder=kept_in if kept_in.is_dir() else None)
     recordings = Recordings(settings, store)
     return recordings, Sealing(settings, store, recordings, masters)
 

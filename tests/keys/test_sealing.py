@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from callguard.keys.beside import seal_beside, sha256_of
+from callguard.keys.beside import seal_file, sha256_of
 from callguard.keys.fault import CannotOpen, Fault
 from callguard.keys.master import MasterKey, Masters
-from callguard.keys.names import part_name, sealed_name
+from callguard.keys.names import Shelf
 from callguard.keys.reading import content_key_of, faults_of, open_file
 from callguard.keys.sealed_file import ContentKey
 from callguard.sealing import Sealing, _seal_all
 from callguard.store import Store
 from callguard.store.records import FileToSeal, RecordedFile, StoredContentKey
 from callguard.telephony.recording import Recordings
-from tests.keys.crasher import MASTERS, seal_all, sealing
+from tests.keys.crasher import KEPT_IN, MASTERS, seal_all, sealing
 from tests.telephony.test_recording import FIRST, NOW, SECOND, audio, given
 
 NAMES = (f"{FIRST}.json", f"{FIRST}.wav.cg")
@@ -57,6 +57,11 @@ async def kept(folder: Path) -> bytes:
         return await recorded(folder, store, sealing(folder, store, None)[0])
 
 
+def shelf_of(folder: Path) -> Shelf:
+    kept_in = folder / KEPT_IN
+    return Shelf(folder, kept_in if kept_in.is_dir() else folder)
+
+
 def files(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir() if not file.name.startswith("s.db"))
 
@@ -78,8 +83,8 @@ async def test_a_recording_is_encrypted_when_its_call_has_ended_and_reads_as_it_
         assert (tmp_path / NAMES[1]).stat().st_mode & 0o777 == 0o660
         file = await the_file(store)
         assert file.sealed_with is not None
-        assert await faults_of(store, MASTERS, tmp_path, file) == ()
-        with await open_file(store, MASTERS, tmp_path / file.name) as clear:
+        assert await faults_of(store, MASTERS, shelf_of(tmp_path), file) == ()
+        with await open_file(store, MASTERS, shelf_of(tmp_path), file.name) as clear:
             assert clear.read() == heard
 
 
@@ -89,7 +94,7 @@ async def test_without_keys_it_stays_clear_and_is_encrypted_once_there_are_some(
     assert files(tmp_path) == [f"{FIRST}.json", f"{FIRST}.wav"]
     async with opened(tmp_path) as store:
         assert (await store.count_clear(), await store.content_keys_by_master()) == (1, {})
-        assert await faults_of(store, None, tmp_path, await the_file(store)) == ()
+        assert await faults_of(store, None, shelf_of(tmp_path), await the_file(store)) == ()
     await seal_all(tmp_path)
     assert tuple(files(tmp_path)) == NAMES
     async with opened(tmp_path) as store:
@@ -103,9 +108,9 @@ async def test_who_withdraws_does_not_wait_for_long_recordings_of_others(
     monkeypatch.setattr("callguard.sealing.TOGETHER_BYTES", 1)
     together: list[int] = []
 
-    def counted(folder: Path, masters: Masters, clear: Sequence[tuple[FileToSeal, StoredContentKey]]) -> object:
+    def counted(shelf: Shelf, masters: Masters, clear: Sequence[tuple[FileToSeal, StoredContentKey]]) -> object:
         together.append(len(clear))
-        return _seal_all(folder, masters, clear)
+        return _seal_all(shelf, masters, clear)
 
     monkeypatch.setattr("callguard.sealing._seal_all", counted)
     async with at_work(tmp_path, None) as (store, recordings, work):
@@ -117,11 +122,14 @@ async def test_who_withdraws_does_not_wait_for_long_recordings_of_others(
         assert await store.count_clear() == 0
 
 
-@pytest.mark.parametrize("how", ["kill", "fail"])
+@pytest.mark.parametrize(("how", "apart"), [("kill", False), ("fail", False), ("kill", True)])
 async def test_broken_off_at_any_step_one_copy_is_whole_and_the_next_start_leaves_no_clear_one(
-    tmp_path: Path, how: str
+    tmp_path: Path, how: str, apart: bool
 ) -> None:
+    """Where encrypted recordings have a folder of their own, too."""
     (base := tmp_path / "base").mkdir()
+    if apart:
+        (base / KEPT_IN).mkdir()
     heard = await kept(base)
     run = [sys.executable, "-m", "tests.keys.crasher", str(base), how, str(tmp_path)]
     done = await asyncio.to_thread(subprocess.run, run, capture_output=True, text=True, timeout=100, check=False)
@@ -132,13 +140,14 @@ async def test_broken_off_at_any_step_one_copy_is_whole_and_the_next_start_leave
     for step in range(count + 1):
         folder = tmp_path / str(step)
         async with opened(folder) as store:
-            with await open_file(store, MASTERS, folder / f"{FIRST}.wav") as file:
+            with await open_file(store, MASTERS, shelf_of(folder), f"{FIRST}.wav") as file:
                 assert file.read() == heard, step
         if how == "kill":
             await seal_all(folder)
-        assert tuple(files(folder)) == NAMES, step
+        assert tuple(files(folder / KEPT_IN if apart else folder)) == NAMES, step
+        assert not apart or files(folder) == [KEPT_IN], step
         async with opened(folder) as store:
-            assert await faults_of(store, MASTERS, folder, await the_file(store)) == (), step
+            assert await faults_of(store, MASTERS, shelf_of(folder), await the_file(store)) == (), step
             assert (await the_file(store)).sealed_with is not None, step
             assert await store.content_keys_by_master() == {MASTERS.current.id: 1}, step
 
@@ -149,12 +158,12 @@ async def test_what_is_withdrawn_while_it_is_being_encrypted_is_gone_under_every
     begun, go_on = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def slowly(clear: Path, key: ContentKey) -> bool:
+    def slowly(shelf: Shelf, name: str, key: ContentKey) -> bool:
         loop.call_soon_threadsafe(begun.set)
         asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(5)
-        return seal_beside(clear, key)
+        return seal_file(shelf, name, key)
 
-    monkeypatch.setattr("callguard.sealing.seal_beside", slowly)
+    monkeypatch.setattr("callguard.sealing.seal_file", slowly)
     async with at_work(tmp_path) as (store, recordings, work):
         await recorded(tmp_path, store, recordings)
         await begun.wait()
@@ -173,7 +182,7 @@ async def test_what_was_encrypted_is_destroyed_when_it_is_withdrawn(tmp_path: Pa
         await recorded(tmp_path, store, recordings)
         await recorded(tmp_path, store, recordings, SECOND)
         await work.look()
-        part_name(tmp_path / f"{FIRST}.wav").write_bytes(b"left by a crash")
+        shelf_of(tmp_path).part(f"{FIRST}.wav").write_bytes(b"left by a crash")
         await recordings.withdrawn(FIRST, NOW)
         assert files(tmp_path) == [name.replace(FIRST, SECOND) for name in NAMES]
         assert await recordings.knows(SECOND)
@@ -201,7 +210,7 @@ async def test_a_file_that_comes_beside_an_encrypted_one_is_set_aside_and_the_re
     assert len(list((tmp_path / "quarantine").iterdir())) == 1
     assert "came beside the encrypted one" in capsys.readouterr().out
     async with opened(tmp_path) as store:
-        with await open_file(store, MASTERS, tmp_path / f"{FIRST}.wav") as file:
+        with await open_file(store, MASTERS, shelf_of(tmp_path), f"{FIRST}.wav") as file:
             assert file.read() == heard
     # Where the encrypted one is damaged too, neither is known to be the recording: both stay as they are.
     audio(tmp_path / f"{FIRST}.wav", value=4)
@@ -217,12 +226,12 @@ async def test_a_damaged_encrypted_file_is_made_anew_from_a_clear_copy_of_a_back
     (tmp_path / NAMES[1]).write_bytes((tmp_path / NAMES[1]).read_bytes()[:-1])
     (tmp_path / f"{FIRST}.wav").write_bytes(heard)
     async with opened(tmp_path) as store:
-        faults = await faults_of(store, MASTERS, tmp_path, await the_file(store))
+        faults = await faults_of(store, MASTERS, shelf_of(tmp_path), await the_file(store))
         assert [one.fault for one in faults] == [Fault.CUT_SHORT, Fault.CLEAR_COPY]
     await seal_all(tmp_path)
     assert tuple(files(tmp_path)) == NAMES
     async with opened(tmp_path) as store:
-        assert await faults_of(store, MASTERS, tmp_path, await the_file(store)) == ()
+        assert await faults_of(store, MASTERS, shelf_of(tmp_path), await the_file(store)) == ()
 
 
 async def test_each_fault_is_named_with_its_file_and_loses_nothing_else(
@@ -236,16 +245,16 @@ async def test_each_fault_is_named_with_its_file_and_loses_nothing_else(
         file, whole = tmp_path / NAMES[1], (tmp_path / NAMES[1]).read_bytes()
 
         async def fault(masters: Masters | None = MASTERS) -> list[Fault]:
-            found = await faults_of(store, masters, tmp_path, first)
+            found = await faults_of(store, masters, shelf_of(tmp_path), first)
             assert all(FIRST in str(one) for one in found)
-            assert await faults_of(store, MASTERS, tmp_path, second) == ()
+            assert await faults_of(store, MASTERS, shelf_of(tmp_path), second) == ()
             return [one.fault for one in found]
 
         file.write_bytes(whole[: len(whole) // 2])
         assert await fault() == [Fault.CUT_SHORT]
         file.write_bytes(whole[:-40] + bytes(8) + whole[-32:])
         assert await fault() == [Fault.ALTERED]
-        file.write_bytes(sealed_name(tmp_path / second.name).read_bytes())
+        file.write_bytes(shelf_of(tmp_path).sealed(second.name).read_bytes())
         assert await fault() == [Fault.ANOTHER]
         file.write_bytes(b"RIFF" + bytes(100))
         assert await fault() == [Fault.NOT_ENCRYPTED]
@@ -283,16 +292,36 @@ async def test_two_callguards_that_share_a_folder_do_not_encrypt_or_keep_what_th
             assert files(tmp_path) == [f"{FIRST}.json", f"{FIRST}.wav"]
         other = sealing(tmp_path, store, None)[0]
 
-        def withdrawn_meanwhile(clear: Path, key: ContentKey) -> bool:
+        def withdrawn_meanwhile(shelf: Shelf, name: str, key: ContentKey) -> bool:
             asyncio.run_coroutine_threadsafe(other.withdrawn(FIRST, NOW), loop).result(5)
-            clear.write_bytes(heard)  # it was open
-            return seal_beside(clear, key)
+            shelf.clear(name).write_bytes(heard)  # it was open
+            return seal_file(shelf, name, key)
 
         loop = asyncio.get_running_loop()
-        monkeypatch.setattr("callguard.sealing.seal_beside", withdrawn_meanwhile)
+        monkeypatch.setattr("callguard.sealing.seal_file", withdrawn_meanwhile)
         await work.look()
         (tmp_path / f"{FIRST}.wav").unlink()
         assert files(tmp_path) == []
+
+
+async def test_what_was_encrypted_before_it_had_a_folder_of_its_own_is_read_proved_and_destroyed_where_it_is(
+    tmp_path: Path,
+) -> None:
+    async with at_work(tmp_path) as (store, recordings, work):
+        heard = await recorded(tmp_path, store, recordings)
+        await work.look()
+    (tmp_path / KEPT_IN).mkdir()
+    async with at_work(tmp_path) as (store, recordings, work):
+        await recorded(tmp_path, store, recordings, SECOND)
+        await work.look()
+        assert files(tmp_path) == [*NAMES, KEPT_IN]
+        assert files(tmp_path / KEPT_IN) == [name.replace(FIRST, SECOND) for name in NAMES]
+        for leg_id in (FIRST, SECOND):
+            assert await faults_of(store, MASTERS, shelf_of(tmp_path), await the_file(store, leg_id)) == ()
+            with await open_file(store, MASTERS, shelf_of(tmp_path), f"{leg_id}.wav") as file:
+                assert file.read() == heard
+            await recordings.withdrawn(leg_id, NOW)
+        assert files(tmp_path) == [KEPT_IN] and files(tmp_path / KEPT_IN) == []
 
 
 async def test_a_missing_file_is_told_once_and_others_are_encrypted(
@@ -305,7 +334,7 @@ async def test_a_missing_file_is_told_once_and_others_are_encrypted(
         work.use(MASTERS)
         await work.look()
         await work.look()
-        assert sealed_name(tmp_path / f"{SECOND}.wav").exists()
+        assert shelf_of(tmp_path).sealed(f"{SECOND}.wav").exists()
     assert capsys.readouterr().out.count("the file of a kept recording is missing") == 1
 
 
@@ -340,17 +369,17 @@ async def test_rotation_writes_no_audio_anew_and_is_all_or_nothing(tmp_path: Pat
         assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
         assert await store.content_keys_by_master() == {new.current.id: 2}
         for leg_id in (FIRST, SECOND):
-            assert await faults_of(store, Masters(new.current), tmp_path, await the_file(store, leg_id)) == ()
+            assert await faults_of(store, Masters(new.current), shelf_of(tmp_path), await the_file(store, leg_id)) == ()
 
 
 def test_what_cannot_be_written_leaves_the_clear_file_alone(tmp_path: Path) -> None:
     audio(clear := tmp_path / f"{FIRST}.wav")
     with clear.open("rb") as file:
         before = sha256_of(file)
-    part_name(clear).mkdir()
+    shelf_of(tmp_path).part(clear.name).mkdir()
     key = MASTERS.content_key(MASTERS.new_content_key("one"))
     with pytest.raises(OSError, match="directory"):
-        seal_beside(clear, key)
+        seal_file(shelf_of(tmp_path), clear.name, key)
     with clear.open("rb") as file:
         assert sha256_of(file) == before
-    assert not sealed_name(clear).exists()
+    assert not shelf_of(tmp_path).sealed(clear.name).exists()

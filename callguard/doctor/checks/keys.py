@@ -33,7 +33,13 @@ def _live(facts: Facts) -> Iterator[Problem]:
         yield warning(
             f"{folder} lies on a disk that is not encrypted ({disk.what})",
             "Asterisk writes a recording in the clear until its call ends, and what was removed can be found on a disk",
-            "a folder on an encrypted disk (LUKS), or on tmpfs: docs/encryption.md",
+            "a folder on an encrypted disk (LUKS), or on tmpfs with another for what is encrypted: docs/encryption.md",
+        )
+    if not disk.lasts and facts.config.recording.encrypted_folder is None:
+        yield warning(
+            f"{folder} lies in memory ({disk.what}), and recordings are kept there",
+            "with the power all of them are gone",
+            "encrypted_folder in [recording], on a disk: docs/encryption.md",
         )
 
 
