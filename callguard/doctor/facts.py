@@ -273,6 +273,7 @@ class Here:
         registries: how the list of each registry stands.
         keys: what is wrong with the master keys; empty where nothing is, or there are none.
         disk: what the recordings' folder lies on.
+        clear_files: how many files of kept recordings are not encrypted.
     """
 
     prompts: str
@@ -285,6 +286,7 @@ class Here:
     registries: tuple[Standing, ...]
     keys: str
     disk: Known[Disk]
+    clear_files: Known[int]
 
 
 @dataclass(frozen=True, slots=True)

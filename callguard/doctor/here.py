@@ -47,6 +47,7 @@ async def look(config: Config) -> Here:
         registries=await asyncio.to_thread(standings, config, datetime.now(UTC)),
         keys=await asyncio.to_thread(_keys_fault, config),
         disk=await asyncio.to_thread(disk.below, config.recording.folder.path_here),
+        clear_files=await _clear_files(config.store.path),
     )
 
 
@@ -56,6 +57,14 @@ def _prompts_fault(config: Config) -> str:
     except CallguardError as error:
         return str(error)
     return ""
+
+
+async def _clear_files(path: Path) -> Known[int]:
+    try:
+        async with Reader.reading(path) as store:
+            return await store.count_clear()
+    except CallguardError as error:
+        return Unknown(str(error))
 
 
 def _keys_fault(config: Config) -> str:

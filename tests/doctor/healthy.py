@@ -171,6 +171,7 @@ def healthy(folder: Path) -> Facts:
             registries=(),
             keys="",
             disk=Disk("ext4 on /dev/mapper/srv", safe=True),
+            clear_files=0,
         ),
         marker=MARKER,
         shipped=STEPS[:2],

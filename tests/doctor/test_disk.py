@@ -9,6 +9,7 @@ import pytest
 from callguard.doctor import disk, here
 from callguard.doctor.facts import Disk, Unknown
 from callguard.key_sections import Keys
+from callguard.store import Store
 from tests.doctor.healthy import settings
 
 MOUNTS = """\
@@ -70,4 +71,9 @@ async def test_this_machine_says_something_of_its_folders_and_keys(tmp_path: Pat
     (key := tmp_path / "key").write_text(bytes(range(32)).hex(), encoding="ascii")
     key.chmod(0o600)
     keys = Keys.model_validate({"master": {"file": str(key)}})
-    assert (await here.look(settings(tmp_path).model_copy(update={"keys": keys}))).keys == ""
+    config = settings(tmp_path).model_copy(update={"keys": keys})
+    assert isinstance((await here.look(config)).clear_files, Unknown)
+    store = config.store.model_copy(update={"path": tmp_path / "callguard.db"})
+    async with Store.open(store.path, gate=None, controllers={"acme": "Acme"}):
+        found = await here.look(config.model_copy(update={"store": store}))
+    assert (found.keys, found.clear_files) == ("", 0)

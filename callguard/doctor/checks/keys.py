@@ -27,6 +27,15 @@ def _readable(facts: Facts) -> Iterator[Problem]:
         )
 
 
+def _done(facts: Facts) -> Iterator[Problem]:
+    if facts.config.keys is not None and (clear := known(facts.here.clear_files)):
+        yield warning(
+            f"{clear} files of kept recordings are not encrypted (yet)",
+            "what was there before [keys], or has just ended, takes a while; what stays cannot be encrypted",
+            "callguard's log says why, every minute; callguard recordings verify names what is missing or damaged",
+        )
+
+
 def _live(facts: Facts) -> Iterator[Problem]:
     disk, folder = known(facts.here.disk), facts.config.recording.folder.path_here
     if not disk.safe:
@@ -46,5 +55,6 @@ def _live(facts: Facts) -> Iterator[Problem]:
 CHECKS = (
     Check("keys.configured", "Recordings are encrypted as soon as they are complete", Severity.WARNING, _configured),
     Check("keys.readable", "The master keys can be read, by callguard alone", Severity.RISK, _readable),
+    Check("keys.done", "No kept recording is left in the clear", Severity.WARNING, _done),
     Check("keys.live", "Recordings are made in memory or on an encrypted disk", Severity.WARNING, _live),
 )
