@@ -115,6 +115,9 @@ class Sealing:
                 await self._seal(sorted(set(legs)))
             except (CallguardError, OSError) as error:
                 log.error("recordings are not encrypted yet, trying again", count=len(legs), problem=str(error))
+            except Exception:
+                # A file's fault that nobody thought of ends no call: the service goes on.
+                log.exception("recordings are not encrypted yet, trying again", count=len(legs))
             finally:
                 for _ in legs:
                     self._due.task_done()

@@ -69,7 +69,7 @@ def list_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
         tables.add(table, one, state[one], wraps.get(one, 0))
     tables.show(table)
     if clear:
-        typer.echo(f"{clear} files that are kept are not encrypted (yet): a callguard that runs does it")
+        typer.echo(f"Kept files that are not encrypted (yet): {clear}; a callguard that runs does it")
 
 
 @app.command("rotate")
@@ -93,7 +93,7 @@ def rotate(path: ConfigOption = DEFAULT_CONFIG) -> None:
         return done
 
     done = write(settings, change)
-    typer.echo(f"{done} people's keys are wrapped by master key {masters.current.id} now, as were all others before")
+    typer.echo(f"Wrapped by master key {masters.current.id} now: {done} people's keys; all others were")
 
 
 def _masters(settings: Config) -> Masters:

@@ -104,7 +104,7 @@ def verify(
         for _, _, fault in bad:
             typer.echo(str(fault))
         wrong = sum(bool(faults) for _, _, faults in found)
-        typer.echo(f"{len(found)} files are kept, {len(found) - wrong} of them are what was kept, {wrong} are not")
+        typer.echo(f"Kept files: {len(found)}; as they were kept: {len(found) - wrong}; not: {wrong}")
     if bad:
         raise typer.Exit(EXIT_FAILED)
 

@@ -58,9 +58,9 @@ async def test_recordings_are_encrypted_from_the_moment_it_is_switched_on(world:
     assert (world.folder / f"{kept.leg.leg_id}.wav.cg").read_bytes().startswith(MAGIC)
     for number, call in enumerate((first, kept.leg.call_id)):
         assert await exported(world, call, tmp_path / f"{number}.wav") == heard
-    assert "2 of them are what was kept" in await run(world, "recordings", "verify")
+    assert "as they were kept: 2; not: 0" in await run(world, "recordings", "verify")
     # A new start finds nothing to do, and reads what the one before has written.
     await world.gate.stop()
     await world.gate.start()
-    assert "2 of them are what was kept" in await run(world, "recordings", "verify")
+    assert "as they were kept: 2; not: 0" in await run(world, "recordings", "verify")
     assert key.read_text(encoding="ascii").strip() not in world.gate.log()

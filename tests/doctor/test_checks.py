@@ -261,7 +261,7 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: ari(f, ahead_ms=-1_500), "clock.agrees", WARNING, "1.5 s behind"),
     (lambda f: replace(f, config=f.config.model_copy(update={"keys": None})), "keys.configured", WARNING, "keys new"),
     (lambda f: here(f, keys="/srv/master.key: chmod 600"), "keys.readable", RISK, "/srv/master.key: chmod 600"),
-    (lambda f: here(f, clear_files=7), "keys.done", WARNING, "7 files of kept recordings"),
+    (lambda f: here(f, clear_files=7), "keys.done", WARNING, "not encrypted (yet): 7"),
     (lambda f: here(f, disk=Disk("ext4 on /dev/sda1", safe=False)), "keys.live", WARNING, "(ext4 on /dev/sda1)"),
     (lambda f: here(f, disk=Disk("tmpfs", safe=True, lasts=False)), "keys.live", WARNING, "lies in memory (tmpfs)"),
     (lambda f: here(f, disk=Unknown("it lies on nfs")), "keys.live", NOT_CHECKED, "it lies on nfs"),

@@ -260,6 +260,9 @@ async def test_each_fault_is_named_with_its_file_and_loses_nothing_else(
         assert await fault() == [Fault.NOT_ENCRYPTED]
         file.unlink()
         assert await fault() == [Fault.MISSING]
+        file.mkdir()
+        assert await fault() == [Fault.UNREADABLE]
+        file.rmdir()
         await work.look()
         (tmp_path / first.name).write_bytes(heard[:-2] + b"??")
         assert await fault() == [Fault.DIFFERENT]
@@ -336,6 +339,23 @@ async def test_a_missing_file_is_told_once_and_others_are_encrypted(
         await work.look()
         assert shelf_of(tmp_path).sealed(f"{SECOND}.wav").exists()
     assert capsys.readouterr().out.count("the file of a kept recording is missing") == 1
+
+
+async def test_a_fault_that_nobody_thought_of_ends_no_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> bool:
+        raise RuntimeError("unheard of")
+
+    async with at_work(tmp_path) as (store, recordings, work):
+        with monkeypatch.context() as patched:
+            patched.setattr("callguard.sealing.seal_file", fails)
+            await recorded(tmp_path, store, recordings)
+            await work.look()
+        assert "unheard of" in capsys.readouterr().out
+        assert await store.count_clear() == 1
+        await work.look()
+        assert await store.count_clear() == 0
 
 
 async def test_a_lost_master_key_keeps_the_clear_file_until_it_is_back(

@@ -30,7 +30,7 @@ def _readable(facts: Facts) -> Iterator[Problem]:
 def _done(facts: Facts) -> Iterator[Problem]:
     if facts.config.keys is not None and (clear := known(facts.here.clear_files)):
         yield warning(
-            f"{clear} files of kept recordings are not encrypted (yet)",
+            f"files of kept recordings that are not encrypted (yet): {clear}",
             "what was there before [keys], or has just ended, takes a while; what stays cannot be encrypted",
             "callguard's log says why, every minute; callguard recordings verify names what is missing or damaged",
         )
