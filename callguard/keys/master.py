@@ -106,7 +106,8 @@ def load(config: Config, environment: Mapping[str, str] | None = None) -> Master
 
 def _had(source: KeySource, field: str, environment: Mapping[str, str]) -> MasterKey:
     if source.file is not None:
-        return _parsed(_read(source.file, f"{field}.file"), f"{field}.file", source.file)
+        text = _read(source.file, f"{field}.file", environment.get("CREDENTIALS_DIRECTORY", ""))
+        return _parsed(text, f"{field}.file", source.file)
     if source.env is not None:
         if source.env not in environment:
             raise InputError(f"the environment has no {source.env}", field=f"{field}.env")
@@ -114,11 +115,14 @@ def _had(source: KeySource, field: str, environment: Mapping[str, str]) -> Maste
     return _parsed(_run(source.command or (), f"{field}.command"), f"{field}.command")
 
 
-def _read(file: Path, field: str) -> str:
+def _read(file: Path, field: str, credentials: str) -> str:
+    # What systemd hands to a service lies in a folder of that service's alone, and an access control list, by which it
+    # does so, shows as rights of the group (systemd.exec(5), acl(5)).
+    others = stat.S_IRWXO if credentials and file.is_relative_to(credentials) else stat.S_IRWXG | stat.S_IRWXO
     try:
         with file.open(encoding="ascii") as opened:
             mode = os.fstat(opened.fileno()).st_mode
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            if mode & others:
                 raise InputError("is not for its owner's eyes only: chmod 600", file=file, field=field)
             return opened.read()
     except OSError as error:

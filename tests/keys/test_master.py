@@ -60,6 +60,17 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> No
     assert str(refused.value) == f"{file}: keys.master.file: is not for its owner's eyes only: chmod 600"
 
 
+def test_what_systemd_hands_over_may_have_an_access_control_list(tmp_path: Path) -> None:
+    config = with_keys(tmp_path, {"master": {"file": str(key_file(tmp_path, SECRET.hex(), 0o440))}})
+    assert master.load(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is not None
+    for environment in ({}, {"CREDENTIALS_DIRECTORY": str(tmp_path / "another")}, {"CREDENTIALS_DIRECTORY": ""}):
+        with pytest.raises(InputError, match="chmod 600"):
+            master.load(config, environment)
+    key_file(tmp_path, SECRET.hex(), 0o444)
+    with pytest.raises(InputError, match="chmod 600"):
+        master.load(config, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
 @pytest.mark.parametrize("text", ["", "secret", "ab" * 16, "00" * 32, "ab" * 32, f"{IN_BASE64}{IN_BASE64}", "é"])
 def test_what_is_no_random_key_is_refused_and_not_repeated(tmp_path: Path, text: str) -> None:
     with pytest.raises(InputError, match=r"keys\.master\.file: holds no master key: 32 random bytes") as refused:
