@@ -150,6 +150,7 @@ class Service:
             await self._stopping.wait()
             if self._replaced is None:
                 await self._let_finish()
+                await self._sealing.finish()
             for task in beside:
                 task.cancel()
 

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -339,6 +340,26 @@ async def test_a_missing_file_is_told_once_and_others_are_encrypted(
         await work.look()
         assert shelf_of(tmp_path).sealed(f"{SECOND}.wav").exists()
     assert capsys.readouterr().out.count("the file of a kept recording is missing") == 1
+
+
+async def test_a_stop_waits_for_what_is_being_encrypted_but_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("callguard.sealing.FINISH_WITHIN_S", 0.05)
+    go_on = threading.Event()
+
+    def slowly(shelf: Shelf, name: str, key: ContentKey) -> bool:
+        return go_on.wait(5) and seal_file(shelf, name, key)
+
+    monkeypatch.setattr("callguard.sealing.seal_file", slowly)
+    async with at_work(tmp_path) as (store, recordings, work):
+        await recorded(tmp_path, store, recordings)
+        await work.finish()
+        assert "the next start goes on" in capsys.readouterr().out
+        go_on.set()
+        monkeypatch.setattr("callguard.sealing.FINISH_WITHIN_S", 5.0)
+        await work.finish()
+        assert tuple(files(tmp_path)) == NAMES
 
 
 async def test_a_fault_that_nobody_thought_of_ends_no_service(
