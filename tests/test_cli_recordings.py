@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from callguard.cli import keys
 from callguard.config import load
 from callguard.keys import master
 from callguard.store import Store
@@ -131,23 +132,35 @@ async def test_what_cannot_be_read_is_named_and_leaves_no_file(two: Path, tmp_pa
 async def test_a_master_key_is_replaced_without_touching_audio(two: Path, tmp_path: Path) -> None:
     before = (tmp_path / f"{FIRST}.wav.cg").read_bytes()
     said("keys", "new", tmp_path / "new.key")
-    keys = f'[keys]\nmaster = {{ file = "{tmp_path}/new.key" }}'
-    config = ("--config", str(write(tmp_path, f'{keys}\nold = [{{ file = "{tmp_path}/master.key" }}]')))
+    new = f'[keys]\nmaster = {{ file = "{tmp_path}/new.key" }}'
+    config = ("--config", str(write(tmp_path, f'{new}\nold = [{{ file = "{tmp_path}/master.key" }}]')))
     listed = json.loads(said("keys", "list", "--json", *config))
     assert [(one["state"], one["content_keys"]) for one in listed["master_keys"]] == [("in force", 0), ("old", 2)]
     assert said("keys", "rotate", *config).endswith(" now: 2 people's keys; all others were\n")
     assert said("keys", "rotate", *config).endswith(" now: 0 people's keys; all others were\n")
-    config = ("--config", str(write(tmp_path, keys)))
+    config = ("--config", str(write(tmp_path, new)))
     assert " in force 2 " in said("keys", "list", *config)
     assert "not: 0" in said("recordings", "verify", *config)
     assert (tmp_path / f"{FIRST}.wav.cg").read_bytes() == before
     # Where the new one is gone, the old one reads nothing any more, and says which one does.
     config = ("--config", str(write(tmp_path, f'[keys]\nmaster = {{ file = "{tmp_path}/master.key" }}')))
     lost = said("keys", "rotate", *config, code=1)
-    assert "name the one that did in [keys] old" in lost
+    assert "2 people's keys: none of the master keys opens" in lost and "name the one that did in [keys] old" in lost
     assert [one["state"] for one in json.loads(said("keys", "list", "--json", *config))["master_keys"]] == [
         "in force", "missing",
     ]  # fmt: skip
+
+
+async def test_more_keys_than_calls_can_wait_for_are_wrapped_in_several_transactions(
+    two: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said("keys", "new", tmp_path / "new.key")
+    sources = f'master = {{ file = "{tmp_path}/new.key" }}\nold = [{{ file = "{tmp_path}/master.key" }}]'
+    config = write(tmp_path, f"[keys]\n{sources}")
+    monkeypatch.setattr(keys, "TOGETHER", 1)
+    await asyncio.to_thread(keys.rotate, config)
+    assert " now: 2 people's keys; all others were" in capsys.readouterr().out
+    assert "not: 0" in said("recordings", "verify", "--config", str(config))
 
 
 async def test_what_was_destroyed_is_not_played(two: Path, tmp_path: Path) -> None:

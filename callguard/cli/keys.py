@@ -12,6 +12,7 @@ import typer
 from callguard import config
 from callguard.cli import tables
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from callguard.cli.progress import progress
 from callguard.cli.stores import read, write
 from callguard.errors import InputError
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from callguard.store.reader import Reader
     from callguard.store.store import Store
 
-# Of what a service adds meanwhile that has not been reloaded, some may be left.
-TIMES = 3
+# So many are wrapped anew in one transaction: the store is locked for less than half a second meanwhile, and calls wait
+# a second for it.
+TOGETHER = 20_000
+# A service that was not reloaded adds some meanwhile.
+ROUNDS_MORE = 3
 
 app = typer.Typer(help="The keys that recordings are encrypted by.", no_args_is_help=True)
 
@@ -74,22 +78,28 @@ def list_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
 
 @app.command("rotate")
 def rotate(path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Wrap every person's key by the master key in force, in one transaction; no audio is written anew.
+    """Wrap every person's key by the master key in force; no audio is written anew.
 
     Before it: the new key is keys.master in the configuration, the one before is in keys.old, and the service is
-    reloaded.
+    reloaded. Up to 20,000 people's keys are one transaction, more are several: whichever of them are done, every
+    recording can be read, and a second rotate goes on where the first was broken off.
     """
+    from callguard.keys.fault import CannotOpen, Fault
+
     settings = config.load(path)
     masters = _masters(settings)
 
     async def change(store: Store) -> int:
-        done = 0
-        for _ in range(TIMES):
-            others = await store.content_keys_of_others(masters.current.id)
-            if not others:
-                break
-            await store.rewrap([masters.rewrapped(one) for one in others])
-            done += len(others)
+        wraps = await store.content_keys_by_master()
+        for one in wraps.keys() - set(masters.ids):  # before anything is done
+            raise CannotOpen(Fault.WRONG_KEY, f"{wraps[one]} people's keys", f"master key {one} wrapped them")
+        total, done, more = sum(wraps.values()) - wraps.get(masters.current.id, 0), 0, ROUNDS_MORE
+        with progress("Wrapping keys") as tell:
+            while more and (others := await store.content_keys_of_others(masters.current.id, TOGETHER)):
+                await store.rewrap([masters.rewrapped(one) for one in others])
+                done += len(others)
+                more -= len(others) < TOGETHER
+                tell("Wrapping keys", done, total)
         return done
 
     done = write(settings, change)

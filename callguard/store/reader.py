@@ -150,9 +150,9 @@ class Reader:
         rows = await self._fetch("content_key_of_subject", subject_id=subject_id)
         return from_rows.content_key(rows[0]) if rows else None
 
-    async def content_keys_of_others(self, master: str) -> tuple[StoredContentKey, ...]:
-        """The content keys that another master key than this one wraps."""
-        return tuple(map(from_rows.content_key, await self._fetch("content_keys_of_others", master=master)))
+    async def content_keys_of_others(self, master: str, most: int) -> tuple[StoredContentKey, ...]:
+        """Content keys that another master key than this one wraps, `most` at most."""
+        return tuple(map(from_rows.content_key, await self._fetch("content_keys_of_others", master=master, most=most)))
 
     async def content_keys_by_master(self) -> dict[str, int]:
         """How many content keys each master key wraps, by its id."""

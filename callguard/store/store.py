@@ -219,7 +219,7 @@ class Store(DialStore):
     async def rewrap(self, keys: Sequence[StoredContentKey]) -> None:
         """Content keys are wrapped by another master key from now on: all of these, or none.
 
-        The database is locked meanwhile, about 0.9 s for 100,000 keys.
+        The database is locked meanwhile, for 10 to 20 µs a key.
         """
         await self._run(content_keys.rewrap, keys=keys)
 

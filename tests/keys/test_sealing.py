@@ -404,7 +404,7 @@ async def test_rotation_writes_no_audio_anew_and_is_all_or_nothing(tmp_path: Pat
         await work.look()
         before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
         new = Masters(MasterKey.new(), [MASTERS.current])
-        others = await store.content_keys_of_others(new.current.id)
+        others = await store.content_keys_of_others(new.current.id, 9)
         assert len(others) == 2
         await store.rewrap([new.rewrapped(one) for one in others])
         assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before

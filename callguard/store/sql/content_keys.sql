@@ -10,9 +10,9 @@ SELECT content_key_id, subject_id, master, wrapped FROM content_keys WHERE subje
 -- name: content_key(content_key_id)^
 SELECT content_key_id, subject_id, master, wrapped FROM content_keys WHERE content_key_id = :content_key_id;
 
--- name: content_keys_of_others(master)
+-- name: content_keys_of_others(master, most)
 -- Wrapped by another master key than this one.
-SELECT content_key_id, subject_id, master, wrapped FROM content_keys WHERE master <> :master;
+SELECT content_key_id, subject_id, master, wrapped FROM content_keys WHERE master <> :master LIMIT :most;
 
 -- name: content_keys_by_master()
 SELECT master, COUNT(*) AS count FROM content_keys GROUP BY master ORDER BY master;

@@ -6,7 +6,6 @@ CREATE TABLE content_keys (
     master TEXT NOT NULL,
     wrapped TEXT NOT NULL
 );
-CREATE INDEX content_keys_by_master ON content_keys (master);
 
 -- The content key that a file is encrypted by; NULL while it lies in the clear. Name, size and hash are the clear file's.
 ALTER TABLE recording_files ADD COLUMN sealed_with TEXT;
