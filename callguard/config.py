@@ -18,6 +18,7 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_valid
 from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
+from callguard.key_sections import Keys
 from callguard.sections import (
     Agents,
     Asterisk,
@@ -49,6 +50,7 @@ class Config(Model):
     watchdog: Watchdog = Watchdog()
     paths: Paths = Paths()
     recording: Recording
+    keys: Keys | None = None
     prompts: Prompts
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
@@ -88,6 +90,12 @@ class Config(Model):
             return ()
         calling = {one.controller for one in self.profiles.values() if registry.calls in (one.calls, "all")}
         return tuple(sorted(calling))
+
+    @model_validator(mode="after")
+    def _what_is_moved_is_encrypted(self) -> Self:
+        if self.recording.encrypted_folder is not None and self.keys is None:
+            raise ValueError("recording.encrypted_folder: without [keys] nothing is encrypted")
+        return self
 
     @model_validator(mode="after")
     def _each_registry_has_a_file_of_its_own(self) -> Self:
@@ -155,7 +163,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         message = _plain(first["msg"])
         if first["type"] == "missing" and where[0] == "controllers" and len(where) == 3:
             message = f"is missing: {Controller.model_fields[str(where[-1])].description}"
-        if named := re.match(r"((?:controllers|profiles|registries|processors)\.[\w.]+): (.*)", message):
+        if named := re.match(r"((?:controllers|profiles|registries|processors|recording)\.[\w.]+): (.*)", message):
             where, message = tuple(named[1].split(".")), named[2]
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
         if variable in environment:

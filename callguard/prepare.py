@@ -29,11 +29,12 @@ def prepare(path: Path) -> tuple[Config, dict[str, Flow]]:
     for name in ("ari", "ami"):
         config.secret(settings, name)
     seed_in(settings.ledger_key_file, settings.ledger.origin)
-    recordings = settings.recording.folder.path_here
-    if not recordings.is_dir() or not os.access(recordings, os.R_OK | os.W_OK | os.X_OK):
-        raise InputError(
-            "there is no such folder, or it cannot be written to", file=recordings, field="recording.folder"
-        )
+    for field, folder in (
+        ("recording.folder", settings.recording.folder.path_here),
+        ("recording.encrypted_folder", settings.recording.encrypted_folder),
+    ):
+        if folder is not None and not (folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)):
+            raise InputError("there is no such folder, or it cannot be written to", file=folder, field=field)
     return settings, compile_flows(settings, Catalogue.load(settings))
 
 
@@ -80,8 +81,11 @@ def reloaded(now: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
     waiting = [name for name in ("asterisk", "store", "http", "log") if getattr(now, name) != getattr(new, name)]
     if new.recording.folder != now.recording.folder:
         waiting.append("recording.folder")
-    if new.recording.files != now.recording.files:
-        waiting.append("recording.files")
+    for name in ("files", "encrypted_folder"):
+        if getattr(new.recording, name) != getattr(now.recording, name):
+            waiting.append(f"recording.{name}")
     kept = {name: getattr(now, name) for name in ("asterisk", "store", "http", "log")}
-    kept["recording"] = new.recording.model_copy(update={"folder": now.recording.folder, "files": now.recording.files})
+    kept["recording"] = new.recording.model_copy(
+        update={name: getattr(now.recording, name) for name in ("folder", "files", "encrypted_folder")}
+    )
     return new.model_copy(update=kept), tuple(waiting)

@@ -240,9 +240,11 @@ class Recording(Model):
 
     Attributes:
         pause_on_hold: nothing is recorded while somebody in the call has put the others on hold.
+        encrypted_folder: where recordings are once they are encrypted; by default where they are made.
     """
 
     folder: Folder
+    encrypted_folder: Path | None = None
     files: Literal["mixed", "two"] = "mixed"
     destroy_withdrawn_after_s: Annotated[int, Field(ge=0, le=DAY_S)] = 0
     pause_on_hold: bool = False

@@ -24,6 +24,7 @@ from callguard.dial import Dial
 from callguard.dialplan import Dialplan
 from callguard.errors import CallguardError, Disconnected, InputError, Refused, Replaced, StoreError, TelephonyError
 from callguard.health import Health
+from callguard.keys import master
 from callguard.ledger.checkpoints import Checkpoints
 from callguard.metrics import CONTENT_TYPE, GateState, Metrics
 from callguard.notify import Notify
@@ -31,6 +32,7 @@ from callguard.policies.load import load as load_law
 from callguard.prepare import prepare, reloaded
 from callguard.registry.lists import Lists
 from callguard.room import Room
+from callguard.sealing import Sealing
 from callguard.store.store import Store
 from callguard.talks import Talks
 from callguard.telephony import agi, ami, ari
@@ -69,9 +71,13 @@ class Service:
     Args:
         path: of the configuration, for `reload`.
         notify: tells the service manager.
+        masters: what recordings are encrypted by; None to keep them in the clear.
     """
 
-    def __init__(self, config: Config, flows: Mapping[str, Flow], store: Store, path: Path, notify: Notify) -> None:
+    def __init__(
+        self, config: Config, flows: Mapping[str, Flow], store: Store, path: Path, notify: Notify,
+        masters: master.Masters | None = None,
+    ) -> None:  # fmt: skip
         self._path = path
         self._notify = notify
         self._store = store
@@ -80,6 +86,7 @@ class Service:
         self._current = Current(config, flows, load_law(config))
         self._room = Room(lambda: self._current.config.limits.calls_in_gate, self._metrics)
         self._recordings = Recordings(config.recording, store)
+        self._sealing = Sealing(config.recording, store, self._recordings, masters)
         self._withdrawals = Withdrawals()
         holds = Holds()
         self._watchdog = Watchdog(self._current, store)
@@ -132,6 +139,7 @@ class Service:
                 group.create_task(self._notify.keep_pinging()),
                 group.create_task(self._say_ready()),
                 group.create_task(self._recordings.keep_sweeping()),
+                group.create_task(self._sealing.keep_sealing()),
                 group.create_task(self._talks.keep_working()),
                 group.create_task(self._keep_asking_for_agents()),
                 group.create_task(self._keep_reloading()),
@@ -147,6 +155,7 @@ class Service:
             await self._stopping.wait()
             if self._replaced is None:
                 await self._let_finish()
+                await self._sealing.finish()
                 with suppress(TimeoutError):  # what is not signed now is with the next start
                     async with asyncio.timeout(SIGN_WITHIN_S):
                         await self._checkpoints.round()
@@ -323,6 +332,7 @@ class Service:
             raise InputError("purposes change, and the name is too long to tell them apart", field="asterisk.app")
         if self._current.too_soon(flows):
             raise InputError("purposes have changed too often in the last half hour: try again later", field="profiles")
+        masters = await asyncio.to_thread(master.load, read)
         config, waiting = reloaded(self._current.config, read)
         book = await asyncio.to_thread(load_law, config)
         await asyncio.to_thread(book.learn)
@@ -337,6 +347,7 @@ class Service:
         self._current.replace(config, flows, book)
         await self._lists.open(config)
         self._recordings.destroy_withdrawn_after(config.recording.destroy_withdrawn_after_s)
+        self._sealing.use(masters)
         log.info("configuration reloaded", profiles=len(flows))
         if waiting:
             log.warning("these settings wait for a restart and stay as they were", settings=", ".join(waiting))

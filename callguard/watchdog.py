@@ -17,6 +17,7 @@ from callguard.core.watchdog import Recorder, Whose, is_of, leg_in, whose
 from callguard.current import Current
 from callguard.errors import Refused, StoreError
 from callguard.incidents import Incidents
+from callguard.keys.names import Shelf
 from callguard.store import Store
 from callguard.telephony.ami import APP, LEG, MIXMONITOR, LiveChannel, Session
 from callguard.telephony.ami_events import RecorderStarted, is_leg_id
@@ -293,6 +294,8 @@ class Watchdog:
         try:
             if await self._store.subject_of_leg(leg_id) is None:
                 return []
+            if await asyncio.to_thread(Shelf.of(self._current.config.recording).sealed(f"{leg_id}.wav").exists):
+                return []  # the recording is complete and encrypted: what came under its name is another
             self.on_set_aside(leg_id)
             await self._store.quarantine(leg_id, datetime.now(UTC), "foreign")
             parts = await asyncio.to_thread(lambda: sorted(folder.glob(f"{leg_id}[.-]*.wav")))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.bench import dial
+from tests.bench import dial, sealing
 from tests.bench.__main__ import GATE, RATE, SLOW_RATE, WAITING, _verdict
 from tests.bench.watching import UNWATCHED, WATCHED
 
@@ -74,3 +75,9 @@ def test_a_peer_that_is_not_there_is_said_to_be_left_out() -> None:
     assert own.startswith("DB_EXISTS, 100000 entries, in a row: 0.000 ms") and "left out" in postgres
     found["peers"]["agi"] = found["peers"]["loop"] | {"ms": 2.05, "row_p50_ms": 0.3, "row_p99_ms": 0.8}
     assert "in a row: 2.000 ms" in dial.told(found)[-1] and "p99 0.80 ms" in dial.told(found)[-1]
+
+
+def test_what_encrypting_costs_is_measured(tmp_path: Path) -> None:
+    found = sealing.measured(tmp_path, calls=3, seconds=1, people=5)
+    assert all(figure > 0 for figure in found.values())
+    assert found["ratio"] == pytest.approx(found["mb_per_cpu_s"] / 3.2)

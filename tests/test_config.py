@@ -85,6 +85,10 @@ def test_the_environment_overrides(tmp_path: Path) -> None:
         ('languages = ["en", "es"]', 'languages = ["en"]\non_refusal = "goodbye"', "goodbye is not allowed"),
         ('languages = ["en", "es"]', 'languages = ["en", "en"]', "languages: each is named once"),
         ('languages = ["en", "es"]', 'languages = ["en"]\nregion = "XX"', "toml:28: profiles.service.region: a"),
+        ("[store]", "[keys]\nmaster = { env = 'A', file = '/b' }\n[store]", "keys.master: one of file, env and"),
+        ("[store]", "[keys]\nmaster = { command = [] }\n[store]", "callguard.toml:12: keys.master.command: "),
+        ("[recording.folder]", "[recording]\nencrypted_folder = '/x'\n[recording.folder]",
+         "recording.encrypted_folder: without [keys] nothing is encrypted"),
         ('languages = ["en", "es"]', "languages = []", "callguard.toml:27: profiles.service.languages: "),
         ('languages = ["en", "es"]', 'languages = ["en"]\nreplay = 3', "toml:28: profiles.service.replay: there"),
         (

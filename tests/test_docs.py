@@ -36,7 +36,7 @@ until grep --quiet serving /srv/log; do kill -0 "$gate" || { cat /srv/log; exit 
 [[ $(asterisk -rx 'dialplan show x0091@callguard-emergency') == *"'x0091'"* ]]
 """
 LOOKS_AT_RIGHTS = """
-for file in callguard.toml ari.secret ami.secret asterisk/ari.conf asterisk/manager.conf; do
+for file in callguard.toml ari.secret ami.secret master.key asterisk/ari.conf asterisk/manager.conf; do
   if runuser -u nobody -- cat "/etc/callguard/$file" >/dev/null 2>&1; then exit 1; fi
 done
 user=$(stat -c %u /var/spool/callguard)

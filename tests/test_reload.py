@@ -43,14 +43,16 @@ def test_connections_and_how_recordings_are_made_wait_for_a_restart() -> None:
     now = config()
     new = config(
         asterisk={"app": "callguard-b"}, store={"path": "/elsewhere.db"}, http={"port": 9}, log={"format": "json"},
-        limits={"calls_in_gate": 7}, recording={"files": "two", "destroy_withdrawn_after_s": 60},
+        limits={"calls_in_gate": 7}, keys={"master": {"env": "A_KEY"}},
+        recording={"files": "two", "destroy_withdrawn_after_s": 60, "encrypted_folder": "/kept"},
     )  # fmt: skip
     comes_to, waiting = reloaded(now, new)
-    assert waiting == ("asterisk", "store", "http", "log", "recording.files")
+    assert waiting == ("asterisk", "store", "http", "log", "recording.files", "recording.encrypted_folder")
     assert (comes_to.asterisk, comes_to.store, comes_to.http, comes_to.log) == (
         now.asterisk, now.store, now.http, now.log,
     )  # fmt: skip
     assert comes_to.limits.calls_in_gate == 7
+    assert (comes_to.keys, comes_to.recording.encrypted_folder) == (new.keys, None)
     assert (comes_to.recording.files, comes_to.recording.destroy_withdrawn_after_s) == ("mixed", 60)
     assert reloaded(now, config()) == (now, ())
 

@@ -312,12 +312,16 @@ async def written(tmp_path: Path) -> AsyncIterator[Store]:
         yield store
 
 
+@pytest.mark.parametrize("encrypted", [False, True])
 async def test_a_file_of_ours_that_another_writes_to_is_set_aside_with_its_recording(
-    bench: Bench, written: Store, tmp_path: Path
+    bench: Bench, written: Store, tmp_path: Path, encrypted: bool
 ) -> None:
+    """But not one that is encrypted already, and so was not written to."""
     leg = make_leg(given(), leg_id=LEG, file=LEG)
     await written.save(leg)
     (tmp_path / f"{LEG}.wav").write_bytes(b"audio")
+    if encrypted:
+        (tmp_path / f"{LEG}.wav.cg").write_bytes(b"the recording")
     folder = bench.config.recording.folder.model_copy(update={"path_here": tmp_path})
     recording = bench.config.recording.model_copy(update={"folder": folder})
     config = bench.config.model_copy(update={"recording": recording})
@@ -328,5 +332,7 @@ async def test_a_file_of_ours_that_another_writes_to_is_set_aside_with_its_recor
     (incident,) = await written.incidents(10)
     assert incident.detail["file"] == "quarantine"
     assert (tmp_path / "quarantine" / str(incident.detail["quarantined_as"])).read_bytes() == b"audio"
-    (recorded,) = await written.recordings(10)
-    assert (recorded.state, recorded.reason) == ("quarantined", "foreign")
+    assert [(one.state, one.reason) for one in await written.recordings(10)] == (
+        [] if encrypted else [("quarantined", "foreign")]
+    )
+    assert (tmp_path / f"{LEG}.wav.cg").exists() is encrypted

@@ -11,7 +11,7 @@ from typing import Annotated, cast
 import typer
 
 from callguard import __version__
-from callguard.cli import agent, calls, grant, incidents, ledger, optout, policy, prompts, registry
+from callguard.cli import agent, calls, grant, incidents, keys, ledger, optout, policy, prompts, recordings, registry
 from callguard.cli.check import check
 from callguard.cli.complaint import complaint
 from callguard.cli.doctor import doctor
@@ -30,6 +30,8 @@ app.add_typer(grant.app, name="grant")
 app.add_typer(registry.app, name="registry")
 app.add_typer(policy.app, name="policy")
 app.add_typer(calls.app, name="calls")
+app.add_typer(recordings.app, name="recordings")
+app.add_typer(keys.app, name="keys")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(agent.app, name="agent")
 app.add_typer(ledger.app, name="ledger")

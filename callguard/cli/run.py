@@ -19,6 +19,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     SIGHUP has it read the configuration again.
     """
     from callguard.config import Config
+    from callguard.keys import master
     from callguard.notify import Notify
     from callguard.prepare import check_agi_address, prepare
     from callguard.service import Service
@@ -31,6 +32,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     settings, flows = prepare(path)
     # Before the store is taken over from a process that may be serving now.
     check_agi_address(settings)
+    masters = master.load(settings)
     logs.configure(settings.log.format, settings.log.level)
     # Where a hung process stood when its watchdog ended it (SIGABRT): functions and lines, no values.
     faulthandler.enable()
@@ -44,7 +46,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
         async with Store.open(
             settings.store.path, gate=settings.asterisk.app, controllers=controllers, folder=folder
         ) as store:
-            service = Service(settings, flows, store, path, notify)
+            service = Service(settings, flows, store, path, notify, masters)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, service.stop)

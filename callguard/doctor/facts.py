@@ -194,6 +194,20 @@ class RecordingFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class Disk:
+    """What the recordings' folder lies on.
+
+    Attributes:
+        safe: who takes the disk away cannot read it.
+        lasts: what is there outlives a power cut.
+    """
+
+    what: str
+    safe: bool
+    lasts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """What systemd says of callguard's service. `watchdog_s` is 0 without one."""
 
@@ -258,6 +272,9 @@ class Here:
         open_files: how many files callguard may have open, and Asterisk, by process name.
         registries: how the list of each registry stands.
         ledger_key: what is wrong with the key that signs the ledger; empty where nothing is, or it is not made yet.
+        keys: what is wrong with the master keys; empty where nothing is, or there are none.
+        disk: what the recordings' folder lies on.
+        clear_files: how many files of kept recordings are not encrypted.
     """
 
     prompts: str
@@ -268,6 +285,9 @@ class Here:
     health: Known[Answered]
     open_files: Mapping[str, Known[int]]
     registries: tuple[Standing, ...]
+    keys: str
+    disk: Known[Disk]
+    clear_files: Known[int]
     ledger_key: str = ""
 
 

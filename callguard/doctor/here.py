@@ -17,9 +17,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from callguard.config import Config
-from callguard.doctor import health
+from callguard.doctor import disk, health
 from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
-from callguard.errors import CallguardError
+from callguard.errors import CallguardError, InputError
+from callguard.keys import master
+from callguard.keys.names import SEALED, Shelf
 from callguard.ledger.keys import seed_in
 from callguard.registry.standing import standings
 from callguard.speech.catalogue import Catalogue
@@ -38,17 +40,20 @@ async def look(config: Config) -> Here:
     return Here(
         prompts=await asyncio.to_thread(_prompts_fault, config),
         store=await _store_fault(config.store.path),
-        folder=await asyncio.to_thread(_recordings, config.recording.folder.path_here),
+        folder=await asyncio.to_thread(_recordings, Shelf.of(config.recording)),
         synchronised=_synchronised(),
         unit=await asyncio.to_thread(_unit),
         health=await health.ask(config.http),
         open_files=await asyncio.to_thread(_open_files, urlsplit(config.asterisk.ari_url).hostname or ""),
         registries=await asyncio.to_thread(standings, config, datetime.now(UTC)),
-        ledger_key=_key_fault(config),
+        ledger_key=_ledger_key_fault(config),
+        keys=await asyncio.to_thread(_keys_fault, config),
+        disk=await asyncio.to_thread(disk.below, config.recording.folder.path_here),
+        clear_files=await _clear_files(config.store.path),
     )
 
 
-def _key_fault(config: Config) -> str:
+def _ledger_key_fault(config: Config) -> str:
     try:
         seed_in(config.ledger_key_file, config.ledger.origin)
     except CallguardError as error:
@@ -60,6 +65,22 @@ def _prompts_fault(config: Config) -> str:
     try:
         Catalogue.load(config)
     except CallguardError as error:
+        return str(error)
+    return ""
+
+
+async def _clear_files(path: Path) -> Known[int]:
+    try:
+        async with Reader.reading(path) as store:
+            return await store.count_clear()
+    except CallguardError as error:
+        return Unknown(str(error))
+
+
+def _keys_fault(config: Config) -> str:
+    try:
+        master.load(config)
+    except InputError as error:
         return str(error)
     return ""
 
@@ -79,17 +100,20 @@ async def _store_fault(path: Path) -> StoreFault | None:
     return StoreFault(f"{path}: it may be read and not written", StoreIs.CLOSED) if closed else None
 
 
-def _recordings(folder: Path) -> Known[RecordingFolder]:
+def _recordings(shelf: Shelf) -> Known[RecordingFolder]:
+    """Who may do what where they are made, and how much room there is where they are kept."""
+    folder = shelf.made_in
     try:
         mode = stat.S_IMODE(folder.stat().st_mode)
+        folder = shelf.kept_in
         free = shutil.disk_usage(folder).free
         since = time.time() - DAYS * 86_400
         with os.scandir(folder) as entries:
-            recent = [entry.stat() for entry in entries if entry.name.endswith(".wav")]
+            recent = [entry.stat() for entry in entries if entry.name.endswith((".wav", f".wav{SEALED}"))]
     except OSError as error:
         return Unknown(f"{folder} cannot be looked at: {error.strerror}")
     made = sum(one.st_size for one in recent if one.st_mtime >= since)
-    return RecordingFolder(mode, _may(folder, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
+    return RecordingFolder(mode, _may(shelf.made_in, os.R_OK | os.W_OK | os.X_OK), free, made // DAYS)
 
 
 def _may(path: Path, mode: int) -> bool:

@@ -14,6 +14,7 @@ from callguard.setup.write import File, Owned
 from callguard.shipped import render, shipped
 
 CONFIGURATION = "callguard.toml"
+MASTER_KEY = "master.key"
 RECORDINGS = Path("/var/spool/callguard")
 PUBLIC, FOLDER = 0o644, 0o755
 # Store and prompts: others may pass through to the prompts.
@@ -86,6 +87,13 @@ class Owners:
         if self.service is None or not self.is_root:
             return Owned(0o600)
         return Owned(0o640, 0, self.service[1])
+
+    @property
+    def key(self) -> Owned:
+        """For callguard's eyes alone."""
+        if self.service is None or not self.is_root:
+            return Owned(0o600)
+        return Owned(0o600, *self.service)
 
     @property
     def included(self) -> Owned:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from callguard import config
 from callguard.errors import InputError, SetupError
+from callguard.keys.master import MasterKey
 from callguard.setup import files
 from callguard.setup.answers import Answers, a_folder
 from callguard.setup.conf import Reader
 from callguard.setup.emergency import EVERYWHERE, listed, with_more
-from callguard.setup.files import CONFIGURATION, Owners, Passwords
+from callguard.setup.files import CONFIGURATION, MASTER_KEY, Owners, Passwords
 from callguard.setup.patch import ACCOUNT, MARK, Plan
 from callguard.setup.steps import Setting, Step, steps, useradd
 from callguard.setup.toml import Places, first_configuration
@@ -107,6 +108,9 @@ def new(answers: Answers, places: Places, machine: Machine) -> Installation:
     passwords = Passwords(secrets.token_urlsafe(SECRET_BYTES), secrets.token_urlsafe(SECRET_BYTES))
     text = first_configuration(answers, places)
     first = files.first_files(answers, text, passwords, places, machine.owners())
+    key = places.folder / MASTER_KEY
+    if not key.exists():  # one that was there may have encrypted recordings
+        first.append(File(key, MasterKey.new().text.encode(), machine.owners().key))
     old = places.folder / CONFIGURATION
     if old.exists():
         number = 1
@@ -175,6 +179,7 @@ def carry_out(made: Installation, plan: Plan, machine: Machine, *, apply: bool) 
             has_user=owners.service is not None, ready=ready, freepbx=machine.freepbx,
             has_unit=any(file.path.name == "callguard.service" for file in units),
             open_texts=made.open_texts, fault=made.fault,
+            master_key=next((file.path for file in made.first if file.path.name == MASTER_KEY), None),
             emergency=(*EVERYWHERE, *listed(made.emergency)),
             missing=_missing(made.settings, Reader(machine.etc, places.root)),
         )
@@ -197,10 +202,10 @@ def _readable(made: Installation, owners: Owners) -> list[File]:
     if made.first or owners.service is None or not owners.is_root:
         return []
     found = []
-    for name in (CONFIGURATION, "ari.secret", "ami.secret"):
+    for name in (CONFIGURATION, "ari.secret", "ami.secret", MASTER_KEY):
         file = made.places.folder / name
         if file.is_file() and not _reads(owners.service, Owned.like(file)):
-            found.append(File(file, file.read_bytes(), owners.secret))
+            found.append(File(file, file.read_bytes(), owners.key if name == MASTER_KEY else owners.secret))
     return found
 
 

@@ -41,6 +41,7 @@ class Setting:
         fault: what is wrong with the configuration that is kept.
         missing: globals that a profile needs and nobody has set.
         emergency: the numbers that pass, as dialled.
+        master_key: where a new one is.
     """
 
     again: str
@@ -59,6 +60,7 @@ class Setting:
     fault: str = ""
     missing: Sequence[str] = ()
     emergency: Sequence[str] = ()
+    master_key: Path | None = None
 
 
 def useradd(user: str, state: Path) -> str:
@@ -92,6 +94,13 @@ def steps(now: Setting) -> list[Step]:
             f"missing, such as the police's or an ambulance's: `{add} --emergency NUMBER,…` adds it."
         )
     )
+    if now.master_key is not None:
+        found.append(
+            Step(
+                f"Keep a copy of {now.master_key} apart from this machine and from its backups: recordings are "
+                "encrypted by it, and without it nobody reads them any more."
+            )
+        )
     reloads = ("fwconsole reload",) if now.freepbx else tuple(f"asterisk -rx {shlex.quote(each)}" for each in RELOADS)
     found.append(Step("Asterisk reads its files again; calls go on.", reloads))
     unit = shlex.quote(str(now.folder / "systemd" / "asterisk-umask.conf"))

@@ -29,6 +29,9 @@ ami_secret_file = {folder}/ami.secret"
 [recording.folder]               # setgid 2770, a group that callguard and Asterisk share
 {recordings}
 
+[keys]                           # recordings are encrypted; without this file nobody reads them any more: keep a copy
+master = {{ file = {folder}/master.key" }}
+
 [prompts.folder]                 # built by `callguard prompts build`; Asterisk reads it
 {prompts}
 

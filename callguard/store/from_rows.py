@@ -16,11 +16,13 @@ from callguard.core.model import Basis, GrantState, Outcome, Purpose
 from callguard.store.dial_records import KnownSubject, StoredDecision, StoredGrant, StoredOptOut
 from callguard.store.records import (
     Evidence,
+    FileToSeal,
     Grant,
     OpenRecording,
     RecordedFile,
     SavedLeg,
     Segment,
+    StoredContentKey,
     StoredIncident,
     StoredRecording,
 )
@@ -191,8 +193,24 @@ def _recording(rows: tuple[sqlite3.Row, ...]) -> StoredRecording:
         destroyed_at=from_ms_or_none(first["destroyed_at"]),
         reason=first["reason"],
         quarantined_at=from_ms_or_none(first["quarantined_at"]),
-        files=tuple(RecordedFile(row["name"], row["size"], row["sha256"]) for row in rows if row["name"] is not None),
+        files=tuple(recorded_file(row) for row in rows if row["name"] is not None),
     )
+
+
+def recorded_file(row: sqlite3.Row) -> RecordedFile:
+    """A file of a recording."""
+    return RecordedFile(row["name"], row["size"], row["sha256"], row["sealed_with"])
+
+
+def file_to_seal(row: sqlite3.Row) -> FileToSeal:
+    """A file of a recording that is kept."""
+    key = None if row["content_key_id"] is None else content_key(row)
+    return FileToSeal(row["leg_id"], row["subject_id"], recorded_file(row), row["folder"], key)
+
+
+def content_key(row: sqlite3.Row) -> StoredContentKey:
+    """A subject's content key, wrapped."""
+    return StoredContentKey(row["content_key_id"], row["subject_id"], row["master"], row["wrapped"])
 
 
 def segment(row: sqlite3.Row) -> Segment:

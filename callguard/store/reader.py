@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -33,12 +34,14 @@ from callguard.store.migrations import check, known
 from callguard.store.queries import fetch, sql
 from callguard.store.records import (
     DueRecording,
+    FileToSeal,
     LegDetail,
     LegSubject,
     OpenRecording,
     Remembered,
     SavedLeg,
     Segment,
+    StoredContentKey,
     StoredIncident,
     StoredRecording,
 )
@@ -132,6 +135,41 @@ class Reader:
     async def recordings(self, limit: int) -> tuple[StoredRecording, ...]:
         """The latest recordings that are kept or were, newest first."""
         return from_rows.recordings(await self._fetch("latest_recordings", limit=limit))
+
+    async def kept_recordings(self) -> tuple[StoredRecording, ...]:
+        """All recordings that are kept, oldest first."""
+        return from_rows.recordings(await self._fetch("kept_recordings"))
+
+    async def content_key(self, content_key_id: str) -> StoredContentKey | None:
+        """A content key by its id; None where it was destroyed, or is of another store."""
+        rows = await self._fetch("content_key", content_key_id=content_key_id)
+        return from_rows.content_key(rows[0]) if rows else None
+
+    async def content_key_of(self, subject_id: str) -> StoredContentKey | None:
+        """A subject's content key, if they have one yet."""
+        rows = await self._fetch("content_key_of_subject", subject_id=subject_id)
+        return from_rows.content_key(rows[0]) if rows else None
+
+    async def content_keys_of_others(self, master: str, most: int) -> tuple[StoredContentKey, ...]:
+        """Content keys that another master key than this one wraps, `most` at most."""
+        return tuple(map(from_rows.content_key, await self._fetch("content_keys_of_others", master=master, most=most)))
+
+    async def content_keys_by_master(self) -> dict[str, int]:
+        """How many content keys each master key wraps, by its id."""
+        return {row["master"]: row["count"] for row in await self._fetch("content_keys_by_master")}
+
+    async def clear_legs(self, after: str, most: int) -> tuple[str, ...]:
+        """The legs with a kept file that is not encrypted, in order, from the one after `after` on."""
+        return tuple(row["leg_id"] for row in await self._fetch("clear_legs", after=after, most=most))
+
+    async def count_clear(self) -> int:
+        """How many files are kept that are not encrypted."""
+        ((count,),) = await self._fetch("count_clear")
+        return int(count)
+
+    async def files_to_seal(self, legs: Sequence[str]) -> tuple[FileToSeal, ...]:
+        """The files of some legs' recordings, while they are kept, in the order of the legs' ids."""
+        return tuple(map(from_rows.file_to_seal, await self._fetch("files_to_seal", legs=json.dumps(legs))))
 
     async def incidents(self, limit: int) -> tuple[StoredIncident, ...]:
         """The latest incidents, newest first; those of a leg also stand in `call`."""

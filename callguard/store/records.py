@@ -148,11 +148,41 @@ class OpenRecording:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFile:
-    """One finished file: its name without folder, its size in bytes, its SHA-256 in hex."""
+    """One finished file: its name without folder, its size in bytes, its SHA-256 in hex.
+
+    Attributes:
+        sealed_with: the content key that it is encrypted by since, under its name and `.cg`; None while it is clear.
+    """
 
     name: str
     size: int
     sha256: str
+    sealed_with: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileToSeal:
+    """A file of a recording that is kept: where it is, as `OpenRecording` has it, and whose.
+
+    Attributes:
+        content_key: the subject's, if they have one yet.
+    """
+
+    leg_id: str
+    subject_id: str
+    file: RecordedFile
+    folder: str | None
+    content_key: StoredContentKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContentKey:
+    """What a subject's recordings are read by. `wrapped` is hex; `master` is the id of the master key that opens it."""
+
+    id: str
+    subject_id: str
+    master: str
+    wrapped: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

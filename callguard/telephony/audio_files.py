@@ -61,8 +61,13 @@ def finish(folder: Path, recording: OpenRecording, segments: Sequence[Segment], 
 
 
 def forget_joining(folder: Path, recording: OpenRecording) -> None:
-    """The recording is kept, or is none: nobody finishes it once more."""
+    """The recording is kept, or is none: nobody finishes it once more.
+
+    What was being joined when that failed holds audio too.
+    """
     _joined(folder, recording).unlink(missing_ok=True)
+    for file in folder.glob(f"{recording.file}*.part"):
+        file.unlink(missing_ok=True)
 
 
 def _joined(folder: Path, recording: OpenRecording) -> Path:

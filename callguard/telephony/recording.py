@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -20,6 +20,7 @@ from callguard.core.conversation import Why, surviving
 from callguard.core.incidents import Incident, unwatched
 from callguard.core.model import GrantState
 from callguard.errors import StoreError
+from callguard.keys.names import Shelf
 from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
 from callguard.store.store import Store
 from callguard.telephony.ami_events import is_leg_id
@@ -43,6 +44,7 @@ class Recordings:
 
     def __init__(self, settings: sections.Recording, store: Store) -> None:
         self._folder = settings.folder.path_here
+        self._shelf = Shelf.of(settings)
         self._name = str(settings.folder.in_asterisk)
         self._destroy_after = timedelta(seconds=settings.destroy_withdrawn_after_s)
         self._store = store
@@ -53,6 +55,8 @@ class Recordings:
         self._unknown = 0
         self._watched: set[str] = set()
         self.expected = self.overdue = 0
+        # Told of each leg whose files are complete, and in the store.
+        self.on_kept: Callable[[str], None] = lambda leg_id: None
 
     def destroy_withdrawn_after(self, seconds: int) -> None:
         """What is withdrawn from now on is destroyed so much later."""
@@ -77,7 +81,7 @@ class Recordings:
             source: who pressed the key: ``key`` for the subject, ``agent``.
             finish: it is our leg, so nobody else is about to end its segments.
         """
-        async with self._alone(leg_id):
+        async with self.alone(leg_id):
             # What was stopped in time by another way, and is found once more at the end, keeps what it had until then.
             if before:
                 expected = await self._store.expected_recording(leg_id)
@@ -105,7 +109,7 @@ class Recordings:
         Args:
             watched: somebody watched who was in the call, to its end.
         """
-        async with self._alone(leg_id):
+        async with self.alone(leg_id):
             expected = await self._store.expected_recording(leg_id)
             if expected is not None and self._here(expected):
                 await self._end(expected, watched=watched)
@@ -149,12 +153,17 @@ class Recordings:
         async with self._sweeping:
             for due in await self._store.due(datetime.now(UTC)):
                 if due.folder not in (None, self._name) and not any(
-                    (self._folder / name).exists() for name in due.files
+                    file.exists()
+                    for name in due.files
+                    for file in (self._shelf.clear(name), *self._shelf.encrypted(name))
                 ):
                     self._tell_of({due.folder})
                     continue
-                await asyncio.to_thread(_remove, self._folder, due)
-                await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
+                async with self.alone(due.leg_id):  # or what is being encrypted would be there again
+                    await asyncio.to_thread(_remove, self._shelf, due)
+                    await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
+                    # Another callguard may have been encrypting it; from now on it finds in the store that it is none.
+                    await asyncio.to_thread(_remove_encrypted, self._shelf, due)
                 log.info("withdrawn recording destroyed", leg=due.leg_id)
 
     async def keep_sweeping(self) -> None:
@@ -211,7 +220,7 @@ class Recordings:
             return True
         return False
 
-    def _alone(self, leg_id: str) -> asyncio.Lock:
+    def alone(self, leg_id: str) -> asyncio.Lock:
         """Held while a leg's recording is worked off: it may be told to end in several ways at once."""
         lock = self._working.get(leg_id)
         if lock is None:
@@ -244,6 +253,7 @@ class Recordings:
         await self._store.recording_kept(recording.leg_id, kept, destroy_at)
         forget_joining(self._folder, recording)
         log.info("recording kept" if stays else "recording to be destroyed", leg=recording.leg_id)
+        self.on_kept(recording.leg_id)
 
     async def _set_aside(self, recording: OpenRecording, now: datetime, problem: str) -> None:
         """What cannot be read is neither kept nor lost; where nothing of it may stay, it goes as any other does."""
@@ -251,9 +261,11 @@ class Recordings:
         if not surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None):
             for file in files:
                 file.unlink(missing_ok=True)
+            forget_joining(self._folder, recording)
             await self._store.recording_destroyed(recording.leg_id, now, "withdrawn")
             return
         names = [await asyncio.to_thread(set_aside, self._folder, file) for file in files]
+        forget_joining(self._folder, recording)
         await self._store.quarantine(recording.leg_id, now, "unreadable")
         await self._store.incident(Incident.RECORDING_UNREADABLE, now, {"quarantined_as": names}, recording.leg_id)
         log.error(
@@ -325,7 +337,14 @@ def _write_sidecar(folder: Path, recording: OpenRecording, segments: Sequence[Se
     settle(part, folder / f"{recording.file}.json")
 
 
-def _remove(folder: Path, due: DueRecording) -> None:
+def _remove(shelf: Shelf, due: DueRecording) -> None:
     for name in due.files:
-        (folder / name).unlink(missing_ok=True)
-        (folder / name).with_suffix(".json").unlink(missing_ok=True)
+        for file in (shelf.clear(name), *shelf.sidecars(name)):
+            file.unlink(missing_ok=True)
+    _remove_encrypted(shelf, due)
+
+
+def _remove_encrypted(shelf: Shelf, due: DueRecording) -> None:
+    for name in due.files:
+        for file in shelf.encrypted(name):
+            file.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from callguard.doctor.facts import (
     Answered,
     Ari,
     ConfigFile,
+    Disk,
     Endpoint,
     Facts,
     Here,
@@ -33,6 +34,8 @@ MARKER = "v0123456789ab"
 TOML = """\
 [asterisk]
 agi_port = 4573
+[keys.master]
+file = "/srv/master.key"
 [recording.folder]
 path_here = "/srv/recordings"
 [prompts.folder]
@@ -166,6 +169,9 @@ def healthy(folder: Path) -> Facts:
             health=Answered(Answer.SERVING),
             open_files={"callguard": 65_536, "asterisk": 65_536},
             registries=(),
+            keys="",
+            disk=Disk("ext4 on /dev/mapper/srv", safe=True),
+            clear_files=0,
         ),
         marker=MARKER,
         shipped=STEPS[:2],

@@ -15,6 +15,7 @@ from callguard.doctor.facts import (
     Answer,
     Answered,
     Ari,
+    Disk,
     Facts,
     Module,
     Recorded,
@@ -259,6 +260,12 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (listing(State.STALE, 32, "", "acme"), "registries.fresh", WARNING, "receipt of registry us for acme is 32 days"),
     (listing(State.UNREADABLE, None, "x: is empty", file=""), "registries.fresh", WARNING, "us cannot be asked: x: is"),
     (lambda f: ari(f, ahead_ms=-1_500), "clock.agrees", WARNING, "1.5 s behind"),
+    (lambda f: replace(f, config=f.config.model_copy(update={"keys": None})), "keys.configured", WARNING, "keys new"),
+    (lambda f: here(f, keys="/srv/master.key: chmod 600"), "keys.readable", RISK, "/srv/master.key: chmod 600"),
+    (lambda f: here(f, clear_files=7), "keys.done", WARNING, "not encrypted (yet): 7"),
+    (lambda f: here(f, disk=Disk("ext4 on /dev/sda1", safe=False)), "keys.live", WARNING, "(ext4 on /dev/sda1)"),
+    (lambda f: here(f, disk=Disk("tmpfs", safe=True, lasts=False)), "keys.live", WARNING, "lies in memory (tmpfs)"),
+    (lambda f: here(f, disk=Unknown("it lies on nfs")), "keys.live", NOT_CHECKED, "it lies on nfs"),
     (lambda f: ari(f, ahead_ms=3_100), "clock.agrees", RISK, "3.1 s ahead of"),
     (lambda f: here(f, synchronised=False), "clock.kept", WARNING, "no NTP"),
     (lambda f: here(f, unit=Unit(True, 0.0)), "service.watchdog", WARNING, "does not watch"),
@@ -428,9 +435,9 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
     if lost == "both":
         well_still = {one.id for one in found.values() if one.severity is Severity.OK}
         assert well_still == {
-            "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built",
-            "store.opens", "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
-            "limits.asterisk",
+            "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built", "store.opens",
+            "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
+            "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.live",
         }  # fmt: skip
 
 

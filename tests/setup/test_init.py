@@ -14,6 +14,7 @@ import pytest
 
 from callguard import config
 from callguard.errors import InputError
+from callguard.keys import master
 from callguard.setup.answers import Answers, text_fields
 from callguard.setup.install import Machine
 from callguard.shipped import shipped
@@ -129,7 +130,7 @@ def test_nothing_is_said_in_the_controllers_name_that_it_has_not_said(places: li
 
 
 def test_only_who_needs_them_reads_the_secrets(places: list[str], folder: Path, etc: Path) -> None:
-    told = init(places, *ACME, "--apply")
+    told = init(places, *ACME, *SAID, "--apply")
     secrets = [(folder / f"{name}.secret").read_text().strip() for name in ("ari", "ami")]
     modes = {file.name: file.stat().st_mode & 0o777 for file in folder.rglob("*") if file.is_file()}
     holders = {
@@ -137,10 +138,13 @@ def test_only_who_needs_them_reads_the_secrets(places: list[str], folder: Path, 
         if file.is_file() and any(secret.encode() in file.read_bytes() for secret in secrets)
     }  # fmt: skip
     assert holders == {"ari.secret", "ami.secret", "ari.conf", "manager.conf"}
-    assert {modes[name] for name in ("callguard.toml", "ari.secret", "ami.secret")} == {0o600}
+    assert {modes[name] for name in ("callguard.toml", "ari.secret", "ami.secret", "master.key")} == {0o600}
     assert {modes[name] for name in ("ari.conf", "manager.conf")} == {0o640}
     assert (folder / "asterisk" / "manager.conf").stat().st_gid == etc.stat().st_gid
-    assert not any(secret in told for secret in secrets)
+    master_key = (folder / "master.key").read_text().strip()
+    assert not any(secret in told for secret in (*secrets, master_key))
+    assert f"Keep a copy of {folder}/master.key" in told
+    assert master.load(config.load(folder / "callguard.toml")) is not None
 
 
 def test_asterisks_own_files_change_with_apply_only_and_once(places: list[str], etc: Path) -> None:
@@ -233,10 +237,13 @@ def test_a_password_that_asterisks_files_cannot_hold_is_refused(places: list[str
 def test_force_begins_anew_and_keeps_the_old_one_beside(places: list[str], folder: Path) -> None:
     init(places, *ACME)
     old, secret = (folder / "callguard.toml").read_bytes(), (folder / "ami.secret").read_bytes()
+    master_key = (folder / "master.key").read_bytes()
     init(places, "--controller", "Zeta", "--region", "US", "--force")
     assert (folder / "callguard.toml.old-1").read_bytes() == old
     assert b"Zeta" in (folder / "callguard.toml").read_bytes()
     assert (folder / "ami.secret").read_bytes() != secret
+    # What it has encrypted would be lost with it.
+    assert (folder / "master.key").read_bytes() == master_key
 
 
 def test_remove_takes_the_lines_out_and_says_what_stays(places: list[str], etc: Path, folder: Path) -> None:

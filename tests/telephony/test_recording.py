@@ -240,6 +240,34 @@ async def test_a_joined_recording_is_not_cut_again_where_its_finish_is_repeated(
         assert sorted(file.name for file in tmp_path.glob(f"{FIRST}*")) == [f"{FIRST}.json", f"{FIRST}.wav"]
 
 
+async def test_no_audio_is_left_of_a_joining_that_failed_or_was_broken_off(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        for leg_id, rate in ((FIRST, 16_000), (SECOND, 8_000)):
+            await store.save(given(leg_id))
+            audio(tmp_path / f"{leg_id}.wav")
+            audio(part := tmp_path / f"{leg_id}.1.wav")
+            data = bytearray(part.read_bytes())
+            data[24:28] = rate.to_bytes(4, "little")
+            part.write_bytes(data)
+            now = datetime.now(UTC)
+            await store.segment_ended(leg_id, 0, now, now, Why.STRANGER)
+            await store.segment_begun(leg_id, 1, now, Why.STRANGER)
+        # As a crash leaves it, and nobody writes it again.
+        (tmp_path / f"{SECOND}-old.part").write_bytes(b"audio")
+        await recordings.ended(FIRST)
+        await recordings.ended(SECOND)
+        assert {one.leg_id: one.state for one in await store.recordings(9)} == {FIRST: "quarantined", SECOND: "kept"}
+        assert list(tmp_path.glob("*.part")) == []
+        # What is withdrawn and cannot be read leaves nothing either.
+        third = FIRST.replace("1", "3")
+        await store.save(given(third))
+        (tmp_path / f"{third}.wav").write_bytes(b"no sound" * 100)
+        (tmp_path / f"{third}.joined.part").write_bytes(b"audio")
+        await recordings.withdrawn(third, NOW)
+        assert not list(tmp_path.glob(f"{third}*"))
+
+
 async def test_recordings_in_the_folder_of_another_callguard_are_left_to_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from callguard.doctor.checks import (
     conversation,
     freepbx,
     gate,
+    keys,
     machine,
     paths,
     recordings,
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     *agents.CHECKS,
     *freepbx.CHECKS,
     *recordings.CHECKS,
+    *keys.CHECKS,
     *registries.CHECKS,
     *machine.CHECKS,
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from callguard.doctor.facts import Facts, StoreIs, Unknown, known
 from callguard.doctor.findings import Check, Problem, Severity, risk, warning
+from callguard.keys.names import Shelf
 
 GIB, MIB = 2**30, 2**20
 # Mixed WAV, 8 kHz, 16 bits.
@@ -95,7 +96,7 @@ def _files(facts: Facts) -> Iterator[Problem]:
 
 
 def _space(facts: Facts) -> Iterator[Problem]:
-    here, name = known(facts.here.folder), facts.config.recording.folder.path_here
+    here, name = known(facts.here.folder), Shelf.of(facts.config.recording).kept_in
     days = here.free_bytes / here.day_bytes if here.day_bytes else None
     lasts = f"{here.free_bytes // MIB} MiB are free at {name}, " + (
         f"{days:.0f} days as of late" if days is not None else f"{here.free_bytes // BYTES_AN_HOUR} hours of recording"

@@ -66,7 +66,7 @@ ORDER BY r.destroy_at, r.leg_id, f.name;
 -- name: recordings_of_call(call_id)
 SELECT
     r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at,
-    r.quarantined_at, r.reason, f.name, f.size, f.sha256
+    r.quarantined_at, r.reason, f.name, f.size, f.sha256, f.sealed_with
 FROM recordings AS r
 JOIN legs AS l ON l.leg_id = r.leg_id
 LEFT JOIN recording_files AS f ON f.leg_id = r.leg_id
@@ -76,11 +76,21 @@ ORDER BY r.leg_id, f.name;
 -- name: latest_recordings(limit)
 SELECT
     r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at,
-    r.quarantined_at, r.reason, f.name, f.size, f.sha256
+    r.quarantined_at, r.reason, f.name, f.size, f.sha256, f.sealed_with
 FROM (SELECT * FROM recordings ORDER BY ended_at DESC, leg_id DESC LIMIT :limit) AS r
 JOIN legs AS l ON l.leg_id = r.leg_id
 LEFT JOIN recording_files AS f ON f.leg_id = r.leg_id
 ORDER BY r.ended_at DESC, r.leg_id DESC, f.name;
+
+-- name: kept_recordings()
+SELECT
+    r.leg_id, l.call_id, r.controller, r.state, r.ended_at, r.duration_ms, r.destroy_at, r.destroyed_at,
+    r.quarantined_at, r.reason, f.name, f.size, f.sha256, f.sealed_with
+FROM recordings AS r
+JOIN legs AS l ON l.leg_id = r.leg_id
+LEFT JOIN recording_files AS f ON f.leg_id = r.leg_id
+WHERE r.state = 'kept'
+ORDER BY r.ended_at, r.leg_id, f.name;
 
 -- name: grants_of_call(call_id)
 SELECT g.leg_id, g.purpose, g.basis, g.state, g.valid_from, g.valid_until, g.reason, g.notice_version

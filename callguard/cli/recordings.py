@@ -1,0 +1,205 @@
+"""``callguard recordings``: what is kept, whether it is still what was kept, and its sound for those with the key."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO
+from uuid import UUID
+
+import typer
+
+from callguard import config
+from callguard.cli import tables
+from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, LimitOption
+from callguard.cli.progress import progress
+from callguard.cli.stores import read
+from callguard.errors import InputError, SetupError
+
+if TYPE_CHECKING:
+    from callguard.config import Config
+    from callguard.keys.fault import CannotOpen
+    from callguard.keys.master import Masters
+    from callguard.store.reader import Reader
+    from callguard.store.records import RecordedFile, StoredRecording
+
+CallArgument = Annotated[
+    str, typer.Argument(metavar="CALL", help="The call's id, as `calls list` has it.", show_default=False)
+]
+LegOption = Annotated[
+    str | None, typer.Option("--leg", help="Which leg's, where more than one of the call was recorded.")
+]
+
+app = typer.Typer(help="Recordings: listed, proved, played and exported.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(limit: LimitOption = 50, print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Show the latest recordings, newest first."""
+    found = read(config.load(path), lambda reader: reader.recordings(limit))
+    if print_json:
+        typer.echo(json.dumps([_as_json(one) for one in found], indent=2))
+    elif not found:
+        typer.echo("No recordings")
+    else:
+        table = tables.table("Ended", "Call", "State", "Seconds", "Encrypted", ids="Call")
+        for one in found:
+            length = None if one.duration_ms is None else f"{one.duration_ms / 1000:.1f}"
+            tables.add(table, tables.moment(one.ended_at), one.call_id, one.state, length, _encrypted(one))
+        tables.show(table)
+
+
+@app.command("verify")
+def verify(
+    call: Annotated[
+        str | None, typer.Argument(metavar="[CALL]", help="A call's id; all that is kept without one.")
+    ] = None,
+    print_json: JsonOption = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Prove that each kept recording is what was kept, by size and SHA-256 of the clear audio; exit code 1 if not.
+
+    Encrypted ones are decrypted for it, in memory. One that cannot be read is named and keeps no other from being read.
+    """
+    from callguard.keys import master
+    from callguard.keys.names import Shelf
+    from callguard.keys.reading import faults_of
+
+    settings = config.load(path)
+    masters = master.load(settings)
+    shelf = Shelf.of(settings.recording)
+
+    async def look(reader: Reader) -> list[tuple[StoredRecording, RecordedFile, Sequence[CannotOpen]]]:
+        kept = [one for one in await _recordings(reader, call) if one.state == "kept"]
+        done: list[tuple[StoredRecording, RecordedFile, Sequence[CannotOpen]]] = []
+        with progress("Reading the store") as tell:
+            for count, one in enumerate(kept, start=1):
+                for file in one.files:
+                    done.append((one, file, await faults_of(reader, masters, shelf, file)))
+                tell("Verifying", count, len(kept))
+        return done
+
+    found = read(settings, look)
+    bad = [(one, file, fault) for one, file, faults in found for fault in faults]
+    if print_json:
+        typer.echo(
+            json.dumps(
+                [
+                    {
+                        "call": one.call_id, "leg": one.leg_id, "file": file.name, "sha256": file.sha256,
+                        "encrypted": file.sealed_with is not None, "ok": not faults,
+                        "faults": [{"fault": fault.fault, "problem": str(fault)} for fault in faults],
+                    }
+                    for one, file, faults in found
+                ],
+                indent=2,
+            )
+        )  # fmt: skip
+    else:
+        for _, _, fault in bad:
+            typer.echo(str(fault))
+        wrong = sum(bool(faults) for _, _, faults in found)
+        typer.echo(f"Kept files: {len(found)}; as they were kept: {len(found) - wrong}; not: {wrong}")
+    if bad:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("play")
+def play(call: CallArgument, leg: LegOption = None, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Write a recording's audio (WAV) to standard output, for a player: callguard recordings play CALL | aplay."""
+    if sys.stdout.isatty():
+        raise InputError("audio is no text: pipe it into a player, or use `recordings export`", field="play")
+    _copy(config.load(path), call, leg, sys.stdout.buffer)
+
+
+@app.command("export")
+def export(
+    call: CallArgument,
+    to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A file that is not there yet.")],
+    leg: LegOption = None,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write a recording's audio (WAV) to a new file that only you may read; nothing is left where it fails."""
+    settings = config.load(path)
+    try:
+        descriptor = os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError as error:
+        raise InputError("is there already, and is left as it is", file=to, field="--output") from error
+    except OSError as error:
+        raise InputError(f"cannot be written: {error.strerror}", file=to, field="--output") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            _copy(settings, call, leg, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        to.unlink(missing_ok=True)
+        raise
+
+
+def _copy(settings: Config, call: str, leg: str | None, to: BinaryIO) -> None:
+    from callguard.keys import master
+
+    try:
+        with closing(_opened(settings, call, leg, master.load(settings))) as file:
+            shutil.copyfileobj(file, to, 1 << 20)
+            to.flush()
+    except BrokenPipeError:  # the player has heard enough; what is buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), to.fileno())
+    except OSError as error:
+        raise SetupError(f"{error.filename or 'the recording'} cannot be copied: {error.strerror}") from error
+
+
+def _opened(settings: Config, call: str, leg: str | None, masters: Masters | None) -> BinaryIO:
+    from callguard.keys.names import Shelf
+    from callguard.keys.reading import open_file
+
+    async def find(reader: Reader) -> BinaryIO:
+        found = [one for one in await _recordings(reader, call) if leg in (None, one.leg_id)]
+        if not found:
+            raise InputError("no recording of this call was made", field="CALL")
+        if len(found) > 1:
+            legs = ", ".join(one.leg_id for one in found)
+            raise InputError(f"say which; recorded were: {legs}", field="--leg")
+        (one,) = found
+        if one.state != "kept":
+            raise InputError(f"the recording is {one.state}", field="CALL")
+        return await open_file(reader, masters, Shelf.of(settings.recording), one.files[0].name)
+
+    return read(settings, find)
+
+
+async def _recordings(reader: Reader, call: str | None) -> tuple[StoredRecording, ...]:
+    if call is None:
+        return await reader.kept_recordings()
+    try:
+        call_id = str(UUID(call))
+    except ValueError as error:
+        raise InputError("is no id of a call: 32 hexadecimal digits in five groups", field="CALL") from error
+    return tuple(leg.recording for leg in await reader.call(call_id) if leg.recording is not None)
+
+
+def _encrypted(one: StoredRecording) -> str:
+    if one.state != "kept":
+        return ""
+    return "yes" if all(file.sealed_with for file in one.files) else "no"
+
+
+def _as_json(one: StoredRecording) -> dict[str, object]:
+    return {
+        "call": one.call_id,
+        "leg": one.leg_id,
+        "controller": one.controller,
+        "state": one.state,
+        "ended_at": one.ended_at.isoformat(),
+        "duration_ms": one.duration_ms,
+        "files": [
+            {"name": it.name, "size": it.size, "sha256": it.sha256, "encrypted": it.sealed_with is not None}
+            for it in one.files
+        ],
+    }
