@@ -66,12 +66,13 @@ MAY: dict[str, set[str]] = {
         "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
+    "rights": {"core", "store", *SHARED},
     "doctor": {"core", "store", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan", *SHARED},
     "setup": {"core", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
         "callbacks", "cdr", "core", "store", "registry", "telephony", "speech", "prepare", "notify", "service", "setup",
-        "demo", "doctor", "logs", "policies", *SHARED,
+        "demo", "doctor", "logs", "policies", "rights", *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}
