@@ -21,6 +21,7 @@ from callguard.errors import InputError
 from callguard.sections import (
     Agents,
     Asterisk,
+    Export,
     Http,
     Limits,
     Log,
@@ -47,6 +48,7 @@ class Config(Model):
     limits: Limits = Limits()
     watchdog: Watchdog = Watchdog()
     paths: Paths = Paths()
+    export: Export = Export()
     recording: Recording
     prompts: Prompts
     store: Store

@@ -42,6 +42,7 @@ class Kind(StrEnum):
     DIAL_DECIDED = "dial.decided"
     AGENT_GRANTED = "agent.granted"
     AGENT_REVOKED = "agent.revoked"
+    SUBJECT_EXPORTED = "subject.exported"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:
