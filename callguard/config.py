@@ -18,10 +18,10 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_valid
 from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
+from callguard.rights_sections import Export, Processing
 from callguard.sections import (
     Agents,
     Asterisk,
-    Export,
     Http,
     Limits,
     Log,
@@ -49,6 +49,7 @@ class Config(Model):
     watchdog: Watchdog = Watchdog()
     paths: Paths = Paths()
     export: Export = Export()
+    processing: Processing = Processing()
     recording: Recording
     prompts: Prompts
     store: Store
@@ -102,6 +103,16 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
+    def _data_are_in_countries_that_are_allowed(self) -> Self:
+        places: dict[str, str | None] = {f"processors.{name}": one.country for name, one in self.processors.items()}
+        places |= {f"processing.storage.{number}": one.country for number, one in enumerate(self.processing.storage)}
+        for where, country in places.items() if self.processing.countries else ():
+            if country not in self.processing.countries:
+                allowed = ", ".join(sorted(self.processing.countries))
+                raise ValueError(f"{where}.country: {country or 'is missing, and'} is none of those allowed: {allowed}")
+        return self
+
+    @model_validator(mode="after")
     def _controllers_exist(self) -> Self:
         for name, processor in self.processors.items():
             if unknown := processor.controllers - self.controllers.keys():
@@ -150,7 +161,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         message = _plain(first["msg"])
         if first["type"] == "missing" and where[0] == "controllers" and len(where) == 3:
             message = f"is missing: {Controller.model_fields[str(where[-1])].description}"
-        if named := re.match(r"((?:controllers|profiles|registries|processors)\.[\w.]+): (.*)", message):
+        if named := re.match(r"((?:controllers|profiles|registries|processors|processing)\.[\w.]+): (.*)", message):
             where, message = tuple(named[1].split(".")), named[2]
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
         if variable in environment:

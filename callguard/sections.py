@@ -257,16 +257,6 @@ class Store(Model):
     path: Path
 
 
-class Export(Model):
-    """How exports of a person's data are made.
-
-    Attributes:
-        signing_key: a file for its owner alone, with an Ed25519 key and its certificate; beside the store by default.
-    """
-
-    signing_key: Path | None = None
-
-
 class Http(Model):
     """Where `/health` and `/metrics` are served; nowhere without a port. They hold no secret, and ask for none."""
 

@@ -11,7 +11,7 @@ from typing import Annotated, cast
 import typer
 
 from callguard import __version__
-from callguard.cli import agent, calls, grant, incidents, optout, policy, prompts, registry, subject
+from callguard.cli import agent, calls, grant, incidents, optout, policy, prompts, registry, report, subject
 from callguard.cli.check import check
 from callguard.cli.complaint import complaint
 from callguard.cli.doctor import doctor
@@ -33,6 +33,7 @@ app.add_typer(calls.app, name="calls")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(agent.app, name="agent")
 app.add_typer(subject.app, name="subject")
+app.add_typer(report.app, name="report")
 app.command()(run)
 app.command()(check)
 app.command()(complaint)

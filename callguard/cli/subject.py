@@ -159,8 +159,9 @@ def _setting(settings: config.Config, one: Subject) -> Setting:
 
     first = next((it.languages[0] for it in settings.profiles.values() if it.controller == one.controller), "en")
     language = one.legs[-1].detail.leg.language if one.legs else first
+    storage = tuple(f"{it.what} ({it.country})" for it in settings.processing.storage)
     countries = {name: profile.law_of_caller for name, profile in settings.profiles.items()}
-    return Setting(one.controller, settings.controllers[one.controller], countries, (), language)
+    return Setting(one.controller, settings.controllers[one.controller], countries, storage, language)
 
 
 def _show(found: Sequence[Subject]) -> None:

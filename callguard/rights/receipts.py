@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from callguard.store.dial_records import StoredGrant
     from callguard.store.records import Grant, LegDetail
 
-CONTEXT: Mapping[str, str] = {
+# The values of these name something, and are no text (JSON-LD 1.1, 4.2.3).
+NAMES = (
+    "dct:conformsTo", "dct:publisher", "dpv:hasApplicableLaw", "dpv:hasDataController", "dpv:hasLegalBasis",
+    "dpv:hasPersonalData", "dpv:hasProcessing", "dpv:hasRight", "dpv:isIndicatedBy", "schema:recipient",
+)  # fmt: skip
+CONTEXT: Mapping[str, object] = {
     "callguard": "urn:callguard:term:",
     "dct": "http://purl.org/dc/terms/",
     "dpv": "https://w3id.org/dpv#",
@@ -31,6 +36,9 @@ CONTEXT: Mapping[str, str] = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "schema": "https://schema.org/",
     "skos": "http://www.w3.org/2004/02/skos/core#",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+    **{name: {"@type": "@id"} for name in NAMES},
+    **{name: {"@type": "xsd:dateTime"} for name in ("dct:created", "dpv:isIndicatedAtTime")},
 }
 RECORD, RECEIPT = (f"https://w3id.org/dpv/schema/dpv-27560#{kind}" for kind in ("record", "receipt-record"))
 STATUS: Mapping[GrantState, str] = {
@@ -159,7 +167,7 @@ def _process(
             {"@type": ["dpv:StorageLocation"], "dpv:hasLocation": list(setting.storage) or [NOT_SAID]},
             {
                 "@type": ["dpv:StorageDuration"],
-                "dpv:hasDuration": {"@type": "dpv:UntilEventDuration", "rdf:value": retention or NOT_SAID},
+                "dpv:hasDuration": {"@type": "dpv:Duration", "rdf:value": retention or NOT_SAID},
             },
         ],
         "dpv:hasRight": [f"eu-gdpr:{right}" for right in RIGHTS],
@@ -182,7 +190,9 @@ def _of_leg(one: Subject, leg: LegDetail, histories: Mapping[str, Sequence[Grant
             "dct:language": it.language,
             "dct:hasVersion": it.version,
             "schema:duration": _duration(it.length_ms),
-            "schema:sha256": dict(it.sha256),
+            "schema:encoding": [
+                {"schema:encodingFormat": kind, "schema:sha256": digest} for kind, digest in it.sha256.items()
+            ],
             "callguard:heard": _duration(it.heard_ms),
         }
         for it in consents.notices(leg)

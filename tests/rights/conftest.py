@@ -25,7 +25,7 @@ from callguard.store.records import Kept, LegRecord, RecordedFile
 from tests.optouts.conftest import NUMBER, run, two, written
 from tests.store.legs import START, given, make_leg, refused
 
-__all__ = ["run", "two", "written"]
+__all__ = ["START", "run", "two", "written"]
 
 CONTROLLERS = {"acme": "Acme Energy", "zeta": "Zeta Water"}
 OTHER = "+390612345678"
@@ -56,7 +56,7 @@ async def fill(store: Store) -> None:
     await store.save(yes)
     await store.segment_ended(RECORDED, 0, None, START + timedelta(seconds=20), Why.AGENT, 0)
     await store.segment_begun(RECORDED, 1, START + timedelta(seconds=30), Why.AGENT)
-    await store.recording_kept(RECORDED, recorded(yes), START + timedelta(days=90))
+    await store.recording_kept(RECORDED, recorded(yes), START + timedelta(days=36_500))
     detail: dict[str, Value] = {"segment": 1, "from": "x", "to": "y", "kept": True, "file": "of-somebody-else"}
     await store.incident(Incident.RECORDING_UNWATCHED, START + timedelta(minutes=2), detail, RECORDED)
     both = leg(SHARED, 60, given(), linkedid="together")

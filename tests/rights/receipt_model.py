@@ -64,7 +64,7 @@ class Notice(Node):
     language: Text
     hasVersion: Text | None = None
     length: Annotated[str | None, Field(alias="schema:duration")] = None
-    sha256: Annotated[dict[str, str] | None, Field(alias="schema:sha256")] = None
+    encoding: Annotated[list[dict[str, str]] | None, Field(alias="schema:encoding")] = None
     heard: Annotated[str | None, Field(alias="callguard:heard")] = None
 
 
@@ -108,7 +108,7 @@ class Record(Node):
 
 
 class Receipt(Node):
-    context: dict[str, str]
+    context: dict[str, Any]
     id: Text
     type: Literal["dpv:ConsentReceipt"]
     identifier: Text
