@@ -11,7 +11,6 @@ import stat
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from sqlite3 import connect
@@ -21,29 +20,14 @@ from zipfile import ZipFile
 
 import pytest
 from cryptography.exceptions import InvalidSignature
-from cryptography.x509 import load_pem_x509_certificate
-from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.optouts.conftest import NUMBER, Run, bad
 from tests.rights.conftest import AUDIO, DIALLED, OTHER, OTHERS, RECORDED, REFUSED, SHARED, WITHDRAWN, WORDS
+from tests.rights.reading import VCON, decoded, unsigned
 from tests.rights.receipt_model import Receipt
 
 Export = Callable[..., "Zipped"]
-FORMATS = FormatChecker(formats=())
 PAGE = Path(__file__).parents[2] / "docs" / "rights.md"
-SCHEMA = json.loads(Path(__file__).with_name("vcon.schema.json").read_text(encoding="utf-8"))
-
-
-def is_time(value: object) -> bool:
-    return not isinstance(value, str) or datetime.fromisoformat(value).utcoffset() is not None
-
-
-def is_uuid(value: object) -> bool:
-    return not isinstance(value, str) or str(UUID(value)) == value
-
-
-FORMATS.checks("date-time", ValueError)(is_time)
-FORMATS.checks("uuid", ValueError)(is_uuid)
 
 
 @dataclass(frozen=True)
@@ -70,20 +54,6 @@ def export(run: Run, known: Path, tmp_path: Path) -> Export:
             return Zipped(file, {name: archive.read(name) for name in archive.namelist()}, done.json, done.err)
 
     return made
-
-
-def unsigned(jws: Mapping[str, Any], certificate: bytes) -> bytes:
-    """What a JWS signs; by RFC 7515 5.2, with a key that is known beforehand. Raises: InvalidSignature."""
-    (signature,) = jws["signatures"]
-    key: Any = load_pem_x509_certificate(certificate).public_key()
-    key.verify(decoded(signature["signature"]), f"{signature['protected']}.{jws['payload']}".encode())
-    assert json.loads(decoded(signature["protected"]))["alg"] == "EdDSA"
-    return decoded(jws["payload"])
-
-
-def decoded(text: str) -> bytes:
-    assert "=" not in text
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def test_it_is_for_its_owner_and_its_manifest_names_each_file(export: Export) -> None:
@@ -151,7 +121,7 @@ def test_each_vcon_is_one_by_the_draft_and_tells_the_key_and_the_basis(export: E
     vcons = {name: made.json(name) for name in made.files if re.fullmatch(r"vcons/[0-9a-f-]+\.vcon", name)}
     assert len(vcons) == 4
     for vcon in vcons.values():
-        Draft202012Validator(SCHEMA, format_checker=FORMATS).validate(vcon)
+        VCON.validate(vcon)
         assert UUID(vcon["uuid"]).version == 8
         assert vcon["parties"] == [
             {"tel": f"tel:{NUMBER}", "type": "person"},
@@ -178,7 +148,6 @@ def test_each_vcon_is_one_by_the_draft_and_tells_the_key_and_the_basis(export: E
 
 def test_the_schema_refuses_what_the_draft_does(export: Export) -> None:
     vcon = export().json(f"vcons/{RECORDED}.vcon")
-    checks = Draft202012Validator(SCHEMA, format_checker=FORMATS)
     changes: tuple[Callable[[Any], object], ...] = (
         lambda it: it["dialog"][0].pop("recordings"),
         lambda it: it["dialog"][0]["party_history"][0].pop("button"),
@@ -190,7 +159,7 @@ def test_the_schema_refuses_what_the_draft_does(export: Export) -> None:
     for change in changes:
         broken = json.loads(json.dumps(vcon))
         change(broken)
-        assert not checks.is_valid(broken)
+        assert not VCON.is_valid(broken)
 
 
 def test_each_receipt_has_what_27560_asks_for(export: Export) -> None:
