@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from callguard.sections import Folder
 
@@ -56,14 +56,19 @@ def sounds(leg: SubjectLeg, folder: Folder, *, shared: bool) -> tuple[Sound, ...
     return tuple(Sound(file.name, why) if why else _read(file, folder.path_here) for file in recording.files)
 
 
+def opened(path: Path) -> IO[bytes]:
+    """A recording's file to be read: the one place that knows how they are kept. Raises: OSError."""
+    return path.open("rb")
+
+
 def _read(file: RecordedFile, folder: Path) -> Sound:
     path = folder / file.name
     if Path(file.name).name != file.name:
         return Sound(file.name, "its name is none of a file")
     sha256, sha512 = hashlib.sha256(), hashlib.sha512()
     try:
-        with path.open("rb") as opened:
-            while block := opened.read(BLOCK):
+        with opened(path) as audio:
+            while block := audio.read(BLOCK):
                 sha256.update(block)
                 sha512.update(block)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from callguard.errors import InputError, SetupError
 from callguard.rights import facts
-from callguard.rights.audio import BLOCK, Sound
+from callguard.rights.audio import BLOCK, Sound, opened
 from callguard.rights.jws import Signer
 from callguard.rights.page import page
 from callguard.rights.receipts import Setting, receipts
@@ -121,7 +121,7 @@ def new_file(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
 def _copy(archive: zipfile.ZipFile, sound: Sound, now: datetime) -> None:
     digest = hashlib.sha256()
     try:
-        file = sound.path.open("rb")
+        file = opened(sound.path)
     except OSError as error:
         raise SetupError(f"{sound.path}: cannot be read any more: {error.strerror}; nothing is exported") from error
     with file, archive.open(_entry(_recording(sound), now), "w", force_zip64=True) as out:
