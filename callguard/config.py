@@ -19,6 +19,7 @@ from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
 from callguard.key_sections import Keys
+from callguard.rights_sections import Export, Processing
 from callguard.sections import (
     Agents,
     Asterisk,
@@ -38,6 +39,8 @@ from callguard.shipped import shipped
 from callguard.toml_file import first_fault, line_of, read_toml
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
+# The sections whose own checks say the field.
+_NAMED = "controllers|profiles|registries|processors|processing|recording"
 
 
 class Config(Model):
@@ -49,6 +52,8 @@ class Config(Model):
     limits: Limits = Limits()
     watchdog: Watchdog = Watchdog()
     paths: Paths = Paths()
+    export: Export = Export()
+    processing: Processing = Processing()
     recording: Recording
     keys: Keys | None = None
     prompts: Prompts
@@ -115,6 +120,16 @@ class Config(Model):
         return self
 
     @model_validator(mode="after")
+    def _data_are_in_countries_that_are_allowed(self) -> Self:
+        places: dict[str, str | None] = {f"processors.{name}": one.country for name, one in self.processors.items()}
+        places |= {f"processing.storage.{number}": one.country for number, one in enumerate(self.processing.storage)}
+        for where, country in places.items() if self.processing.countries else ():
+            if country not in self.processing.countries:
+                allowed = ", ".join(sorted(self.processing.countries))
+                raise ValueError(f"{where}.country: {country or 'is missing, and'} is none of those allowed: {allowed}")
+        return self
+
+    @model_validator(mode="after")
     def _controllers_exist(self) -> Self:
         for name, processor in self.processors.items():
             if unknown := processor.controllers - self.controllers.keys():
@@ -163,7 +178,7 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
         message = _plain(first["msg"])
         if first["type"] == "missing" and where[0] == "controllers" and len(where) == 3:
             message = f"is missing: {Controller.model_fields[str(where[-1])].description}"
-        if named := re.match(r"((?:controllers|profiles|registries|processors|recording)\.[\w.]+): (.*)", message):
+        if named := re.match(rf"((?:{_NAMED})\.[\w.]+): (.*)", message):
             where, message = tuple(named[1].split(".")), named[2]
         variable = ENVIRONMENT_PREFIX + "__".join(map(str, where)).upper()
         if variable in environment:

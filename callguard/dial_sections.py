@@ -131,11 +131,15 @@ class Processor(Model):
         name: as a register of processing has it.
         controllers: for which of them, by id.
         contract: its reference.
+        task: what they do with which data.
+        country: where they are; needed where ``[processing]`` says in which countries data may be.
     """
 
     name: Line
     controllers: Annotated[frozenset[Name], Field(min_length=1)]
     contract: Line
+    task: Line | None = None
+    country: Region | None = None
 
 
 class Law(Model):

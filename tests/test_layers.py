@@ -12,7 +12,10 @@ import pytest
 import callguard
 
 ROOT = Path(callguard.__file__).parent
-SHARED = {"errors", "toml_file", "config", "sections", "dial_sections", "key_sections", "controller", "numbers"}
+SHARED = {
+    "errors", "toml_file", "config", "sections", "dial_sections", "key_sections", "rights_sections", "controller",
+    "numbers",
+}  # fmt: skip
 # What each part may import of callguard, besides itself.
 MAY: dict[str, set[str]] = {
     "core": set(),
@@ -25,8 +28,10 @@ MAY: dict[str, set[str]] = {
     "sections": {"core", "controller", "numbers"},
     "dial_sections": {"core", "controller", "numbers", "sections"},
     "key_sections": {"controller", "sections"},
+    "rights_sections": {"controller", "sections"},
     "config": {
-        "core", "controller", "errors", "numbers", "sections", "dial_sections", "key_sections", "shipped", "toml_file",
+        "core", "controller", "errors", "numbers", "sections", "dial_sections", "key_sections", "rights_sections",
+        "shipped", "toml_file",
     },
     "store": {"core", "errors"},
     "ledger": {"core", "store", "current", *SHARED},
@@ -73,6 +78,7 @@ MAY: dict[str, set[str]] = {
         "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
+    "rights": {"core", "store", *SHARED},
     "doctor": {
         "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
         *SHARED,
@@ -81,7 +87,7 @@ MAY: dict[str, set[str]] = {
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
         "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "prepare", "notify",
-        "service", "setup", "demo", "doctor", "logs", "policies", *SHARED,
+        "service", "setup", "demo", "doctor", "logs", "policies", "rights", *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

@@ -11,7 +11,21 @@ from typing import Annotated, cast
 import typer
 
 from callguard import __version__
-from callguard.cli import agent, calls, grant, incidents, keys, ledger, optout, policy, prompts, recordings, registry
+from callguard.cli import (
+    agent,
+    calls,
+    grant,
+    incidents,
+    keys,
+    ledger,
+    optout,
+    policy,
+    prompts,
+    recordings,
+    registry,
+    report,
+    subject,
+)
 from callguard.cli.check import check
 from callguard.cli.complaint import complaint
 from callguard.cli.doctor import doctor
@@ -35,6 +49,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(agent.app, name="agent")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(subject.app, name="subject")
+app.add_typer(report.app, name="report")
 app.command()(run)
 app.command()(check)
 app.command()(complaint)

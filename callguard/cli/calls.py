@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -16,14 +14,12 @@ from callguard.cli import incidents, tables
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, LimitOption
 from callguard.cli.stores import read
 from callguard.errors import InputError
+from callguard.rights import facts
 
 if TYPE_CHECKING:
     from callguard.store.dial_records import StoredDecision
     from callguard.store.reader import Reader
-    from callguard.store.records import Evidence, LegDetail, SavedLeg, Segment, StoredRecording
-
-# What each entry of evidence has, and what is told of its leg already.
-COMMON = frozenset({"at", "format", "kind", "salt", "controller", "leg", "call"})
+    from callguard.store.records import LegDetail, SavedLeg, StoredRecording
 
 app = typer.Typer(help="What happened in calls, and what proves it.", no_args_is_help=True)
 
@@ -33,7 +29,7 @@ def list_(limit: LimitOption = 50, print_json: JsonOption = False, path: ConfigO
     """Show the latest calls that went through the gate, newest first."""
     found = read(config.load(path), lambda reader: reader.calls(limit))
     if print_json:
-        typer.echo(json.dumps([_leg(one) for one in found], indent=2))
+        typer.echo(json.dumps([facts.leg(one) for one in found], indent=2))
     elif not found:
         typer.echo("No calls")
     else:
@@ -73,7 +69,8 @@ def show(
     if decision is None and not legs:
         raise InputError("the store has no such call", field="CALL")
     if print_json:
-        found = {"call": call_id, "decision": decision and _decision(decision), "legs": [_detail(one) for one in legs]}
+        told = [facts.detail(one) for one in legs]
+        found = {"call": call_id, "decision": decision and facts.decision(decision), "legs": told}
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     if decision is not None:
@@ -149,101 +146,3 @@ def _kept(one: StoredRecording) -> str:
     why = f" ({one.reason})" if one.reason else ""
     until = f", to be destroyed {tables.moment(one.destroy_at)}" if one.state == "kept" and one.destroy_at else ""
     return f"{one.state}{why}{length}, ended {tables.moment(one.ended_at)}{until}"
-
-
-def _leg(one: SavedLeg) -> dict[str, object]:
-    return {
-        "call": one.call_id,
-        "leg": one.leg_id,
-        "channel": one.channel,
-        "linkedid": one.linkedid,
-        "controller": one.controller,
-        "subject": one.subject_id,
-        "profile": one.profile,
-        "language": one.language,
-        "direction": one.direction,
-        "started_at": one.started_at.isoformat(),
-        "decided_at": one.saved_at.isoformat(),
-        "outcome": one.outcome,
-        "granted": one.granted,
-        "recorded": one.recording,
-        "withdrawn_at": _iso(one.withdrawn_at),
-        "recording_ended_at": _iso(one.recording_ended_at),
-        "recording_state": one.recording_state,
-    }
-
-
-def _detail(one: LegDetail) -> dict[str, object]:
-    return {
-        **_leg(one.leg),
-        "answers": [
-            {
-                "at": it.valid_from.isoformat(),
-                "purpose": it.purpose,
-                "basis": it.basis,
-                "state": it.state,
-                "reason": it.reason,
-                "notice_version": it.notice_version,
-                "valid_until": _iso(it.valid_until),
-            }
-            for it in one.grants
-        ],
-        "segments": [
-            {
-                "segment": it.number,
-                "began_at": _iso(it.began_at),
-                "began_why": it.began_why,
-                "ended_at": _iso(it.ended_at),
-                "ended_why": it.ended_why,
-                "cut_ms": it.cut_ms,
-            }
-            for it in one.segments
-        ],
-        "pauses": _pauses(one.segments),
-        "recording": one.recording and _recording(one.recording),
-        "evidence": [_evidence(it) for it in one.evidence],
-        "incidents": [incidents.as_json(it) for it in one.incidents],
-    }
-
-
-def _pauses(segments: Sequence[Segment]) -> list[dict[str, object]]:
-    """From when until when nothing was recorded, and why; the last one may have no end but the call's."""
-    return [
-        {"from": _iso(one.ended_at), "until": after and _iso(after.began_at), "why": one.ended_why}
-        for one, after in zip_longest(segments, segments[1:])
-        if one.ended_at is not None
-    ]
-
-
-def _recording(one: StoredRecording) -> dict[str, object]:
-    return {
-        "state": one.state,
-        "reason": one.reason,
-        "ended_at": one.ended_at.isoformat(),
-        "duration_ms": one.duration_ms,
-        "destroy_at": _iso(one.destroy_at),
-        "destroyed_at": _iso(one.destroyed_at),
-        "quarantined_at": _iso(one.quarantined_at),
-        "files": [{"name": it.name, "size": it.size, "sha256": it.sha256} for it in one.files],
-    }
-
-
-def _decision(one: StoredDecision) -> dict[str, object]:
-    return {
-        "at": one.at.isoformat(),
-        "controller": one.controller,
-        "subject": one.subject_id,
-        "profile": one.profile,
-        "allow": one.allow,
-        "rules": one.rules,
-        "facts": one.facts,
-    }
-
-
-def _evidence(one: Evidence) -> dict[str, object]:
-    said = {name: value for name, value in json.loads(one.body).items() if name not in COMMON}
-    return {"kind": one.kind, "at": one.at.isoformat(), "said": said}
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()

@@ -32,6 +32,7 @@ from callguard.cli.stores import read, write
 from callguard.core.grants import Channel, Standing
 from callguard.core.model import Basis, GrantState
 from callguard.errors import InputError
+from callguard.rights import facts
 
 if TYPE_CHECKING:
     from callguard.store.dial_records import StoredGrant
@@ -149,18 +150,8 @@ app.command("export")(grant_files.export)
 app.command("check")(grant_files.check)
 
 
-def as_json(one: Standing, at: datetime) -> dict[str, object]:
-    """A grant as JSON names it, with its state at a moment."""
-    return {
-        "purpose": one.purpose,
-        "basis": one.basis,
-        "channel": one.channel,
-        "state": one.state(at),
-        "since": one.since.isoformat(),
-        "until": one.until and one.until.isoformat(),
-        "ended_at": one.ended_at and one.ended_at.isoformat(),
-        "evidence": one.evidence,
-    }
+# A grant as JSON names it, with its state at a moment.
+as_json = facts.grant
 
 
 def show(grants: Sequence[Standing], at: datetime) -> None:

@@ -11,6 +11,7 @@ from callguard import config
 from callguard.cli import tables
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, LimitOption
 from callguard.cli.stores import read
+from callguard.rights import facts
 
 if TYPE_CHECKING:
     from callguard.store.records import StoredIncident
@@ -32,7 +33,7 @@ def list_(
     """Show the latest incidents, newest first."""
     found = read(config.load(path), lambda reader: reader.incidents(limit))
     if print_json:
-        typer.echo(json.dumps([as_json(one) for one in found], indent=2))
+        typer.echo(json.dumps([facts.incident(one) for one in found], indent=2))
     else:
         show(found)
 
@@ -47,19 +48,6 @@ def show(incidents: tuple[StoredIncident, ...]) -> None:
         detail = "\n".join(f"{name}: {_plain(value)}" for name, value in one.detail.items())
         tables.add(table, tables.moment(one.at), one.kind, one.call_id, detail)
     tables.show(table)
-
-
-def as_json(one: StoredIncident) -> dict[str, object]:
-    """An incident as JSON names it."""
-    return {
-        "incident": one.incident_id,
-        "kind": one.kind,
-        "at": one.at.isoformat(),
-        "controller": one.controller,
-        "call": one.call_id,
-        "leg": one.leg_id,
-        "detail": one.detail,
-    }
 
 
 def _plain(value: object) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +37,7 @@ from callguard.cli.options import (
 from callguard.cli.stores import read, write
 from callguard.core.decide import Scope
 from callguard.errors import InputError, StoreError
+from callguard.rights import facts
 
 if TYPE_CHECKING:
     from callguard.store.dial_records import StoredOptOut
@@ -164,19 +165,9 @@ def show(opt_outs: tuple[StoredOptOut, ...]) -> None:
     tables.show(table)
 
 
-def as_json(one: StoredOptOut) -> dict[str, str | None]:
-    """An opt-out as JSON names it."""
-    return {
-        "controller": one.controller,
-        "number": one.number,
-        "scope": one.scope,
-        "purpose": one.purpose,
-        "campaign": one.campaign,
-        "source": one.source,
-        "reason": one.reason,
-        "since": one.since.isoformat(),
-        "until": one.until.isoformat() if one.until else None,
-    }
+def as_json(one: StoredOptOut) -> dict[str, Any]:
+    """An opt-out as JSON names it, and whose it is."""
+    return {"controller": one.controller, "number": one.number, **facts.opt_out(one)}
 
 
 def _each(settings: config.Config, numbers: Sequence[str], change: Callable[[Store, str], Awaitable[bool]]) -> int:

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     AGENT_REVOKED = "agent.revoked"
     INCIDENT = "incident"
     LEDGER_BEGUN = "ledger.begun"
+    SUBJECT_EXPORTED = "subject.exported"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,25 @@ async def open_file(reader: Reader, masters: Masters | None, shelf: Shelf, name:
         except FileNotFoundError:
             continue
     raise CannotOpen(Fault.MISSING, shelf.clear(name))
+
+
+async def opening(reader: Reader, masters: Masters | None, shelf: Shelf, name: str) -> Callable[[], BinaryIO]:
+    """How a recording's file is opened, as `open_file` does, now and later; what that raises it raises then.
+
+    Raises: StoreError.
+    """
+    sealed = shelf.sealed(name)
+    if not sealed.exists():
+        return lambda: shelf.clear(name).open("rb")
+    try:
+        key = await content_key_of(reader, masters, sealed)
+    except (CannotOpen, OSError) as error:
+        return partial(_refuse, error)
+    return partial(open_sealed, sealed, name, key)
+
+
+def _refuse(error: CannotOpen | OSError) -> BinaryIO:
+    raise error
 
 
 async def content_key_of(reader: Reader, masters: Masters | None, sealed: Path) -> ContentKey:

@@ -17,11 +17,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from callguard.keys.fault import CannotOpen, Fault
-from callguard.keys.wrapping import KEY_BYTES, TAG_BYTES, WRAPPED_BYTES, unwrap, wrap
+from callguard.keys.wrapping import KEY_BYTES, TAG_BYTES, WRAPPED_BYTES, Cipher, unwrap, wrap
 
 MAGIC = b"CGSEALED"
 VERSION = 1
@@ -89,7 +86,7 @@ def seal(clear: BinaryIO, clear_bytes: int, to: BinaryIO, name: str, content_key
     key = os.urandom(KEY_BYTES)
     head = _head(content_key.id, name, clear_bytes)
     to.write(head + wrap(key, content_key.secret, head))
-    cipher = AESGCM(key)
+    cipher = Cipher(key)
     for number in range(chunks := max(1, -(-clear_bytes // CHUNK_BYTES))):
         last = number == chunks - 1
         chunk = _read_full(clear)
@@ -143,7 +140,7 @@ class SealedFile(io.RawIOBase):
             raise CannotOpen(Fault.ALTERED, path)
         if header.name != name:
             raise CannotOpen(Fault.ANOTHER, path)
-        self._cipher = AESGCM(key)
+        self._cipher = Cipher(key)
         self._begins = header.size
         self._size, self._chunks = header.clear_bytes, header.chunks
         there = file.seek(0, os.SEEK_END)
@@ -186,11 +183,10 @@ class SealedFile(io.RawIOBase):
             return
         self._file.seek(self._begins + number * SEALED_BYTES)
         sealed = self._file.read(SEALED_BYTES)
-        try:
-            self._chunk = self._cipher.decrypt(_nonce(number, last=number == self._chunks - 1), sealed, None)
-        except InvalidTag as error:
-            raise CannotOpen(Fault.ALTERED, self._path) from error
-        self._number = number
+        chunk = self._cipher.decrypt(_nonce(number, last=number == self._chunks - 1), sealed, None)
+        if chunk is None:
+            raise CannotOpen(Fault.ALTERED, self._path)
+        self._number, self._chunk = number, chunk
 
 
 def open_sealed(path: Path, name: str, content_key: ContentKey) -> io.BufferedReader:

@@ -168,6 +168,22 @@ class DialStore(Reader):
         """
         await self._run(subjects.decided, record=record)
 
+    async def exported(self, controller: str, subject_id: str, at: datetime, manifest: str, recordings: int) -> None:
+        """A subject's data are handed out: evidence, before they are.
+
+        Args:
+            manifest: the SHA-256 of what was handed out, in hex.
+            recordings: how many files of audio were in it.
+        """
+        await self._run(
+            subjects.exported,
+            controller=controller,
+            subject_id=subject_id,
+            at=to_ms(at),
+            manifest=manifest,
+            recordings=recordings,
+        )
+
     async def _run(self, action: Callable[..., T], **arguments: object) -> T:
         return await self._writer.run(partial(action, **arguments))
 

@@ -17,7 +17,7 @@ import aiosqlite
 from callguard.core.agents import AgentGrant
 from callguard.core.grants import Ending, ended
 from callguard.errors import StoreError
-from callguard.store import from_rows
+from callguard.store import about, from_rows
 from callguard.store.at_once import AtOnce
 from callguard.store.database import open_to_read, usable
 from callguard.store.dial_records import (
@@ -309,6 +309,26 @@ class Reader:
             tuple(reversed(await self.grants(controller, number))),
         )
 
+    async def subjects(self, controller: str | None, number: str) -> tuple[about.Subject, ...]:
+        """All that is known of the person with a number in E.164, as each controller knows them; see `about`.
+
+        Args:
+            controller: None for all.
+        """
+        return await about.subjects(self._fetch, controller, number)
+
+    async def others_in_call(self, leg_id: str, started_at: datetime, ended_at: datetime) -> bool:
+        """Whether somebody else had a part in the same call as a leg between its start and an end."""
+        return await about.others_in_call(self._fetch, leg_id, started_at, ended_at)
+
+    async def incidents_between(self, since: datetime, until: datetime) -> tuple[about.IncidentFacts, ...]:
+        """The incidents from a moment on and before another, oldest first."""
+        return await about.incidents_between(self._fetch, since, until)
+
+    async def figures(self, since: datetime, until: datetime, now: datetime) -> about.Figures:
+        """What came of the calls of a time, in figures."""
+        return await about.figures(self._fetch, since, until, now)
+
     async def count_decisions(self, since: datetime) -> int:
         """How many dial decisions were made from a moment on."""
         ((count,),) = await self._fetch("count_decisions", since=to_ms(since))
@@ -334,7 +354,7 @@ class Reader:
             raise StoreError(f"the store cannot be read: {error}") from error
         return await self._fetch(name, **parameters) if rows is None else rows
 
-    async def _fetch(self, name: str, **parameters: str | int | None) -> list[sqlite3.Row]:
+    async def _fetch(self, name: str, /, **parameters: str | int | None) -> list[sqlite3.Row]:
         try:
             return await fetch(self._reading, name, **parameters)
         except sqlite3.Error as error:

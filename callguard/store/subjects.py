@@ -158,6 +158,21 @@ def decided(transaction: Transaction, record: DialRecord) -> None:
     )
 
 
+def exported(
+    transaction: Transaction, controller: str, subject_id: str, at: int, manifest: str, recordings: int
+) -> None:
+    """A subject's data are handed out; see `Store.exported`."""
+    _prove(
+        transaction,
+        Kind.SUBJECT_EXPORTED,
+        at,
+        controller,
+        subject_id,
+        manifest=manifest,
+        recordings=recordings,
+    )
+
+
 def _subject(transaction: Transaction, controller: str, number: str) -> str:
     """The subject of a number, who is made where the number is new."""
     try:

@@ -1,0 +1,78 @@
+"""``callguard subject show``: a person found by number, and nobody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from sqlite3 import connect
+
+import pytest
+
+from callguard.store.queries import sql
+from tests.optouts.conftest import NUMBER, Run, bad
+from tests.rights.conftest import DIALLED, OTHER, OTHERS, RECORDED, REFUSED, SHARED, WITHDRAWN
+
+ASKED = (
+    "subjects_of_number", "legs_of_subject", "grants_of_subject", "evidence_of_subjects_legs", "recordings_of_subject",
+    "segments_of_subject", "incidents_of_subject", "opt_outs_of_subject", "decisions_of_subject", "evidence_of_subject",
+    "endings_of_subject", "subject_grants_of_number", "others_in_call", "incidents_between",
+)  # fmt: skip
+
+
+def test_all_that_is_known_is_told_by_controller(run: Run, known: Path) -> None:
+    acme, zeta = run("subject", "show", NUMBER, "--json").json
+    assert [one["call"] for one in acme["calls"]] == [RECORDED, SHARED, REFUSED, WITHDRAWN]
+    first, _, no, gone = acme["calls"]
+    assert first["answers"][0].items() >= {"purpose": "recording.quality", "state": "given", "reason": "key"}.items()
+    assert first["recording"]["destroy_at"] and len(first["recording"]["files"][0]["sha256"]) == 64
+    assert first["evidence"][0]["kind"] == "gate"
+    assert first["evidence"][0]["said"]["heard"][0]["heard_ms"] == 9_000
+    assert [one["kind"] for one in first["incidents"]] == ["recording.unwatched"]
+    assert (no["recorded"], no["answers"][0]["state"]) == (False, "refused")
+    assert (gone["recording"]["state"], gone["answers"][-1]["state"]) == ("destroyed", "withdrawn")
+    assert (zeta["opt_outs"][0]["source"], zeta["grants"][0]["evidence"]) == ("request", "form 17")
+    assert (zeta["decisions"][0]["call"], zeta["decisions"][0]["allow"]) == (DIALLED, False)
+    assert [one["kind"] for one in zeta["evidence"]] == ["optout.added", "optout.ended", "grant.given", "dial.decided"]
+    (only,) = run("subject", "show", NUMBER, "--json", "--controller", "zeta").json
+    assert only["controller"] == "zeta"
+
+
+def test_it_is_told_in_words_and_in_the_order_of_time(run: Run, known: Path) -> None:
+    done = run("subject", "show", "-", stdin=f"{NUMBER}\n".encode())
+    assert done.code == 0
+    said = (
+        "of acme", "of zeta", "Call from the person, profile service, in en: given",
+        "recording.quality: given (consent, key, notice version 3)", "Recording interrupted (agent)", "form 17",
+        "Opted out of marketing (request): by letter <b>&", "Incident: recording.unwatched",
+        "recording.quality: refused (consent, key, notice version 3)", "Recording destroyed (withdrawn)",
+        "Call to the person denied by", "Recording to be destroyed", "optout.ended",
+    )  # fmt: skip
+    assert [one for one in said if one not in done.out] == []
+    table = done.out.split("\n\n")[1].splitlines()[1:]
+    assert len(table) > 15 and [line[:25] for line in table] == sorted(line[:25] for line in table)
+
+
+def test_nobody_else_is_in_it(run: Run, known: Path) -> None:
+    for words in ((), ("--json",)):
+        said = run("subject", "show", NUMBER, *words).out
+        assert SHARED in said
+        assert not [one for one in (OTHER, OTHER[1:], OTHERS) if one in said]
+
+
+def test_nothing_known_is_said_so_and_is_no_error(run: Run, known: Path) -> None:
+    done = run("subject", "show", "+34912345000")
+    assert (done.code, done.out) == (0, "Nothing is known of +34912345000.\n")
+    assert run("subject", "show", OTHER, "--controller", "zeta").out == f"Nothing is known of {OTHER} by zeta.\n"
+    assert run("subject", "show", "+34912345000", "--json").json == []
+    assert bad(run("subject", "show", "nobody"), "NUMBER: ")
+    assert bad(run("subject", "show", NUMBER, "--controller", "nobody"), "--controller: ")
+
+
+@pytest.mark.parametrize("query", ASKED)
+def test_no_look_reads_a_table_from_end_to_end(known: Path, query: str) -> None:
+    parameters = {
+        "controller": None, "number": NUMBER, "subject_id": "x", "leg_id": RECORDED, "since": 0, "until": 1,
+    }  # fmt: skip
+    with connect(known.parent / "callguard.db") as database:
+        plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql(query)}", parameters)]
+    # There is a row for each controller, not for each person.
+    assert [step for step in plan if step.startswith("SCAN") and step.split()[1] != "c"] == []
