@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 # What a gate that is full leaves to one beside it that is not; then it takes the call to send it on unrecorded.
 AFTER_OTHERS_S = 0.1
 ASKED = frozenset({"inbound", "callee"})
+# For calls that end together Asterisk is asked once whether it has told all of them.
+TOGETHER_S = 0.05
 
 
 class AriCalls:
@@ -65,6 +68,7 @@ class AriCalls:
         self._walks: dict[str, asyncio.Task[None]] = {}
         # The callees in the gate, by the channel of the agent who waits for them.
         self._callees: dict[str, set[str]] = {}
+        self._asking: asyncio.Task[None] | None = None
         self.client: ari.Client | None = None
         self.session: ami.Session | None = None
         self.stopping = False
@@ -74,6 +78,25 @@ class AriCalls:
         self.client = None
         self._doors.clear()
         self._talks.lost()
+
+    async def all_told(self) -> None:
+        """Wait until what has happened by now is told: Asterisk answers on the connection of the events.
+
+        Raises:
+            Disconnected: it does not answer, as over a connection that a firewall has forgotten.
+        """
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_whether_all_is_told())
+        await asyncio.shield(self._asking)
+
+    async def _ask_whether_all_is_told(self) -> None:
+        await asyncio.sleep(TOGETHER_S)
+        self._asking = None  # who comes now wants a later answer
+        if self.client is None:
+            raise Disconnected("there is no ARI connection")
+        asked = time.time()
+        await self.client.asterisk.get_global("CALLGUARD_MANAGER")
+        self._talks.heard_until(asked)
 
     async def pump(self, client: ari.Client, group: asyncio.TaskGroup) -> None:
         """Heed what Asterisk tells until the connection ends. Raises: Disconnected, Replaced."""

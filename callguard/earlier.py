@@ -11,7 +11,7 @@ from callguard.current import Current
 from callguard.errors import Refused
 from callguard.store import Store
 from callguard.store.records import OpenRecording
-from callguard.talk import EVER, Talk
+from callguard.talk import EVER, Missed, Talk
 from callguard.telephony import ami
 from callguard.telephony.clock import Clock
 from callguard.telephony.withdrawal import withdraws
@@ -75,6 +75,15 @@ class Earlier:
         # What Asterisk has noted of an earlier transfer stays there, and that one was watched.
         came = any(transfers) and not talk.state.running
         return Unwatched(talk.state.running, talk.unwatched_since, EVER, came) if recorder else None
+
+    async def missed(self, session: ami.Session, talk: Talk, missed: Missed) -> Unwatched:
+        """What was recorded of a leg that is followed while nobody told who comes and goes. Raises: Disconnected."""
+        try:
+            transfers = await session.variables(talk.channel, *ami.TRANSFERRED)
+        except Refused:  # the call is over
+            transfers = []
+        # As in `unwatched`; and what was captured before is known to be of nobody else.
+        return Unwatched(missed.segment, missed.since, missed.since, any(transfers) and not missed.segment)
 
     async def look_for_a_pause(self, session: ami.Session, talk: Talk) -> None:
         """The agent may have pressed while nobody listened, to pause, or to go on as well. Raises: Disconnected."""

@@ -38,7 +38,7 @@ class Parties:
         Raises:
             Disconnected: the session is over.
         """
-        if channel in self._inside or _listed(self._current.config, name):
+        if self.is_inside(channel, name):
             return await self._agent_may(talk, name)
         try:
             stands = await session.variable(channel, ami.STANDS)
@@ -48,6 +48,10 @@ class Parties:
             self._inside.add(channel)
             return await self._agent_may(talk, name)
         return stands.startswith(LEG) and talk.granted <= set(stands.removeprefix(LEG).split(","))
+
+    def is_inside(self, channel: str, name: str) -> bool:
+        """Whether a party is known to be of the house, as `may_be_recorded` would find without asking Asterisk."""
+        return channel in self._inside or _listed(self._current.config, name)
 
     def gone(self, channel: str) -> None:
         """It has left its bridge: who it is, is asked anew."""

@@ -56,7 +56,7 @@ class Segments:
 
     async def _unwatched(self, talk: Talk, segment: int, since: int | None, *, kept: bool) -> None:
         now = self._clock.now()
-        detail = unwatched(segment, None if since is None else from_ms(since), from_ms(now), kept=kept)
+        detail = unwatched(segment, from_ms(since) if since else None, from_ms(now), kept=kept)
         await self._store.incident(Incident.RECORDING_UNWATCHED, from_ms(now), detail, talk.leg_id)
         log.warning("recorded while nobody watched who was in the call", leg=talk.leg_id, kept=kept)
 
@@ -69,8 +69,10 @@ class Segments:
         if cut is None:  # who has come since is not known yet
             cut = talk.company_changed_since()
         cut_ms = 0 if cut is None else max(0, now - cut) + MARGIN_MS
+        missed = talk.missed if talk.missed is not None and talk.missed.segment == number else None
         if cut == EVER:
-            await self._unwatched(talk, number, talk.unwatched_since, kept=False)
+            since = talk.unwatched_since if missed is None else missed.since
+            await self._unwatched(talk, number, since, kept=False)
         late = not ran and order.late_ms > LATE_MS
         if late:
             cut_ms = order.late_ms + MARGIN_MS
@@ -81,6 +83,8 @@ class Segments:
                 ended_at = max(ended_at, talk.began_at)
             await self._store.segment_ended(talk.leg_id, number, talk.began_at, ended_at, why, cut_ms)
         talk.stopped = None
+        if missed is not None and cut is not None and cut <= missed.since:
+            talk.missed = None  # nothing is left of it
         log.info("recording interrupted", leg=talk.leg_id, why=why)
 
     async def _withdrawn(self, session: ami.Session, talk: Talk) -> bool:

@@ -104,6 +104,7 @@ class Service:
             self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals, self._watchdog,
             self._talks,
         )  # fmt: skip
+        self._talks.all_told = self._ari.all_told
         self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
         self._checkpoints = Checkpoints(self._current, store)
         self._presence: asyncio.Task[None] | None = None

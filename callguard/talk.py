@@ -21,6 +21,14 @@ class Company:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A segment ran while nobody told who comes and goes, from `since` on (milliseconds; EVER: nobody knows)."""
+
+    segment: int
+    since: int
+
+
 @dataclass(slots=True, eq=False)
 class Talk:
     """One leg's conversation.
@@ -31,6 +39,8 @@ class Talk:
         waiting: what has happened and is not carried out yet.
         unwatched_since: from when on, at the earliest, nobody watched the segment that it was found in, milliseconds;
             None where it was watched from its beginning.
+        missed: the segment of which something was missed while this process followed it, until that is kept as an
+            incident or cut off.
         held_by: who has the other side on hold, by channel; None where nobody has put them there. Empty where they have
             left since, and nobody has come.
         stopped: the segment that was ended last and is not saved yet, whether it ran until then, and when that was.
@@ -46,6 +56,7 @@ class Talk:
     waiting: deque[Happened | Company] = field(default_factory=deque)
     work: asyncio.Task[None] | None = None
     unwatched_since: int | None = None
+    missed: Missed | None = None
     held_by: frozenset[str] | None = None
     stopped: tuple[int, bool, int] | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import NoReturn
@@ -37,7 +37,7 @@ from callguard.parties import Parties
 from callguard.segments import Segments
 from callguard.store import Store
 from callguard.store.times import from_ms
-from callguard.talk import EVER, Company, Talk
+from callguard.talk import EVER, Company, Missed, Talk
 from callguard.telephony import ami
 from callguard.telephony.ari_wire import BridgeMembers
 from callguard.telephony.bridges import Bridges
@@ -52,6 +52,10 @@ KEPT = 10_000
 OVERTAKEN_MS = 2_000
 
 
+async def _nothing_untold() -> None:
+    """As if all that happens were told at once."""
+
+
 class Talks:
     """All of them.
 
@@ -60,6 +64,7 @@ class Talks:
 
     Attributes:
         session: the manager session, while there is one; without it nothing can be stopped or begun.
+        all_told: waits until what has happened by now is told (`heed`). Raises: Disconnected, where it will not be.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Talks:
         self._over: set[str] = set()
         self._group: asyncio.TaskGroup | None = None
         self.session: ami.Session | None = None
+        self.all_told: Callable[[], Awaitable[None]] = _nothing_untold
 
     async def keep_working(self) -> NoReturn:
         """Carry out what follows, for as long as the service runs."""
@@ -100,6 +106,9 @@ class Talks:
 
     def lost(self) -> None:
         """Nobody tells any more who comes and goes; what was missed is found by `catch_up`."""
+        for talk in self._by_channel.values():
+            if talk.missed is None and talk.state.running is not None:
+                talk.missed = Missed(talk.state.running, self._heard_at)
         self._heard = deque(maxlen=KEPT)
 
     def heard_until(self, at: float) -> None:
@@ -117,6 +126,8 @@ class Talks:
                 self._meet(talk, self._heard_at)
                 self._end_hold(talk)
         for talk in tuple(self._by_channel.values()):
+            if talk.missed is not None and not any(isinstance(one, Unwatched) for one in talk.waiting):
+                talk.waiting.append(await self._earlier.missed(session, talk, talk.missed))
             await self._earlier.look_for_a_pause(session, talk)
         for expected in await self._store.expected_recordings():
             if expected.channel in self._by_channel or expected.withdrawn_at is not None:
@@ -176,6 +187,7 @@ class Talks:
         """Nobody may record the leg from `at` on, whenever that is heard of: Asterisk made it out so much later."""
         talk = self._by_leg.get(leg_id)
         if talk is None:
+            self._ask_about_others()
             return
         talk.granted = frozenset()
         self._happened(talk, Withdrawn(min(round(at.timestamp() * 1000), self._clock.now()), late_ms))
@@ -206,6 +218,17 @@ class Talks:
             others = self._bridges.company(talk.channel)
             if talk.waiting or (talk.state.wanted and others):
                 self._happened(talk, Company(others, at))
+
+    def _ask_about_others(self) -> None:
+        """Somebody whom another gate has asked gives nothing any more: they may be in the company of one of ours."""
+        for talk in self._by_channel.values():
+            others = self._bridges.company(talk.channel)
+            theirs = any(
+                one not in self._by_channel and not self._parties.is_inside(one, self._bridges.name(one))
+                for one in others
+            )
+            if theirs and (talk.waiting or talk.state.wanted):
+                self._happened(talk, Company(others, self._clock.now()))
 
     def held(self, channel: str, *, on: bool) -> None:
         """Somebody has put the other side on hold, or taken them back."""
@@ -245,7 +268,23 @@ class Talks:
             raise StoreError("what happened in the call before is not saved")
 
     async def over(self, leg_id: str) -> None:
-        """A leg's call has ended, and its recording may be finished. Raises: as `settled`."""
+        """A leg's call has ended, and its recording may be finished.
+
+        Raises:
+            StoreError: as `settled`; or it is not told yet who was in the call at its end.
+        """
+        talk = self._by_leg.get(leg_id)
+        if talk is not None and talk.state.running is not None:
+            await self._have_all_told()
+        await self._end(leg_id)
+
+    async def _have_all_told(self) -> None:
+        try:
+            await self.all_told()
+        except Disconnected as error:
+            raise StoreError(f"who was in the call at its end is not told yet: {error}") from error
+
+    async def _end(self, leg_id: str) -> None:
         await self.settled(leg_id)
         talk = self._by_leg.pop(leg_id, None)
         if talk is not None:
@@ -267,9 +306,17 @@ class Talks:
             self._go_on(talk)
         gone = [talk for channel, talk in self._by_channel.items() if channel not in set(live_channels)]
         unsaved = set()
-        for talk in gone:  # which may end by its own notice meanwhile
+        recorded = {talk.leg_id for talk in gone if talk.state.running is not None}
+        if recorded:  # asked once for all of them
             try:
-                await self.over(talk.leg_id)
+                await self._have_all_told()
+            except StoreError:
+                unsaved = recorded
+        for talk in gone:  # which may end by its own notice meanwhile
+            if talk.leg_id in unsaved:
+                continue
+            try:
+                await self._end(talk.leg_id)
             except StoreError:
                 unsaved.add(talk.leg_id)
         return frozenset(unsaved)
@@ -320,8 +367,10 @@ class Talks:
                 state, orders = conversation.step(talk.state, what)
                 for order in orders:
                     await self._segments.carry_out(session, talk, order, what.at)
-                if isinstance(what, Unwatched) and state.running == what.segment:
-                    await self._segments.kept_unwatched(talk, what)
+                if isinstance(what, Unwatched):
+                    if talk.missed is not None or state.running == what.segment:
+                        await self._segments.kept_unwatched(talk, what)
+                    talk.missed = None
                 unseen = talk.began_at is None and talk.unwatched_since is None
                 if isinstance(what, Met) and what.company and unseen and what.at > EVER:
                     talk.began_at = from_ms(what.at)  # of what Asterisk started by itself

@@ -309,7 +309,7 @@ async def test_in_a_busy_pbx_who_comes_while_the_channels_are_listed_has_come_th
     ended = dict(zip([why for _, why, _ in call.store.ended], call.store.cut_ms, strict=True))
     assert ended.keys() == {Why.TRANSFER, Why.STRANGER}
     assert ended[Why.STRANGER] < 1_500
-    assert not call.store.incidents
+    assert [one["kept"] for one in call.store.details] == [True]  # of before they were listed nobody knows
 
 
 async def test_who_was_listed_and_went_meanwhile_is_not_there_any_more(call: Call) -> None:
@@ -658,3 +658,98 @@ async def test_who_left_while_nobody_listened_holds_nobody_any_more(call: Call) 
     await call.catch_up()
     await call.talks.settled(LEG)
     assert begins(call) == [f"start {LEG}.1"]
+
+
+@pytest.mark.parametrize("what", ["nobody was found", "the call is over", "a transfer was noted", "an agent was found"])
+async def test_what_was_recorded_while_ari_was_away_is_an_incident_unless_it_is_cut_off(call: Call, what: str) -> None:
+    """A stranger may have come and gone, or the call have ended with them: nobody was told."""
+    call.follow()
+    call.come(AGENT, ANA)
+    await call.talks.settled(LEG)
+    call.talks.heard_until(time.time())
+    heard = time.time() - 60  # by Asterisk's clock, as the events have told it
+    call.lost()
+    call.lost()  # the manager's connection comes back later than ARI's, which was lost once more meanwhile
+    call.telephony.channels = call.listed("b", AGENT, ANA)
+    if what == "the call is over":
+        call.telephony.channels, call.telephony.over = [], True
+    elif what == "a transfer was noted":
+        call.telephony.of_ana = {"SIPTRANSFER": "yes"}
+    elif what == "an agent was found":
+        call.telephony.channels = call.listed("b", OTHER, ANA)
+        call.telephony.stands[OTHER] = "inside"
+    call.store.broken = True
+    await call.catch_up()
+    call.store.broken = False
+    await call.talks.over(LEG)
+    noted = what == "a transfer was noted"
+    assert call.store.incidents == ([] if noted else [Incident.RECORDING_UNWATCHED])
+    assert [one["kept"] for one in call.store.details] == ([] if noted else [True])
+    for detail in call.store.details:
+        assert heard - 3 < datetime.fromisoformat(str(detail["from"])).timestamp() < heard + 1
+    assert [(why, cut) for _, why, cut in call.store.ended] == (
+        [(Why.TRANSFER, True)] if noted else [(Why.TRANSFER, False)] if what == "an agent was found" else []
+    )
+
+
+async def test_what_was_not_recorded_while_ari_was_away_is_no_incident(call: Call) -> None:
+    call.follow()
+    call.come(AGENT, ANA)
+    call.talks.paused(LEG)
+    await call.talks.settled(LEG)
+    call.telephony.of_ana = {PAUSED: "yes"}
+    call.lost()
+    call.telephony.channels = call.listed("b", AGENT, ANA)
+    await call.catch_up()
+    await call.talks.over(LEG)
+    assert call.store.incidents == []
+
+
+async def test_a_recording_is_not_finished_before_it_is_told_who_was_there_at_its_end(call: Call) -> None:
+    """Over a connection that a firewall has forgotten nothing is told, and nobody says so for ten seconds."""
+    asked = 0
+
+    async def untold() -> None:
+        nonlocal asked
+        asked += 1
+        raise Disconnected("no answer")
+
+    call.follow()
+    call.come(AGENT, ANA)
+    call.talks.all_told = untold
+    with pytest.raises(StoreError, match="not told yet: no answer"):
+        await call.talks.over(LEG)
+    assert await call.talks.keep_only([]) == {LEG}
+    call.lost()
+    call.telephony.over = True
+    await call.catch_up()
+
+    async def told() -> None:
+        call.talks.heard_until(time.time())
+
+    call.talks.all_told = told
+    assert not await call.talks.keep_only([])
+    assert (asked, call.store.incidents) == (2, [Incident.RECORDING_UNWATCHED])
+
+
+async def test_who_withdraws_at_another_gate_is_not_heard_on_in_a_recording_of_ours(call: Call) -> None:
+    call.telephony.stands[OTHER] = "leg:recording.quality"
+    call.follow()
+    call.come(AGENT, ANA)
+    call.come(OTHER)
+    await call.talks.settled(LEG)
+    ended = len(call.store.ended)
+    call.telephony.stands[OTHER] = "leg:"
+    call.talks.withdrawn(OTHER_LEG, datetime.now(UTC))
+    await call.talks.settled(LEG)
+    assert call.store.ended[ended:] == [(1, Why.STRANGER, True)]
+
+
+async def test_of_the_house_nobody_is_asked_about_when_somebody_withdraws_at_another_gate(call: Call) -> None:
+    call.follow()
+    call.come(AGENT, ANA)
+    await call.talks.settled(LEG)
+    call.telephony.asked.clear()
+    call.talks.withdrawn(OTHER_LEG, datetime.now(UTC))
+    await call.talks.settled(LEG)
+    assert not call.telephony.asked.is_set()

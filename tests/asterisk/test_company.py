@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -230,6 +231,36 @@ async def test_the_key_stops_a_recording_in_a_conference_too(house: World) -> No
     assert {result.ended_by for result in await asyncio.gather(*calls)} == {EndedBy.CALLER}
     leg = await house.destroyed((await house.latest()).leg.call_id)
     assert not [name for name in house.files() if name.startswith(leg.leg.leg_id)]
+
+
+async def test_who_withdraws_at_one_callguard_is_not_heard_on_in_the_recording_of_another(house: World) -> None:
+    """Each has asked one of two who are joined: the strictest consent wins across both."""
+    before = len(house.agent.calls)
+    house.agent.timeline = says(AGENT)
+    ana = asyncio.create_task(house.call(*says_yes(house.times, 9_000)))
+    first = await house.agent_call(before)
+    await first.up()
+    shared = {
+        "CALLGUARD_STORE__PATH": str(house.gate.store),
+        "CALLGUARD_RECORDING__FOLDER__PATH_HERE": str(house.gate.recordings.path_here),
+        "CALLGUARD_RECORDING__FOLDER__PATH_IN_ASTERISK": str(house.gate.recordings.in_asterisk),
+    }
+    texts = house.gate.config.prompts.texts
+    async with Gate(house.pbx, texts=texts, answer_wait_s=WAIT_S, app="callguard-b", environment=shared):
+        house.gate.signal(signal.SIGSTOP)  # so that the other one answers
+        try:
+            said = (*says_yes(house.times, 2_500), *stop_keys(), Tone(CALLER_AFTER_STOP, 2_000))
+            ben = asyncio.create_task(house.call(*said, from_number="+34600000002"))
+            second = await house.agent_call(before + 1)
+            await second.up()
+        finally:
+            house.gate.signal(signal.SIGCONT)
+        first.join(second)
+        await asyncio.gather(ana, ben)
+        hers = await house.settled(house.told(first).call)
+        assert "stranger" in [one.ended_why for one in await parts(house, hers)]
+        assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(house, hers).keys()
+        await house.destroyed(house.told(second).call)
 
 
 async def test_of_two_callguards_each_follows_only_the_calls_that_it_answered(house: World) -> None:

@@ -29,6 +29,7 @@ from callguard.store.reader import Reader
 from callguard.store.records import LegDetail
 from callguard.store.records import Segment as Part
 from tests.asterisk.conftest import WAIT_S, World, says_yes
+from tests.faults.proxy import Proxy
 
 # A second agent, somebody whom nobody has told, and what is said while the agent has paused.
 COLLEAGUE, STRANGER, SECRET = SECOND_AGENT, CALLER_AFTER_NO, CALLER_AFTER_STOP
@@ -313,3 +314,22 @@ async def test_what_was_recorded_while_callguard_was_away_goes_where_it_finds_a_
         assert f"{leg.leg.leg_id}.wav" not in talks.files()
     else:
         assert heard(talks, leg).keys() == {int(CALLER_AFTER_YES), int(COLLEAGUE)}
+
+
+async def test_a_stranger_whom_a_half_open_connection_did_not_tell_of_is_an_incident(talks: World) -> None:
+    """The manager's connection is well and tells of the end, ten seconds before anybody knows that ARI's is not."""
+    await talks.gate.stop()
+    texts = talks.gate.config.prompts.texts
+    async with Proxy(talks.pbx.ports.http) as ari:
+        to = {"CALLGUARD_ASTERISK__ARI_URL": f"http://127.0.0.1:{ari.port}"}
+        async with Gate(talks.pbx, texts=texts, answer_wait_s=WAIT_S, environment=to) as gate:
+            there = World(talks.pbx, gate, talks.agent)
+            calling, first = await recorded_call(there, 3_500, 0.6)
+            before = len(there.agent.calls)
+            ari.swallow()
+            there.agent.timeline = says(STRANGER)
+            first.transfer("3102")
+            await (await there.agent_call(before)).up()
+            await calling
+            leg = await there.settled(there.told(first).call)
+            assert [(one.kind, one.detail["kept"]) for one in leg.incidents] == [(Incident.RECORDING_UNWATCHED, True)]
