@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from callguard.core import conversation
-from callguard.core.conversation import Conversation, Paused, Resumed, Unwatched, Why
+from callguard.core.conversation import Conversation, Keys, Paused, Resumed, Unwatched, Why
 from callguard.current import Current
 from callguard.errors import Refused
 from callguard.store import Store
@@ -116,6 +117,10 @@ class Earlier:
         state = conversation.recorded(segments[-1].number + 1 if segments else 1)
         if segments and segments[-1].ended_at is not None:
             state = conversation.interrupted(segments[-1].number + 1, Why(segments[-1].ended_why or Why.AGENT))
+            pressed, keys = await session.variables(expected.channel, ami.PRESSED, ami.KEYS)
+            if withdraws(pressed) and keys != Keys.OBJECT:
+                # Nobody has told of it: not to be begun anew, not for the moment until somebody does either.
+                state = replace(state, wanted=False)
         held = await session.variable(expected.channel, ami.RECORDING) == ami.HELD
         if held and not segments and not await session.variable(expected.channel, ami.MIXMONITOR):
             # Not begun yet, and not to be begun where the keys to stop it were pressed meanwhile.

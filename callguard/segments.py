@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from callguard.core.conversation import Begin, End, Order, Unwatched, Why
+from callguard.core.conversation import Begin, End, Keys, Order, Unwatched, Why
 from callguard.core.incidents import Incident, unwatched
 from callguard.current import Current
 from callguard.errors import Disconnected, Refused
@@ -14,6 +14,7 @@ from callguard.talk import EVER, Talk
 from callguard.telephony import ami
 from callguard.telephony.audio_files import segment_name
 from callguard.telephony.clock import Clock
+from callguard.telephony.withdrawal import withdraws
 from callguard.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -88,8 +89,10 @@ class Segments:
         log.info("recording interrupted", leg=talk.leg_id, why=why)
 
     async def _withdrawn(self, session: ami.Session, talk: Talk) -> bool:
+        """Whether the key was pressed: a feature says so, or the keys that the dialplan keeps since the last yes."""
         try:
-            return bool(await session.variable(talk.channel, ami.WITHDRAWN))
+            said, pressed, keys = await session.variables(talk.channel, ami.WITHDRAWN, ami.PRESSED, ami.KEYS)
+            return bool(said) or (withdraws(pressed) and keys != Keys.OBJECT)
         except Refused:  # the call is over: nothing can be begun there
             return False
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import cast
@@ -21,7 +22,7 @@ from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.leg import Subject
 from callguard.store import Store
-from callguard.store.records import OpenRecording
+from callguard.store.records import OpenRecording, Segment
 from callguard.store.times import from_ms
 from callguard.talks import Talks
 from callguard.telephony.ami import PAUSED, WITHDRAWN, LiveChannel, Overtaken, Session
@@ -43,6 +44,7 @@ class Keeping:
         self.began_at: list[datetime | None] = []
         self.begun: list[int] = []
         self.expected: list[OpenRecording] = []
+        self.known: tuple[Segment, ...] = ()
         self.incidents: list[str] = []
         self.details: list[dict[str, object]] = []
 
@@ -58,6 +60,9 @@ class Keeping:
 
     async def segment_begun(self, leg_id: str, number: int, at: datetime, why: Why) -> None:
         self.begun.append(number)
+
+    async def segments(self, leg_id: str) -> tuple[Segment, ...]:
+        return self.known
 
     async def expected_recordings(self) -> list[OpenRecording]:
         return self.expected
@@ -753,3 +758,33 @@ async def test_of_the_house_nobody_is_asked_about_when_somebody_withdraws_at_ano
     call.talks.withdrawn(OTHER_LEG, datetime.now(UTC))
     await call.talks.settled(LEG)
     assert not call.telephony.asked.is_set()
+
+
+@pytest.mark.parametrize(
+    ("pressed", "keys", "goes_on"), [("1*9", "stop", False), ("1*9", "object", True), ("1", "ask", True)]
+)
+async def test_a_recording_that_was_interrupted_is_not_begun_after_the_key_that_was_pressed_while_callguard_was_away(
+    call: Call, pressed: str, keys: str, goes_on: bool
+) -> None:
+    """A conference knows no features, so only the keys that the dialplan keeps say so. (An objection stops nothing.)"""
+    call.was_recorded()
+    call.store.expected[0] = replace(call.store.expected[0], interrupted=True)
+    now = datetime.now(UTC)
+    call.store.known = (Segment(0, now, None, now, Why.STRANGER, 0),)
+    call.telephony.of_ana = {"CG_PRESSED": pressed, "CG_KEYS": keys}
+    call.telephony.channels = call.listed("b", ANA, AGENT)
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert (begins(call), call.store.begun) == (([f"start {LEG}.1"], [1]) if goes_on else ([], []))
+
+
+async def test_no_segment_is_begun_after_the_key_that_no_feature_has_heard(call: Call) -> None:
+    call.follow()
+    call.come(AGENT, ANA)
+    call.come(STRANGER)
+    await call.talks.settled(LEG)
+    call.telephony.of_ana = {"CG_PRESSED": "1*9", "CG_KEYS": "ask"}
+    call.go(STRANGER)
+    await call.talks.settled(LEG)
+    assert (begins(call), call.store.begun) == ([], [])
