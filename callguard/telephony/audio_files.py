@@ -15,6 +15,9 @@ from callguard.store.records import Kept, OpenRecording, RecordedFile, Segment
 # What MixMonitor leaves of a call that was never bridged: a RIFF header and no sound.
 HEADER_BYTES = 44
 SIDES = ("in", "out")
+# Silence between segments is for following along; a clock that was set in a pause is not to fill the disk with it.
+MOST_SILENCE_S = 3600
+SILENCE_AT_ONCE = 1 << 20
 
 
 class Unreadable(Exception):
@@ -24,6 +27,12 @@ class Unreadable(Exception):
 def parts_of(folder: Path, recording: OpenRecording) -> list[Path]:
     """The files that there are of a recording, whole or in parts."""
     return sorted({*folder.glob(f"{recording.file}.wav"), *folder.glob(f"{recording.file}[.-]*.wav")})
+
+
+def remove_all(folder: Path, recording: OpenRecording) -> None:
+    """Remove all that there is of a recording, finished or not, with its sidecar. Raises: OSError."""
+    for file in list(folder.glob(f"{recording.file}[.-]*")):
+        file.unlink(missing_ok=True)
 
 
 def segment_name(file: str, number: int) -> str:
@@ -98,7 +107,8 @@ def _make_one(folder: Path, recording: OpenRecording, segments: Sequence[Segment
 
 
 def _join_segments(folder: Path, file: str, segments: Sequence[Segment], to: Path) -> None:
-    """One file with silence where nothing was recorded, for as long as it was not; nothing where there is no audio.
+    """One file with silence where nothing was recorded, for as long as it was not, by the wall clock (`MOST_SILENCE_S`
+    in all at most); nothing where there is no audio.
 
     Asterisk's whole recording is kept by a joined one under another name until the segments are gone: who is broken off
     and begins again does not take it for segment 0.
@@ -111,7 +121,7 @@ def _join_segments(folder: Path, file: str, segments: Sequence[Segment], to: Pat
     rate, frame_bytes = _format(parts[0][1])
     began = min((one.began_at for one, _ in parts if one and one.began_at), default=None)
     part = to.with_suffix(".part")
-    frames = 0
+    frames, silent_left = 0, MOST_SILENCE_S * rate
     with wave.open(str(part), "wb") as audio:
         audio.setnchannels(2 if frame_bytes == 4 else 1)
         audio.setsampwidth(2)
@@ -128,14 +138,22 @@ def _join_segments(folder: Path, file: str, segments: Sequence[Segment], to: Pat
             )
             if one and one.began_at and began:
                 silent = round((one.began_at - began).total_seconds() * rate) - frames
-                audio.writeframes(bytes(max(0, silent) * frame_bytes))
-                frames += max(0, silent)
+                silent = max(0, min(silent, silent_left))
+                _write_silence(audio, silent, frame_bytes)
+                frames, silent_left = frames + silent, silent_left - silent
             audio.writeframes(data[: keep * frame_bytes])
             frames += keep
     if frames:
         settle(part, to)
     else:
         part.unlink()
+
+
+def _write_silence(audio: wave.Wave_write, frames: int, frame_bytes: int) -> None:
+    while frames:
+        some = min(frames, SILENCE_AT_ONCE)
+        audio.writeframesraw(bytes(some * frame_bytes))
+        frames -= some
 
 
 def settle(part: Path, to: Path) -> None:

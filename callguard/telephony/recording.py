@@ -24,7 +24,7 @@ from callguard.keys.names import Shelf
 from callguard.store.records import DueRecording, Kept, OpenRecording, Segment
 from callguard.store.store import Store
 from callguard.telephony.ami_events import is_leg_id
-from callguard.telephony.audio_files import Unreadable, finish, forget_joining, parts_of, settle
+from callguard.telephony.audio_files import Unreadable, finish, forget_joining, parts_of, remove_all, settle
 from callguard.telephony.quarantine import set_aside
 
 log = structlog.get_logger()
@@ -218,6 +218,12 @@ class Recordings:
         except OSError as error:
             log.error("a recording is not finished yet, trying again", leg=expected.leg_id, problem=str(error))
             return True
+        except StoreError:  # is every recording's
+            raise
+        except Exception:
+            # One recording's fault (a file that takes all memory, or one that nobody foresaw) is no other's.
+            log.exception("a recording is not finished yet, trying again", leg=expected.leg_id)
+            return True
         return False
 
     def alone(self, leg_id: str) -> asyncio.Lock:
@@ -230,10 +236,23 @@ class Recordings:
     async def _end(self, recording: OpenRecording, *, keep: bool = True, watched: bool = True) -> None:
         now = datetime.now(UTC)
         segments = await self._store.segments(recording.leg_id) if recording.interrupted else ()
+        stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
+        # What should never have been begun is given no time.
+        destroy_at = None if stays else self._due(recording.withdrawn_at or now) if keep else now
         try:
             kept = await asyncio.to_thread(finish, self._folder, recording, segments, now)
+            if kept is not None and (stays or self._destroy_after):  # what is destroyed at once needs no space
+                await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         except Unreadable as error:
             await self._set_aside(recording, now, str(error))
+            return
+        except OSError as error:
+            if destroy_at is None or destroy_at > datetime.now(UTC):
+                raise
+            # What has to go waits for no space: nobody needs it measured.
+            log.warning("a recording that nobody may keep goes unfinished", leg=recording.leg_id, problem=str(error))
+            await asyncio.to_thread(remove_all, self._folder, recording)
+            await self._store.recording_destroyed(recording.leg_id, now, "withdrawn")
             return
         if kept is None:
             await self._store.recording_absent(recording.leg_id, now)
@@ -241,11 +260,6 @@ class Recordings:
             if recording.withdrawn_at is None:
                 _tell_why_there_is_none(recording.leg_id, segments)
             return
-        stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
-        # What should never have been begun is given no time.
-        destroy_at = None if stays else self._due(recording.withdrawn_at or now) if keep else now
-        if stays or self._destroy_after:  # what is destroyed at once needs no space on a full disk
-            await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         if stays and not watched and not (segments and segments[-1].ended_at):
             since = (segments[-1].began_at if segments else None) or recording.started_at
             detail = unwatched(segments[-1].number if segments else 0, since, now, kept=True)

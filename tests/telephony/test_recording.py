@@ -13,7 +13,7 @@ from callguard.core.incidents import Incident
 from callguard.core.model import Answer, Basis, GrantState, Outcome, Purpose
 from callguard.sections import Folder, Recording
 from callguard.store import Store
-from callguard.store.records import Files, LegRecord
+from callguard.store.records import Files, Kept, LegRecord, OpenRecording
 from callguard.telephony.recording import Recordings
 
 QUALITY = Purpose("recording.quality", Basis.CONSENT)
@@ -318,3 +318,65 @@ async def test_what_is_withdrawn_goes_at_once_also_where_our_clock_is_behind(tmp
         recordings = Recordings(Recording(folder=Folder(path_here=tmp_path), destroy_withdrawn_after_s=0), store)
         await recordings.withdrawn(FIRST, datetime.now(UTC) + timedelta(hours=1))
         assert not list(tmp_path.glob(f"{FIRST}*"))
+
+
+@pytest.mark.parametrize("after_s", [0, 60])
+async def test_what_is_withdrawn_is_destroyed_when_it_is_time_also_on_a_full_disk(tmp_path: Path, after_s: int) -> None:
+    """It was paused once, and to join the parts, or to write the sidecar, needs space."""
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        for n, leg_id in enumerate((FIRST, SECOND)):
+            await store.save(given(leg_id))
+            audio(tmp_path / f"{leg_id}.wav")
+            if n == 0:
+                audio(tmp_path / f"{leg_id}.1.wav")
+                await store.segment_ended(leg_id, 0, NOW, NOW + timedelta(seconds=1), Why.AGENT, cut_ms=0)
+                await store.segment_begun(leg_id, 1, NOW + timedelta(seconds=2), Why.AGENT)
+        (tmp_path / f"{FIRST}.joined.part").symlink_to("/dev/full")
+        (tmp_path / f"{SECOND}.json.part").symlink_to("/dev/full")
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path), destroy_withdrawn_after_s=after_s), store)
+        said = datetime.now(UTC) - timedelta(seconds=30)
+        if after_s:
+            for leg_id in (FIRST, SECOND):
+                with pytest.raises(OSError, match="No space"):
+                    await recordings.withdrawn(leg_id, said)
+            assert len(list(tmp_path.glob("*.wav"))) == 3
+            recordings.destroy_withdrawn_after(20)  # it is time
+            await recordings.reconcile([])
+        else:
+            for leg_id in (FIRST, SECOND):
+                await recordings.withdrawn(leg_id, said)
+        assert not [*tmp_path.glob("*.wav"), *tmp_path.glob("*.joined*"), *tmp_path.glob("*.json")]
+        assert {one.state for one in await store.recordings(9)} == {"destroyed"}
+        assert await store.expected_recordings() == ()
+
+
+async def test_a_clock_that_was_set_in_a_pause_makes_no_file_of_days_of_silence(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        for number, began in ((0, NOW), (1, NOW + timedelta(hours=90)), (2, NOW + timedelta(hours=91))):
+            audio(tmp_path / f"{FIRST}{f'.{number}' if number else ''}.wav", ms=500, value=2)
+            if number:
+                await store.segment_begun(FIRST, number, began, Why.AGENT)
+            await store.segment_ended(FIRST, number, began, began + timedelta(seconds=1), Why.AGENT, cut_ms=0)
+        await Recordings(Recording(folder=Folder(path_here=tmp_path)), store).ended(FIRST)
+        (leg,) = await store.call(FIRST)
+        assert leg.recording is not None
+        assert leg.recording.duration_ms == 3_600_000 + 3 * 500
+
+
+async def test_one_recording_that_cannot_be_finished_for_any_reason_keeps_no_other_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def takes_all(folder: Path, recording: OpenRecording, *more: object) -> Kept | None:
+        if recording.leg_id == FIRST:
+            raise MemoryError
+        return None
+
+    async with Store.open(tmp_path / "s.db", gate="callguard", controllers={"acme": "Acme"}) as store:
+        await store.save(given(FIRST))
+        await store.save(given(SECOND))
+        monkeypatch.setattr("callguard.telephony.recording.finish", takes_all)
+        recordings = Recordings(Recording(folder=Folder(path_here=tmp_path)), store)
+        await recordings.reconcile([])
+        assert [one.leg_id for one in await store.expected_recordings()] == [FIRST]
+        assert recordings.overdue == 1
