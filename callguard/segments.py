@@ -5,12 +5,12 @@ from __future__ import annotations
 import structlog
 
 from callguard.core.conversation import Begin, End, Keys, Order, Unwatched, Why
-from callguard.core.incidents import Incident, unwatched
+from callguard.core.incidents import Incident, holds_missed, unwatched
 from callguard.current import Current
 from callguard.errors import Disconnected, Refused
 from callguard.store import Store
 from callguard.store.times import from_ms
-from callguard.talk import EVER, Talk
+from callguard.talk import EVER, HoldsMissed, Talk
 from callguard.telephony import ami
 from callguard.telephony.audio_files import segment_name
 from callguard.telephony.clock import Clock
@@ -54,6 +54,13 @@ class Segments:
     async def kept_unwatched(self, talk: Talk, what: Unwatched) -> None:
         """What was recorded while nobody watched stays, as nothing says that anybody came. Raises: StoreError."""
         await self._unwatched(talk, what.segment, what.since, kept=True)
+
+    async def holds_missed(self, talk: Talk, what: HoldsMissed) -> None:
+        """Holds of a leg may have gone unheard of. Raises: StoreError."""
+        now = from_ms(what.at)
+        detail = holds_missed(from_ms(what.since) if what.since else None, now, recorded=what.recorded)
+        await self._store.incident(Incident.RECORDING_HOLDS_MISSED, now, detail, talk.leg_id)
+        log.warning("who was on hold meanwhile is not known", leg=talk.leg_id, recorded=what.recorded)
 
     async def _unwatched(self, talk: Talk, segment: int, since: int | None, *, kept: bool) -> None:
         now = self._clock.now()

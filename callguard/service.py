@@ -283,7 +283,8 @@ class Service:
             except StoreError as error:
                 log.error("what happened meanwhile cannot be caught up with, trying again", problem=str(error))
             finally:
-                self._ari.session = self._talks.session = None
+                self._ari.session = None
+                self._talks.session_lost()
                 self._serving_since = None
             self._tell(WAITING)
             await asyncio.sleep(AMI_RETRY_S)

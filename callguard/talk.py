@@ -22,6 +22,19 @@ class Company:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldsMissed:
+    """Who was put on hold, or taken back, was not told from `since` on (milliseconds; EVER: nobody knows) to `at`.
+
+    Attributes:
+        recorded: whether it was recorded then; else it was paused on hold.
+    """
+
+    since: int
+    at: int
+    recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Missed:
     """A segment ran while nobody told who comes and goes, from `since` on (milliseconds; EVER: nobody knows)."""
 
@@ -53,7 +66,7 @@ class Talk:
     two: bool
     state: Conversation
     began_at: datetime | None = None
-    waiting: deque[Happened | Company] = field(default_factory=deque)
+    waiting: deque[Happened | Company | HoldsMissed] = field(default_factory=deque)
     work: asyncio.Task[None] | None = None
     unwatched_since: int | None = None
     missed: Missed | None = None

@@ -37,7 +37,7 @@ from callguard.parties import Parties
 from callguard.segments import Segments
 from callguard.store import Store
 from callguard.store.times import from_ms
-from callguard.talk import EVER, Company, Missed, Talk
+from callguard.talk import EVER, Company, HoldsMissed, Missed, Talk
 from callguard.telephony import ami
 from callguard.telephony.ari_wire import BridgeMembers
 from callguard.telephony.bridges import Bridges
@@ -85,6 +85,8 @@ class Talks:
         # What is told while something was missed, in its order; None while nothing is.
         self._heard: deque[BridgeMembers] | None = deque(maxlen=KEPT)
         self._heard_at = EVER
+        # Since when nobody tells who is put on hold; None while somebody does.
+        self._holds_untold: int | None = EVER
         self._by_channel: dict[str, Talk] = {}
         self._by_leg: dict[str, Talk] = {}
         self._over: set[str] = set()
@@ -111,6 +113,12 @@ class Talks:
                 talk.missed = Missed(talk.state.running, self._heard_at)
         self._heard = deque(maxlen=KEPT)
 
+    def session_lost(self) -> None:
+        """Nothing can be stopped or begun any more, and nobody tells who is put on hold."""
+        self.session = None
+        if self._holds_untold is None:
+            self._holds_untold = self._clock.now()
+
     def heard_until(self, at: float) -> None:
         """What happened before is told: the connection has answered what was asked then (seconds since the epoch)."""
         if self._heard is None:
@@ -128,6 +136,10 @@ class Talks:
         for talk in tuple(self._by_channel.values()):
             if talk.missed is not None and not any(isinstance(one, Unwatched) for one in talk.waiting):
                 talk.waiting.append(await self._earlier.missed(session, talk, talk.missed))
+            elif self._holds_untold is not None and talk.missed is None and talk.state.running is not None:
+                self._miss_holds(talk, recorded=True)
+            if self._holds_untold is not None and Why.HOLD in talk.state.paused and talk.held_by is not None:
+                self._miss_holds(talk, recorded=False)
             await self._earlier.look_for_a_pause(session, talk)
         for expected in await self._store.expected_recordings():
             if expected.channel in self._by_channel or expected.withdrawn_at is not None:
@@ -138,12 +150,15 @@ class Talks:
                 self._meet(taken_up, EVER)
                 if (unwatched := await self._earlier.unwatched(session, taken_up)) is not None:
                     self._happened(taken_up, unwatched)
+                if Why.HOLD in taken_up.state.paused:
+                    self._miss_holds(taken_up, recorded=False)
                 await self._earlier.look_for_a_pause(session, taken_up)
         # Nothing is waited for from here on, so nothing is told in between.
         heard, self._heard = self._heard, None
         for change in heard or ():
             self._heed(change)
         self._heard_at = self._clock.now()
+        self._holds_untold = None
         self.session = session
         for talk in self._by_channel.values():
             self._go_on(talk)
@@ -333,6 +348,11 @@ class Talks:
         if talk.waiting or (talk.state.wanted and changed):
             self._happened(talk, Company(others, at))
 
+    def _miss_holds(self, talk: Talk, *, recorded: bool) -> None:
+        known = any(isinstance(one, HoldsMissed) for one in talk.waiting)
+        if self._current.config.recording.pause_on_hold and not known:
+            talk.waiting.append(HoldsMissed(self._holds_untold or EVER, self._clock.now(), recorded))
+
     def _end_hold(self, talk: Talk) -> None:
         """A hold is over where somebody is there who holds nobody: of one who leaves, Asterisk tells no end of it."""
         if talk.held_by is None:
@@ -362,6 +382,10 @@ class Talks:
         try:
             while talk.waiting and (session := self.session) is not None:
                 what = talk.waiting[0]
+                if isinstance(what, HoldsMissed):
+                    await self._segments.holds_missed(talk, what)
+                    talk.waiting.popleft()
+                    continue
                 if isinstance(what, Company):
                     what = Met(what.others, await self._strangers(session, talk, what), what.at)
                 state, orders = conversation.step(talk.state, what)

@@ -788,3 +788,53 @@ async def test_no_segment_is_begun_after_the_key_that_no_feature_has_heard(call:
     call.go(STRANGER)
     await call.talks.settled(LEG)
     assert (begins(call), call.store.begun) == ([], [])
+
+
+@pytest.mark.parametrize("configured", [True, False])
+@pytest.mark.parametrize("held", [True, False])
+async def test_holds_that_the_manager_could_not_tell_of_are_an_incident_where_recordings_pause_on_hold(
+    call: Call, held: bool, configured: bool
+) -> None:
+    """Asterisk does not say who is on hold: what ran may have one in it, what paused may miss what followed."""
+    call.recording.pause_on_hold = configured
+    call.follow()
+    call.come(AGENT, ANA)
+    if held:
+        call.talks.held(AGENT, on=True)
+    await call.talks.settled(LEG)
+    call.talks.session_lost()
+    call.talks.session_lost()  # an attempt that failed
+    call.store.broken = True
+    await call.catch_up()
+    call.store.broken = False
+    await call.talks.over(LEG)
+    assert call.store.incidents == ([Incident.RECORDING_HOLDS_MISSED] if configured else [])
+    for detail in call.store.details:
+        assert detail["recorded"] is not held
+        assert str(detail["from"]) <= str(detail["to"])
+
+
+async def test_a_recording_that_is_found_paused_on_hold_is_an_incident(call: Call) -> None:
+    call.recording.pause_on_hold = True
+    call.was_recorded()
+    call.store.expected[0] = replace(call.store.expected[0], interrupted=True)
+    now = datetime.now(UTC)
+    call.store.known = (Segment(0, now, None, now, Why.HOLD, 0),)
+    call.telephony.channels = call.listed("b", ANA, AGENT)
+    call.lost()
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert (call.store.incidents, begins(call)) == ([Incident.RECORDING_HOLDS_MISSED], [])
+    assert call.store.details[0]["recorded"] is False
+
+
+async def test_of_one_gap_in_which_nothing_was_told_there_is_one_incident(call: Call) -> None:
+    call.recording.pause_on_hold = True
+    call.follow()
+    call.come(AGENT, ANA)
+    call.talks.session_lost()
+    call.lost()
+    call.telephony.channels = call.listed("b", AGENT, ANA)
+    await call.catch_up()
+    await call.talks.settled(LEG)
+    assert call.store.incidents == [Incident.RECORDING_UNWATCHED]

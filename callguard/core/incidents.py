@@ -20,6 +20,9 @@ class Incident(StrEnum):
     RECORDING_UNWATCHED = "recording.unwatched"
     """A recording ran while callguard was away: who was in the call meanwhile is not known."""
 
+    RECORDING_HOLDS_MISSED = "recording.holds_missed"
+    """The manager's connection was away where recordings pause on hold: holds of that time were not heard of."""
+
     DIAL_UNASKED = "dial.unasked"
     """A call was originated straight to a trunk: its INVITE left before anybody could be asked."""
 
@@ -43,4 +46,20 @@ def unwatched(segment: int, since: datetime | None, until: datetime, *, kept: bo
         "from": None if since is None else since.isoformat(timespec="milliseconds"),
         "to": until.isoformat(timespec="milliseconds"),
         "kept": kept,
+    }
+
+
+def holds_missed(since: datetime | None, until: datetime, *, recorded: bool) -> dict[str, Value]:
+    """What an incident says of holds that nobody heard of.
+
+    Args:
+        since: when the manager's connection was found to be away; None where that is not known.
+        until: when it was back.
+        recorded: True where it was recorded then, so that somebody on hold may be heard; False where it paused on hold
+            already, so that what was said after the hold may be missing.
+    """
+    return {
+        "from": None if since is None else since.isoformat(timespec="milliseconds"),
+        "to": until.isoformat(timespec="milliseconds"),
+        "recorded": recorded,
     }

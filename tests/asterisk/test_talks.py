@@ -333,3 +333,20 @@ async def test_a_stranger_whom_a_half_open_connection_did_not_tell_of_is_an_inci
             await calling
             leg = await there.settled(there.told(first).call)
             assert [(one.kind, one.detail["kept"]) for one in leg.incidents] == [(Incident.RECORDING_UNWATCHED, True)]
+
+
+async def test_a_hold_that_the_manager_could_not_tell_of_is_an_incident(talks: World) -> None:
+    await talks.gate.stop()
+    texts = talks.gate.config.prompts.texts
+    async with Proxy(talks.pbx.ami_port) as ami:
+        to = {"CALLGUARD_ASTERISK__AMI_PORT": str(ami.port), "CALLGUARD_RECORDING__PAUSE_ON_HOLD": "true"}
+        async with Gate(talks.pbx, texts=texts, answer_wait_s=WAIT_S, environment=to) as gate:
+            there = World(talks.pbx, gate, talks.agent)
+            calling, first = await recorded_call(there, 3_500, 0.6)
+            ami.cut()
+            first.hold(True)
+            await calling
+            leg = await there.settled(there.told(first).call)
+            assert [(one.kind, one.detail["recorded"]) for one in leg.incidents] == [
+                (Incident.RECORDING_HOLDS_MISSED, True)
+            ]
