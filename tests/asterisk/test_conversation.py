@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
+
+import pytest
 
 from callguard.core.evidence import Kind
 from callguard.core.model import GrantState, Outcome
@@ -165,6 +168,36 @@ async def test_a_yes_to_the_notice_heard_again_records_from_then_on(door: World)
     withdrew = await world.leg(world.told(seen[3][1]).call)
     assert [grant.state for grant in withdrew.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN, GrantState.GIVEN]
     assert Kind.RECORDING_DESTROYED in kinds(withdrew)
+
+
+@pytest.mark.parametrize("locked", [False, True])
+async def test_a_no_on_the_heels_of_a_yes_in_the_call_is_the_last_word(world: World, locked: bool) -> None:
+    """Also where the store is so slow to keep the yes that the no comes before it is kept."""
+    gap, ms = (300, 100) if locked else (20, 60)
+    no = (Silence(gap), Key("*", ms=ms), Silence(gap), Key("9", ms=ms), Tone(CALLER_AFTER_STOP, 6_000))
+    before = len(world.agent.calls)
+    said = (*presses(world.times, "2", 800), *hears_again(world, Key("1"), *no))
+    calling = asyncio.create_task(world.call(*said, from_name="Ana"))
+    try:
+        reached = await world.agent_call(before)
+        call = world.told(reached).call
+        if locked:
+            await reached.up()
+            await world.recorded_for(reached, (800 + 300 + world.times.essential + 1_500) / 1_000 - 0.8)
+            other = sqlite3.connect(world.gate.store, isolation_level=None)
+            other.execute("BEGIN EXCLUSIVE")
+            await asyncio.sleep(2.0)
+            other.execute("ROLLBACK")
+            other.close()
+    finally:
+        result = await calling
+    leg = await world.destroyed(call) if (await world.leg(call)).leg.recording else await world.leg(call)
+    assert [name for _, name in reached.names][-1] == "[NO REC] Ana"
+    assert leg.leg.withdrawn_at is not None
+    # When it was said, and not when the call ended.
+    assert leg.leg.withdrawn_at.timestamp() < result.ended - 3
+    assert Kind.RECORDING_KEPT not in kinds(leg) or kinds(leg)[-1] is Kind.RECORDING_DESTROYED
+    assert not [name for name in world.files() if name.startswith(leg.leg.leg_id)]
 
 
 async def test_a_no_to_the_notice_heard_again_stops_and_a_hang_up_in_it_gives_nothing(world: World) -> None:
