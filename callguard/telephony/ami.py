@@ -43,8 +43,9 @@ ALLOWED, EPOCH = "CG_ALLOWED", "EPOCH"
 # Where it keeps that the agent has paused, which recorder was ended so last, and when; and what a channel is to a
 # recording: of the house, or a leg.
 PAUSED, HALTED, STANDS = "CG_PAUSED", "CG_HALTED", "CG_STANDS"
-# Where it keeps the administrator's limit on the call, in seconds. (AMI takes no 0 for none: a week is as good.)
-LIMIT, NO_LIMIT_S = "CG_LIMIT", 7 * 86_400
+# Where it keeps the administrator's limit on the call, in seconds, and that the gate's own is in its place. (AMI takes
+# no 0 for none: a week is as good.)
+LIMIT, IN_GATE, NO_LIMIT_S = "CG_LIMIT", "CG_HELD", 7 * 86_400
 # Asterisk's technology of a bridge in which everybody waits (bridge_holding.c).
 HOLDING_BRIDGE = "holding_bridge"
 
@@ -249,8 +250,9 @@ class Session:
         Raises: Refused, where there is no such channel.
         """
         own = await self.variable(channel, LIMIT)
-        seconds = whole(own) or NO_LIMIT_S
+        seconds = whole(own.partition(".")[0]) or NO_LIMIT_S
         await self._send({"Action": "AbsoluteTimeout", "Channel": channel, "Timeout": str(seconds)})
+        await self.set_variable(channel, IN_GATE, "")
 
     async def _send(self, action: dict[str, str]) -> list[Any]:
         if any(character in value for value in action.values() for character in "\r\n"):

@@ -106,6 +106,10 @@ exten => s,1,Set(DB(test/mine)=${CALLGUARD_STATE})
 exten => 3023,1,Gosub(callguard-inbound,s,1(service))
  same => n,MixMonitor(${CALLGUARD_FOLDER_callguard}/in-34600000020.wav)
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
+; where a caller is sent from within the gate
+exten => 3024,1,Wait(0.5)
+ same => n,Set(DB(test/limit)=${TIMEOUT(absolute)})
+ same => n,Dial(PJSIP/agent,30)
 ; what the agent hears on answer
 exten => 3021,1,Gosub(callguard-inbound,s,1(service))
  same => n,Dial(PJSIP/agent,30,b(callguard-agent^s^1)U(callguard-whisper))

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from callguard.telephony.ami import Overtaken, Session
+from callguard.telephony.ami import NO_LIMIT_S, Overtaken, Session
 
 
 class Said(Session):
@@ -57,11 +57,11 @@ class Manager:
 
     def __init__(self, **channel: str) -> None:
         self.channel = {"CG_MIXMONITOR": "0x7f", **channel}
-        self.asked: list[str] = []
+        self.sent: list[dict[str, str]] = []
         self.protocol = SimpleNamespace(closed=False)
 
     async def send_action(self, action: dict[str, str]) -> Any:
-        self.asked.append(action["Action"])
+        self.sent.append(action)
         value = action.get("Variable", "")
         for name in re.findall(r"\$\{(\w+)\}", value):
             value = value.replace(f"${{{name}}}", self.channel.get(name, ""))
@@ -86,7 +86,16 @@ async def test_nothing_goes_on_that_was_begun_after_a_no(channel: dict[str, str]
     session = Session(cast(Any, manager))
     with nullcontext() if begins else pytest.raises(Overtaken):
         await session.start_recording("1.1", "/r/a", two=False)
-    assert ("StopMixMonitor" in manager.asked) is not begins
+    assert ("StopMixMonitor" in {one["Action"] for one in manager.sent}) is not begins
+
+
+@pytest.mark.parametrize(("own", "seconds"), [("99.504", "99"), ("0", str(NO_LIMIT_S)), ("", str(NO_LIMIT_S))])
+async def test_the_limit_that_was_there_before_the_gate_is_put_back(own: str, seconds: str) -> None:
+    """Asterisk tells what is left of it with its milliseconds."""
+    manager = Manager(CG_LIMIT=own)
+    await Session(cast(Any, manager)).lift_lease("1.1")
+    assert manager.sent[-2]["Timeout"] == seconds
+    assert manager.sent[-1]["Variable"] == "CG_HELD"
 
 
 async def test_a_pattern_of_channels_is_not_hung_up() -> None:
