@@ -37,7 +37,7 @@ from callguard.telephony.ami import (
 from callguard.telephony.ami_events import FAMILIES, Held, KeyPressed, Notice, Originated, RecorderStarted, Told
 from callguard.telephony.holds import Holds, Yeses
 from callguard.telephony.recording import Recordings
-from callguard.telephony.withdrawal import STOP, Withdrawals, withdraws
+from callguard.telephony.withdrawal import KEPT_KEYS, STOP, Withdrawals, withdraws
 from callguard.unasked import Unasked
 from callguard.watchdog import Watchdog
 
@@ -166,7 +166,9 @@ class After:
             except Refused:  # the call is over
                 continue
             self._withdrawals.goes_on(expected.channel, pressed)
-            if withdraws(pressed) and not await session.variable(expected.channel, OBJECTED):
+            if (withdraws(pressed) or len(pressed) >= KEPT_KEYS) and not await session.variable(
+                expected.channel, OBJECTED
+            ):
                 stop(expected.channel, expected.leg_id)
         for mark in marks:
             heed(mark.leg_id, partial(self._heed, session, mark))

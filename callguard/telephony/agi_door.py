@@ -20,6 +20,7 @@ from callguard.errors import Refused
 from callguard.telephony.agi import Call, Hangup
 from callguard.telephony.ami import PRESSED
 from callguard.telephony.holds import Holds
+from callguard.telephony.withdrawal import KEPT_KEYS
 
 log = structlog.get_logger()
 
@@ -27,7 +28,6 @@ GIVING = gate.ALL_KEYS - gate.PROTECTING
 ALL_DIGITS = "0123456789*#"
 # Keys that come to nothing stop a prompt here, and it begins again; so often.
 MAX_REPLAYS = 3
-KEPT_KEYS = 200
 
 
 class AgiDoor:

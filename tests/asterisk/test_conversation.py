@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sqlite3
 from collections.abc import Sequence
@@ -319,6 +320,38 @@ async def test_a_person_called_may_hear_it_again_and_who_called_may_stop_for_the
     assert [grant.state for grant in leg.grants] == [GrantState.REFUSED, GrantState.GIVEN, GrantState.WITHDRAWN]
     assert leg.leg.direction == "outbound"
     assert proof(leg, Kind.WITHDRAWN)["source"] == "agent"
+
+
+async def test_no_keys_are_kept_but_those_of_a_withdrawal_and_none_are_in_asterisks_log(world: World) -> None:
+    card = "4111222233334444"
+    await world.pbx.cli("core set verbose 5")
+    await world.pbx.cli("logger add channel keys verbose(5),notice,warning,error")
+    before = len(world.agent.calls)
+    world.agent.timeline = (
+        Tone(AGENT, 800), Key("*"), Silence(100), Key("5"), Tone(AGENT, 4_500), Key("*"), Silence(100), Key("6"),
+        Tone(AGENT, 4_000),
+    )  # fmt: skip
+    typed = tuple(one for digit in card for one in (Key(digit, ms=60), Silence(60)))
+    calling = asyncio.create_task(world.call(*agrees(world.times, 2_500), *typed, Tone(CALLER_AFTER_YES, 5_000)))
+    try:
+        reached = await world.agent_call(before)
+        await reached.up()
+        mine = re.findall(r"PJSIP/outside-\w+", await world.pbx.cli("core show channels concise"))[0]
+        await world.recorded_for(reached, 8.0)
+        kept = re.findall(r"CG_PRESSED=(.*)", await world.pbx.cli(f"core show channel {mine}"))
+    finally:
+        await calling
+        world.agent.timeline = TALKS
+        await world.pbx.cli("logger remove channel keys")
+        await world.pbx.cli("core set verbose 0")
+    leg = await world.settled(world.told(reached).call)
+    assert leg.recording is not None
+    assert kept == [""]
+    said = (world.pbx.path / "log" / "keys").read_text(encoding="utf-8", errors="replace")
+    assert "callguard-pressed" in said
+    assert not any(card[n : n + 4] in said for n in (0, 4, 8, 12))
+    await world.call(Silence(300), extension="3025")
+    assert await world.note("keys") == ".*.stop*9..stop"
 
 
 async def test_who_stops_it_where_no_feature_hears_the_key_is_told_once_somebody_is_there(world: World) -> None:
