@@ -43,6 +43,9 @@ ALLOWED, EPOCH = "CG_ALLOWED", "EPOCH"
 # Where it keeps that the agent has paused, which recorder was ended so last, and when; and what a channel is to a
 # recording: of the house, or a leg.
 PAUSED, HALTED, STANDS = "CG_PAUSED", "CG_HALTED", "CG_STANDS"
+# Where it keeps that a channel of this name is of the house: who picks up a ringing call gets the variables of the
+# channel that rang. (To be asked for by `Session.variables`, as it names others.)
+NAMED_INSIDE = "CG_INSIDE_${FILTER(A-Za-z0-9,${CHANNEL(name)})}"
 # Where it keeps the administrator's limit on the call, in seconds, and that the gate's own is in its place. (AMI takes
 # no 0 for none: a week is as good.)
 LIMIT, IN_GATE, NO_LIMIT_S = "CG_LIMIT", "CG_HELD", 7 * 86_400
