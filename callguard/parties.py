@@ -16,8 +16,8 @@ from callguard.telephony import ami
 
 log = structlog.get_logger()
 
-# What the dialplan says of a channel in CG_STANDS: the one whose name it names is of the house (a dialplan of before names
-# none), or it is a leg and has given these purposes.
+# What the dialplan says of a channel in CG_STANDS: the one whose name it names is of the house (a dialplan of before
+# names none), or it is a leg and has given these purposes.
 HOUSE, INSIDE, LEG = "house", "inside", "leg:"
 
 

@@ -173,12 +173,13 @@ async def test_a_yes_to_the_notice_heard_again_records_from_then_on(door: World)
 
 @pytest.mark.parametrize("locked", [False, True])
 async def test_a_no_on_the_heels_of_a_yes_in_the_call_is_the_last_word(world: World, locked: bool) -> None:
-    """Also where the store is so slow to keep the yes that the no comes before it is kept."""
+    """Also where the store is so slow to keep the yes that the no comes before it is kept; and who has no number."""
     gap, ms = (300, 100) if locked else (20, 60)
     no = (Silence(gap), Key("*", ms=ms), Silence(gap), Key("9", ms=ms), Tone(CALLER_AFTER_STOP, 6_000))
     before = len(world.agent.calls)
     said = (*presses(world.times, "2", 800), *hears_again(world, Key("1"), *no))
-    calling = asyncio.create_task(world.call(*said, from_name="Ana"))
+    number = "+34600000001" if locked else ""
+    calling = asyncio.create_task(world.call(*said, from_name="Ana", from_number=number))
     try:
         reached = await world.agent_call(before)
         call = world.told(reached).call
