@@ -22,7 +22,7 @@ from callguard.telephony.ami_events import KeyPressed, Notice, Told
 from callguard.telephony.ami_wire import WantsKey
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
-from callguard.telephony.withdrawal import Withdrawals
+from callguard.telephony.withdrawal import KEPT_KEYS, Withdrawals
 from callguard.unasked import Unasked
 from callguard.watchdog import Watchdog
 
@@ -209,6 +209,16 @@ async def test_the_time_of_a_withdrawal_is_that_of_its_mark_where_there_is_one(
     assert await back.recordings.begun.get() == "withdrawn"
     await back.over()
     assert (back.recordings.at == [AT]) is marked
+
+
+async def test_so_many_keys_that_no_more_were_kept_are_a_withdrawal_for_who_did_not_listen(after: Listening) -> None:
+    await after.over()
+    purpose = Purpose("recording.quality", Basis.CONSENT)
+    back = Listening((OpenRecording(ANA, ANA, "pbx-1.1", "acme", ANA, "mixed", AT, (purpose,), None, None),))
+    back.recordings.let[ANA].set()
+    back.session.set = {PRESSED: "5" * KEPT_KEYS}
+    assert await back.recordings.begun.get() == "withdrawn"
+    await back.over()
 
 
 async def test_where_no_feature_heard_the_key_it_is_pressed_again_until_one_does(
