@@ -30,13 +30,14 @@ from callguard.telephony.ami import (
     KEYS,
     OBJECTED,
     PRESSED,
+    UNIQUEID,
     WITHDRAWN,
     Session,
 )
 from callguard.telephony.ami_events import FAMILIES, Held, KeyPressed, Notice, Originated, RecorderStarted, Told
 from callguard.telephony.holds import Holds, Yeses
 from callguard.telephony.recording import Recordings
-from callguard.telephony.withdrawal import STOP, Withdrawals, withdraws
+from callguard.telephony.withdrawal import KEPT_KEYS, STOP, Withdrawals, withdraws
 from callguard.unasked import Unasked
 from callguard.watchdog import Watchdog
 
@@ -55,6 +56,8 @@ THE_GATES = frozenset({Told.ENDED, Told.AGREED, Told.REPLIED})
 FEATURE_S = 0.5
 # What is pressed for the person is told of by then.
 TOLD_S = 1.5
+# How often it is pressed: what plays just then may last for some seconds, and no feature hears a key meanwhile.
+TELL_TRIES = 3
 # What could not be saved is tried again so soon: a store that is locked, or has no space, may be well by then.
 AGAIN_S = 5.0
 
@@ -163,7 +166,9 @@ class After:
             except Refused:  # the call is over
                 continue
             self._withdrawals.goes_on(expected.channel, pressed)
-            if withdraws(pressed) and not await session.variable(expected.channel, OBJECTED):
+            if (withdraws(pressed) or len(pressed) >= KEPT_KEYS) and not await session.variable(
+                expected.channel, OBJECTED
+            ):
                 stop(expected.channel, expected.leg_id)
         for mark in marks:
             heed(mark.leg_id, partial(self._heed, session, mark))
@@ -204,8 +209,12 @@ class After:
                 return
         self._pressing.add(leg_id)
         try:
-            await session.press(channel, STOP[0])
-            await asyncio.sleep(TOLD_S)
+            for _ in range(TELL_TRIES):
+                await session.press(channel, STOP[0])
+                await asyncio.sleep(TOLD_S)
+                # While something is said to the person no feature hears a key.
+                if any(await session.variables(channel, WITHDRAWN, OBJECTED)):
+                    return
         except Refused as error:
             log.warning("stopped, and the person is not told so", leg=leg_id, problem=str(error))
         finally:
@@ -280,13 +289,27 @@ class After:
         if abs(datetime.now(UTC) - at) > FRESH:
             log.error("a consent came too late to act on: do the clocks differ?", leg=notice.leg_id)
             return
-        if not purposes or not await self._store.agree(notice.leg_id, at, purposes, "1", notice.leg_id, heard=heard):
+        if not purposes:
             return
-        if expected := await self._store.expected_recording(notice.leg_id):
-            self._withdrawals.follow(expected.channel, notice.leg_id)
+        with suppress(Refused):  # the call is over
+            # Before the commit: a no that comes while it takes its time is heard.
+            self._withdrawals.follow(await session.variable(notice.channel, UNIQUEID), notice.leg_id)
+        if not await self._store.agree(notice.leg_id, at, purposes, "1", notice.leg_id, heard=heard):
+            return
+        if await self._said_no_since(session, notice.channel):
+            await self._withdraw(session, notice.channel, notice.leg_id, datetime.now(UTC), 0)
+            return
         if not self._talks.agreed(notice.leg_id, (purpose.id for purpose in purposes)):
             log.warning("agreed, and not recorded: who is in the call is not known", leg=notice.leg_id)
             await self._recordings.ended(notice.leg_id)
+
+    @staticmethod
+    async def _said_no_since(session: Session, channel: str) -> bool:
+        """Whether the keys that Asterisk keeps, which begin with the yes, hold a withdrawal."""
+        try:
+            return withdraws(await session.variable(channel, PRESSED))
+        except Refused:  # the call is over, and its end says what they held
+            return False
 
     async def _opted_out(self, notice: Notice, at: datetime) -> None:
         subject = await self._store.subject_of_leg(notice.leg_id)

@@ -126,3 +126,7 @@ class AgiCalls:
                     await leg.run()
                 finally:
                     await self._ari.unwatch_agent(subject)
+        if not door.left:
+            # Hung up, or somebody has sent the call elsewhere, where the gate's limit must not end it. (Asterisk goes
+            # on with it when this connection ends.)
+            await self._ari.lift_lease(call.uniqueid)

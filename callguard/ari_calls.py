@@ -224,14 +224,32 @@ class AriCalls:
             return
         try:
             await (leg.run() if fresh else leg.resume())
-            if door.taken_away and self.session is not None:
+            if door.taken_away:
                 # Our lease must not end a call that somebody has sent elsewhere.
-                await self.session.lift_lease(subject.channel)
+                await self.lift_lease(subject.channel)
         except Refused:
             pass
         finally:
             if callee:
                 await self.unwatch_agent(subject)
+
+    async def lift_lease(self, channel: str) -> None:
+        """Give a call that has been sent out of the gate its own limit back; where no manager session is there for it,
+        the next one does by `lift_leases_left`.
+        """
+        if self.session is not None:
+            with suppress(TelephonyError):  # the call is over; or the session is, and its own task is told of it
+                await self.session.lift_lease(channel)
+
+    async def lift_leases_left(self, session: ami.Session) -> None:
+        """The same for those who were sent out of it while nobody was there to do it. Raises: Disconnected."""
+        for one in await session.live():
+            if one.context.startswith("callguard-"):
+                continue
+            with suppress(Refused):  # it is over
+                if await session.variable(one.channel, ami.IN_GATE):
+                    log.warning("a call that was sent out of the gate gets its own limit back", channel=one.channel)
+                    await session.lift_lease(one.channel)
 
     async def _take_again(
         self, client: ari.Client, group: asyncio.TaskGroup, start: wire.StasisStart, walk: asyncio.Task[None]

@@ -16,8 +16,9 @@ from callguard.telephony import ami
 
 log = structlog.get_logger()
 
-# What the dialplan says of a channel in CG_STANDS: it is of the house, or it is a leg and has given these purposes.
-INSIDE, LEG = "inside", "leg:"
+# What the dialplan says of a channel in CG_STANDS: the one whose name it names is of the house (a dialplan of before
+# names none), or it is a leg and has given these purposes.
+HOUSE, INSIDE, LEG = "house", "inside", "leg:"
 
 
 class Parties:
@@ -41,10 +42,12 @@ class Parties:
         if self.is_inside(channel, name):
             return await self._agent_may(talk, name)
         try:
-            stands = await session.variable(channel, ami.STANDS)
+            stands, named = await session.variables(channel, ami.STANDS, ami.NAMED_INSIDE)
         except Refused:
             return None
-        if stands == INSIDE:
+        if stands == HOUSE and not named:  # it was said of the phone that rang, and another one has picked up
+            return False
+        if stands in (HOUSE, INSIDE):
             self._inside.add(channel)
             return await self._agent_may(talk, name)
         return stands.startswith(LEG) and talk.granted <= set(stands.removeprefix(LEG).split(","))

@@ -253,6 +253,7 @@ class Service:
 
     async def _finish_what_was_left(self, session: ami.Session) -> None:
         with suppress(TelephonyError):  # who serves this connection is told of it as well
+            await self._ari.lift_leases_left(session)  # before they end
             await self._finish_recordings(session)
             if not self._dialplan.alone:
                 await asyncio.sleep(OTHERS_END_WITHIN_S)

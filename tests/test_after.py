@@ -22,7 +22,7 @@ from callguard.telephony.ami_events import KeyPressed, Notice, Told
 from callguard.telephony.ami_wire import WantsKey
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
-from callguard.telephony.withdrawal import Withdrawals
+from callguard.telephony.withdrawal import KEPT_KEYS, Withdrawals
 from callguard.unasked import Unasked
 from callguard.watchdog import Watchdog
 
@@ -38,6 +38,7 @@ class Telling:
         self.wanted: WantsKey | None = None
         self.left: list[Notice] = []
         self.set: dict[str, str] = {}
+        self.presses = 0
 
     def only_keys(self, wanted: WantsKey) -> None:
         """Kept, to be asked by the test."""
@@ -58,6 +59,12 @@ class Telling:
     async def variables(self, channel: str, *names: str) -> list[str]:
         """What a test has set."""
         return [self.set.get(name, "") for name in names]
+
+    async def press(self, channel: str, keys: str) -> None:
+        """A feature hears the second time only."""
+        self.presses += 1
+        if self.presses == 2:
+            self.set["CG_WITHDRAWN"] = "1795384427"
 
     async def marks(self) -> list[Notice]:
         """What was left while nobody listened."""
@@ -202,6 +209,34 @@ async def test_the_time_of_a_withdrawal_is_that_of_its_mark_where_there_is_one(
     assert await back.recordings.begun.get() == "withdrawn"
     await back.over()
     assert (back.recordings.at == [AT]) is marked
+
+
+async def test_so_many_keys_that_no_more_were_kept_are_a_withdrawal_for_who_did_not_listen(after: Listening) -> None:
+    await after.over()
+    purpose = Purpose("recording.quality", Basis.CONSENT)
+    back = Listening((OpenRecording(ANA, ANA, "pbx-1.1", "acme", ANA, "mixed", AT, (purpose,), None, None),))
+    back.recordings.let[ANA].set()
+    back.session.set = {PRESSED: "5" * KEPT_KEYS}
+    assert await back.recordings.begun.get() == "withdrawn"
+    await back.over()
+
+
+async def test_where_no_feature_heard_the_key_it_is_pressed_again_until_one_does(
+    after: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While something is said to the person none does."""
+    monkeypatch.setattr("callguard.after.FEATURE_S", 0.001)
+    monkeypatch.setattr("callguard.after.TOLD_S", 0.001)
+    after.session.set["BRIDGEPEER"] = "PJSIP/agent-1"
+    after.recordings.let[BEN].set()
+    after.withdrawals.follow("pbx-1.1", BEN)
+    for digit in "*9":
+        after.session.say.put_nowait(KeyPressed("pbx-1.1", "PJSIP/ben-1", digit, 80))
+    while "CG_WITHDRAWN" not in after.session.set:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    assert after.session.presses == 2
+    await after.over()
 
 
 async def test_of_keys_only_those_are_read_that_somebody_waits_for(after: Listening) -> None:

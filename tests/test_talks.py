@@ -25,7 +25,7 @@ from callguard.store import Store
 from callguard.store.records import OpenRecording, Segment
 from callguard.store.times import from_ms
 from callguard.talks import Talks
-from callguard.telephony.ami import PAUSED, WITHDRAWN, LiveChannel, Overtaken, Session
+from callguard.telephony.ami import NAMED_INSIDE, PAUSED, WITHDRAWN, LiveChannel, Overtaken, Session
 from callguard.telephony.ari_wire import BridgeMembers
 from callguard.watchdog import Watchdog
 
@@ -84,7 +84,8 @@ class Telephony:
     """A manager session: what channels are, and what was started and stopped."""
 
     def __init__(self) -> None:
-        self.stands = {AGENT: "inside", STRANGER: ""}
+        self.stands = {AGENT: "house", STRANGER: ""}
+        self.picked_up: set[str] = set()
         self.of_ana: dict[str, str] = {}
         self.done: list[str] = []
         self.asked = asyncio.Event()
@@ -113,7 +114,11 @@ class Telephony:
         return self.stands[channel]
 
     async def variables(self, channel: str, *names: str) -> list[str]:
-        return [await self.variable(channel, name) for name in names]
+        said = [await self.variable(channel, name) for name in names]
+        return [
+            "" if name == NAMED_INSIDE and channel in self.picked_up else one
+            for name, one in zip(names, said, strict=True)
+        ]
 
     async def start_recording(self, channel: str, file: str, *, two: bool) -> None:
         self.done.append(f"start {file.rpartition('/')[2]}")
@@ -240,6 +245,14 @@ async def test_who_goes_as_callguard_comes_back_is_in_doubt_only_while_the_call_
     await call.catch_up()
     await call.talks.over(LEG)
     assert call.store.ended == ([] if over else [(0, Why.STRANGER, True)])
+
+
+async def test_who_has_the_variables_of_the_phone_that_rang_and_not_its_name_is_a_stranger(call: Call) -> None:
+    call.follow()
+    call.telephony.picked_up.add(AGENT)
+    call.come(AGENT, ANA)
+    await call.talks.settled(LEG)
+    assert call.store.ended == [(0, Why.STRANGER, True)]
 
 
 async def test_a_stranger_who_was_known_stays_one_when_the_call_ends(call: Call) -> None:

@@ -20,6 +20,7 @@ from callguard.errors import Refused
 from callguard.telephony.agi import Call, Hangup
 from callguard.telephony.ami import PRESSED
 from callguard.telephony.holds import Holds
+from callguard.telephony.withdrawal import KEPT_KEYS
 
 log = structlog.get_logger()
 
@@ -27,7 +28,6 @@ GIVING = gate.ALL_KEYS - gate.PROTECTING
 ALL_DIGITS = "0123456789*#"
 # Keys that come to nothing stop a prompt here, and it begins again; so often.
 MAX_REPLAYS = 3
-KEPT_KEYS = 200
 
 
 class AgiDoor:
@@ -35,6 +35,9 @@ class AgiDoor:
 
     Args:
         profile, direction: told to the dialplan with the answer, in case that nobody has told it before.
+
+    Attributes:
+        left: the dialplan has the answer, and goes on with it.
     """
 
     def __init__(self, call: Call, app: str, profile: str, direction: str, holds: Holds) -> None:
@@ -45,6 +48,7 @@ class AgiDoor:
         self._seen = 0
         self._arrived = asyncio.get_running_loop().time()
         self.first_sound_ms: int | None = None
+        self.left = False
 
     async def open(self) -> None:
         await self._call.answer()
@@ -80,6 +84,7 @@ class AgiDoor:
 
     async def leave(self, answer: str) -> None:
         await self._call.gosub("callguard-agi", "s", 1, answer, *self._place)
+        self.left = True
 
     async def _pressed(self) -> str:
         return await self._call.get_variable(PRESSED)

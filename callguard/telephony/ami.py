@@ -18,9 +18,11 @@ from typing import Any
 
 from panoramisk import Manager
 
+from callguard.core.conversation import Keys
 from callguard.errors import Disconnected, Refused
 from callguard.telephony.ami_events import FAMILIES, READ, Event, Notice, Told, is_leg_id, mark, read, whole
 from callguard.telephony.ami_wire import Protocol, WantsKey
+from callguard.telephony.withdrawal import withdraws
 
 ANSWER_TIMEOUT_S = 3.0
 # The channel variables where the dialplan keeps a recording's id, the keys pressed since the gate, and a withdrawal.
@@ -31,8 +33,8 @@ KEYS, OBJECTED, LATE = "CG_KEYS", "CG_OBJECTED", "CG_LATE"
 HEARD, HEARD_STOPPED, HEARD_OBJECTED = "CG_HEARD", "stopped", "objected"
 # Where it keeps the gate's word on the recording, and that it waits until the agent is known.
 RECORDING, HELD = "CG_RECORDING", "held"
-# Asterisk's own: with whom the channel talks, and that it was transferred, by code or by the phone.
-BRIDGED = "BRIDGEPEER"
+# Asterisk's own: its id, with whom the channel talks, and that it was transferred, by code or by the phone.
+UNIQUEID, BRIDGED = "UNIQUEID", "BRIDGEPEER"
 TRANSFERRED = "BLINDTRANSFER", "ATTENDEDTRANSFER", "SIPTRANSFER"
 # Where it keeps a leg's id, and which gate answered for it; whether the call is one to an emergency number.
 LEG, APP, EMERGENCY = "CG_LEG", "CG_APP", "CG_EMERGENCY"
@@ -41,8 +43,12 @@ ALLOWED, EPOCH = "CG_ALLOWED", "EPOCH"
 # Where it keeps that the agent has paused, which recorder was ended so last, and when; and what a channel is to a
 # recording: of the house, or a leg.
 PAUSED, HALTED, STANDS = "CG_PAUSED", "CG_HALTED", "CG_STANDS"
-# Where it keeps the administrator's limit on the call, in seconds. (AMI takes no 0 for none: a week is as good.)
-LIMIT, NO_LIMIT_S = "CG_LIMIT", 7 * 86_400
+# Where it keeps that a channel of this name is of the house: who picks up a ringing call gets the variables of the
+# channel that rang. (To be asked for by `Session.variables`, as it names others.)
+NAMED_INSIDE = "CG_INSIDE_${FILTER(A-Za-z0-9,${CHANNEL(name)})}"
+# Where it keeps the administrator's limit on the call, in seconds, and that the gate's own is in its place. (AMI takes
+# no 0 for none: a week is as good.)
+LIMIT, IN_GATE, NO_LIMIT_S = "CG_LIMIT", "CG_HELD", 7 * 86_400
 # Asterisk's technology of a bridge in which everybody waits (bridge_holding.c).
 HOLDING_BRIDGE = "holding_bridge"
 
@@ -119,8 +125,12 @@ class Session:
             {"Action": "MixMonitor", "Channel": channel, "File": "" if two else f"{file}.wav", "Options": options}
         )
         # A withdrawal just before it found nothing to stop; and who was told that it is not possible is not recorded.
+        # (A key that no feature could hear stands among those pressed only; where keys object, it stops nothing.)
         reasons = WITHDRAWN, LATE, PAUSED
-        for reason, happened in zip(reasons, await self.variables(channel, *reasons), strict=True):
+        *said, keys, pressed = await self.variables(channel, *reasons, KEYS, PRESSED)
+        if keys != Keys.OBJECT and withdraws(pressed):
+            said[0] = pressed
+        for reason, happened in zip(reasons, said, strict=True):
             if happened:
                 with suppress(Refused):  # the key has
                     await self.stop_recording(channel)
@@ -243,8 +253,9 @@ class Session:
         Raises: Refused, where there is no such channel.
         """
         own = await self.variable(channel, LIMIT)
-        seconds = whole(own) or NO_LIMIT_S
+        seconds = whole(own.partition(".")[0]) or NO_LIMIT_S
         await self._send({"Action": "AbsoluteTimeout", "Channel": channel, "Timeout": str(seconds)})
+        await self.set_variable(channel, IN_GATE, "")
 
     async def _send(self, action: dict[str, str]) -> list[Any]:
         if any(character in value for value in action.values() for character in "\r\n"):

@@ -13,6 +13,8 @@ from callguard.core.keys import Keypad
 from callguard.telephony.ami_events import KeyPressed
 
 STOP = ("*9",)
+# So many keys the dialplan keeps, which AMI tells in one answer. What is pressed after them only who listens knows.
+KEPT_KEYS = 1_000
 
 
 def withdraws(pressed: str) -> bool:

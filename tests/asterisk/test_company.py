@@ -26,7 +26,7 @@ CONFIGURATION = {
 }
 # A recording that has come so far is one of some tenths of a second, in bytes.
 RECORDED = 10_000
-MODULES = ("app_confbridge.so", "res_parking.so", "format_gsm.so", "codec_gsm.so")
+MODULES = ("app_confbridge.so", "app_directed_pickup.so", "res_parking.so", "format_gsm.so", "codec_gsm.so")
 SITE = """
 [from-outside](+)
 ; an agent with codes for transfers
@@ -49,6 +49,9 @@ exten => 3212,1,Answer()
 ; who takes a parked call: of the house, or not
 exten => _321[34],1,ExecIf($[${EXTEN} = 3213]?Gosub(callguard-inside,s,1))
  same => n,ParkedCall(default,3271)
+; who picks up what rings at the agent's: of the house, or not
+exten => _321[56],1,ExecIf($[${EXTEN} = 3215]?Gosub(callguard-inside,s,1))
+ same => n,PickupChan(PJSIP/agent,p)
 include => parked
 [behind]
 exten => 3220,1,Dial(PJSIP/agent,30,b(callguard-agent^s^1))
@@ -105,6 +108,23 @@ async def parked(house: World, *numbers: str) -> tuple[list[asyncio.Task[CallRes
         while (await house.pbx.cli("parking show default")).count("Space   ") < len(numbers):
             await asyncio.sleep(0.05)
     return calling, reached
+
+
+async def test_who_picks_up_a_ringing_call_is_not_who_it_rang_at(house: World) -> None:
+    house.agent.answer_after_ms = None
+    try:
+        for extension, hz, stays in (("3216", STRANGER, False), ("3215", COLLEAGUE, True)):
+            before = len(house.agent.calls)
+            calling = asyncio.create_task(house.call(*says_yes(house.times, 3_500)))
+            await house.agent_call(before)
+            await house.call(Tone(hz, 2_000), extension=extension, from_number="+34600000009")
+            assert (await calling).ended_by is EndedBy.PBX
+            leg = await latest(house)
+            assert (leg.recording is not None) is stays, extension
+            if stays:
+                assert {int(CALLER_AFTER_YES), int(hz)} == heard(house, leg).keys()
+    finally:
+        house.agent.answer_after_ms = 300
 
 
 async def test_an_agent_behind_a_local_channel_is_of_the_house_by_the_b_of_the_dial_that_rings_them(

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
+
+import pytest
 
 from callguard.core.evidence import Kind
 from callguard.core.model import GrantState, Outcome
@@ -167,6 +171,37 @@ async def test_a_yes_to_the_notice_heard_again_records_from_then_on(door: World)
     assert Kind.RECORDING_DESTROYED in kinds(withdrew)
 
 
+@pytest.mark.parametrize("locked", [False, True])
+async def test_a_no_on_the_heels_of_a_yes_in_the_call_is_the_last_word(world: World, locked: bool) -> None:
+    """Also where the store is so slow to keep the yes that the no comes before it is kept; and who has no number."""
+    gap, ms = (300, 100) if locked else (20, 60)
+    no = (Silence(gap), Key("*", ms=ms), Silence(gap), Key("9", ms=ms), Tone(CALLER_AFTER_STOP, 6_000))
+    before = len(world.agent.calls)
+    said = (*presses(world.times, "2", 800), *hears_again(world, Key("1"), *no))
+    number = "+34600000001" if locked else ""
+    calling = asyncio.create_task(world.call(*said, from_name="Ana", from_number=number))
+    try:
+        reached = await world.agent_call(before)
+        call = world.told(reached).call
+        if locked:
+            await reached.up()
+            await world.recorded_for(reached, (800 + 300 + world.times.essential + 1_500) / 1_000 - 0.8)
+            other = sqlite3.connect(world.gate.store, isolation_level=None)
+            other.execute("BEGIN EXCLUSIVE")
+            await asyncio.sleep(2.0)
+            other.execute("ROLLBACK")
+            other.close()
+    finally:
+        result = await calling
+    leg = await world.destroyed(call) if (await world.leg(call)).leg.recording else await world.leg(call)
+    assert [name for _, name in reached.names][-1] == "[NO REC] Ana"
+    assert leg.leg.withdrawn_at is not None
+    # When it was said, and not when the call ended.
+    assert leg.leg.withdrawn_at.timestamp() < result.ended - 3
+    assert Kind.RECORDING_KEPT not in kinds(leg) or kinds(leg)[-1] is Kind.RECORDING_DESTROYED
+    assert not [name for name in world.files() if name.startswith(leg.leg.leg_id)]
+
+
 async def test_a_no_to_the_notice_heard_again_stops_and_a_hang_up_in_it_gives_nothing(world: World) -> None:
     times = world.times
     seen = await calls(
@@ -286,6 +321,38 @@ async def test_a_person_called_may_hear_it_again_and_who_called_may_stop_for_the
     assert [grant.state for grant in leg.grants] == [GrantState.REFUSED, GrantState.GIVEN, GrantState.WITHDRAWN]
     assert leg.leg.direction == "outbound"
     assert proof(leg, Kind.WITHDRAWN)["source"] == "agent"
+
+
+async def test_no_keys_are_kept_but_those_of_a_withdrawal_and_none_are_in_asterisks_log(world: World) -> None:
+    card = "4111222233334444"
+    await world.pbx.cli("core set verbose 5")
+    await world.pbx.cli("logger add channel keys verbose(5),notice,warning,error")
+    before = len(world.agent.calls)
+    world.agent.timeline = (
+        Tone(AGENT, 800), Key("*"), Silence(100), Key("5"), Tone(AGENT, 4_500), Key("*"), Silence(100), Key("6"),
+        Tone(AGENT, 4_000),
+    )  # fmt: skip
+    typed = tuple(one for digit in card for one in (Key(digit, ms=60), Silence(60)))
+    calling = asyncio.create_task(world.call(*agrees(world.times, 2_500), *typed, Tone(CALLER_AFTER_YES, 5_000)))
+    try:
+        reached = await world.agent_call(before)
+        await reached.up()
+        mine = re.findall(r"PJSIP/outside-\w+", await world.pbx.cli("core show channels concise"))[0]
+        await world.recorded_for(reached, 8.0)
+        kept = re.findall(r"CG_PRESSED=(.*)", await world.pbx.cli(f"core show channel {mine}"))
+    finally:
+        await calling
+        world.agent.timeline = TALKS
+        await world.pbx.cli("logger remove channel keys")
+        await world.pbx.cli("core set verbose 0")
+    leg = await world.settled(world.told(reached).call)
+    assert leg.recording is not None
+    assert kept == [""]
+    said = (world.pbx.path / "log" / "keys").read_text(encoding="utf-8", errors="replace")
+    assert "callguard-pressed" in said
+    assert not any(card[n : n + 4] in said for n in (0, 4, 8, 12))
+    await world.call(Silence(300), extension="3025")
+    assert await world.note("keys") == ".*.stop*9..stop"
 
 
 async def test_who_stops_it_where_no_feature_hears_the_key_is_told_once_somebody_is_there(world: World) -> None:

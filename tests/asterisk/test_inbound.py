@@ -253,12 +253,27 @@ async def test_a_caller_sent_out_of_the_gate_and_into_it_again_is_served_at_once
     assert str(result.ended_by) == "caller"
 
 
-async def test_a_caller_sent_out_of_the_gate_keeps_no_limit_of_ours(world: World) -> None:
+async def test_a_caller_sent_out_of_the_gate_keeps_no_limit_of_ours(door: World) -> None:
+    world = door
     calls, times = len(world.agent.calls), world.times
     calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, times.essential + 7_000)))
     await asyncio.sleep(0.8)
     channel = (await world.pbx.cli("core show channels concise")).partition("!")[0]
-    await world.manager(Action="Redirect", Channel=channel, Context="agents", Exten="agent", Priority="1")
+    await world.manager(Action="Redirect", Channel=channel, Context="from-outside", Exten="3024", Priority="1")
+    await world.agent_call(calls)
+    assert str((await calling).ended_by) == "caller"
+    assert float(await world.note("limit")) > 3_600
+
+
+async def test_a_caller_sent_out_of_the_gate_while_callguard_is_dead_keeps_no_limit_either(world: World) -> None:
+    """Where it is back before the lease ends."""
+    calls, times = len(world.agent.calls), world.times
+    calling = asyncio.create_task(world.call(Tone(CALLER_BEFORE, times.essential + 9_000)))
+    await asyncio.sleep(0.8)
+    await world.gate.kill()
+    channel = (await world.pbx.cli("core show channels concise")).partition("!")[0]
+    await world.manager(Action="Redirect", Channel=channel, Context="from-outside", Exten="3024", Priority="1")
+    await world.gate.start()
     await world.agent_call(calls)
     assert str((await calling).ended_by) == "caller"
 
