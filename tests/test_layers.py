@@ -43,6 +43,7 @@ MAY: dict[str, set[str]] = {
     "policies": {"core", *SHARED},
     "speech": {"core", *SHARED},
     "telephony": {"core", "keys", "store", *SHARED},
+    "retention": {"core", "store", "telephony", *SHARED},
     "metrics": {"core"},
     "notify": set(),
     "web": set(),
@@ -76,9 +77,8 @@ MAY: dict[str, set[str]] = {
     "agi_calls": {"core", "store", "telephony", "leg", "dial", "current", "ari_calls", "metrics", "room", *SHARED},
     "service": {
         "core", "store", "telephony", "leg", "dial", "after", "agi_calls", "ari_calls", "current", "dialplan",
-        "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry", "room", "sealing",
-        "talks",
-        "unasked", "watchdog", "web", *SHARED,
+        "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry", "retention", "room",
+        "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "store", *SHARED},
@@ -90,7 +90,7 @@ MAY: dict[str, set[str]] = {
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
         "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "prepare", "notify",
-        "service", "setup", "demo", "doctor", "logs", "policies", "rights", *SHARED,
+        "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights", *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

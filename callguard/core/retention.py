@@ -6,12 +6,12 @@ Art. 5(1)(e) and 17(1)). What has no end is kept until somebody says. A hold onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from callguard.core.grants import Channel, Ending, Standing
+from callguard.core.grants import Channel, Ending, Standing, ended
 from callguard.core.model import Basis, GrantState, Purpose
 
 # Whoever objects ends what rests on these (GDPR Art. 21(1)); a contract or a duty of law goes on.
@@ -27,8 +27,8 @@ class Trigger(StrEnum):
 
     TIME = "time"
     CONTRACT_END = "contract_end"
-    WITHDRAWAL = "withdrawal"
-    OBJECTION = "objection"
+    WITHDRAWAL = "withdrawn"
+    OBJECTION = "objected"
     UNLAWFUL = "unlawful"
 
 
@@ -52,6 +52,13 @@ class Contract:
     """A contract of the subject with the controller. `ends_at`: None while no end of it is known."""
 
     ends_at: datetime | None
+
+
+def contract(purpose: str, since: datetime, until: datetime | None, endings: Iterable[Ending]) -> Contract:
+    """A contract from what was granted on it, and what was kept to end it."""
+    granted = Standing(purpose, Basis.CONTRACT, Channel.CONTRACT, since, until, "")
+    over = ended(granted, (one for one in endings if one.state in _SAID)).ended_at
+    return Contract(min((at for at in (until, over) if at is not None), default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,11 @@ class End:
     trigger: Trigger | None
     at: datetime | None
     why: str
+
+    def as_json(self) -> dict[str, str | None]:
+        """For evidence, lists and programs; no number and no name is in it."""
+        at = None if self.at is None else _moment(self.at)
+        return {"purpose": self.purpose, "basis": self.basis, "ended_by": self.trigger, "at": at, "why": self.why}
 
     @property
     def line(self) -> str:
