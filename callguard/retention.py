@@ -88,10 +88,8 @@ class Retention:
         looked = 0
         async for page in pages(self._store, self._config(), self._after, datetime.now(UTC)):
             self._after = page[-1].recording.leg_id if page else self._after
-            try:
-                await self.destroy([one for one in page if one.verdict.destroy])
-            except OSError as error:
-                faults.append(error)
+            done = await self.destroy([one for one in page if one.verdict.destroy])
+            faults += [fault for _, fault in done if isinstance(fault, OSError)]
             looked += 1
             if looked == PAGES:
                 break
@@ -100,34 +98,26 @@ class Retention:
         if faults:
             raise faults[0]
 
-    async def destroy(
-        self, overdue: Sequence[Judged], tell: Callable[[Judged, bool | OSError], None] = lambda one, done: None
-    ) -> None:
+    async def destroy(self, overdue: Sequence[Judged]) -> list[tuple[Judged, bool | OSError]]:
         """Destroy these, unless they are held since.
 
-        Args:
-            tell: told of each whether it is destroyed, or why not.
+        Returns:
+            Each, with whether it is destroyed, or why its files cannot be removed; that keeps no other.
 
         Raises:
-            OSError: some files cannot be removed, the first of them; all others are.
             StoreError: nothing more can be written.
         """
-        faults: list[OSError] = []
+        done: list[tuple[Judged, bool | OSError]] = []
         for first in range(0, len(overdue), TOGETHER):
             some = overdue[first : first + TOGETHER]
-            done = await asyncio.gather(*map(self._destroy, some))
-            for one, came_to in zip(some, done, strict=True):
-                tell(one, came_to)
-                if isinstance(came_to, OSError):
-                    faults.append(came_to)
-        if faults:
-            raise faults[0]
+            done += zip(some, await asyncio.gather(*map(self._destroy, some)), strict=True)
+        return done
 
     async def _destroy(self, one: Judged) -> bool | OSError:
         leg_id = one.recording.leg_id
         due = DueRecording(
             leg_id,
-            await self._store.file_names(leg_id),
+            one.recording.files,
             one.recording.folder,
             one.verdict.reason or "",
             tuple(end.as_json() for end in one.verdict.ends),

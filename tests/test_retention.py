@@ -4,73 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from callguard import config, retention
+from callguard import retention
 from callguard.core.incidents import Incident
-from callguard.core.model import Purpose
-from callguard.retention import Retention
 from callguard.store import Store
-from callguard.store.records import Kept, LegRecord, RecordedFile
-from callguard.telephony.recording import Recordings
-from tests.store.legs import CONTRACT, CONTROLLERS, QUALITY, given, make_leg
-from tests.test_config import GOOD, TERMS
-
-NOW = datetime.now(UTC)
-DAY = timedelta(days=1)
-
-
-class House:
-    """A store, its folder, and what destroys in it."""
-
-    def __init__(self, folder: Path, store: Store, settings: config.Config) -> None:
-        self.folder = folder
-        self.store = store
-        self.recordings = Recordings(settings.recording, store)
-        self.retention = Retention(lambda: settings, store, self.recordings)
-
-    async def recorded(self, days_ago: int, purpose: Purpose = QUALITY, *, folder: str | None = None) -> LegRecord:
-        """A recording that ended so long ago, with its file and its sidecar."""
-        ended = NOW - days_ago * DAY
-        leg_id = str(uuid4())
-        leg = make_leg(
-            given(purpose), leg_id=leg_id, call_id=str(uuid4()), file=leg_id, saved_at=ended, started_at=ended
-        )
-        await self.store.save(leg)
-        self.file(leg).write_bytes(b"sound")
-        self.file(leg).with_suffix(".json").write_text("{}")
-        kept = Kept((RecordedFile(self.file(leg).name, 5, "ab" * 32),), 1_000, ended)
-        await self.store.recording_kept(leg_id, kept, None)
-        return leg
-
-    def file(self, leg: LegRecord) -> Path:
-        return self.folder / f"{leg.file}.wav"
-
-    async def left(self) -> set[str]:
-        """The legs whose recordings are kept, as row, file and sidecar say alike."""
-        kept = set(await self.store.kept_legs("", 999))
-        assert (
-            kept
-            == {file.stem for file in self.folder.glob("*.wav")}
-            == {one.stem for one in self.folder.glob("*.json")}
-        )
-        return kept
+from callguard.store.records import Kept, RecordedFile
+from tests.retained import DAY, NOW, House, opened
+from tests.store.legs import CONTRACT, CONTROLLERS, given, make_leg
 
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    file = tmp_path / "callguard.toml"
-    file.write_text(
-        GOOD.replace('path_here = "/var/spool/callguard"', f'path_here = "{tmp_path / "recordings"}"') + TERMS,
-        encoding="utf-8",
-    )
-    (tmp_path / "recordings").mkdir()
-    async with Store.open(tmp_path / "s.db", gate="callguard", controllers=CONTROLLERS) as store:
-        yield House(tmp_path / "recordings", store, config.load(file, {}))
+    async with opened(tmp_path) as one:
+        yield one
 
 
 async def test_what_is_over_goes_and_says_why_and_all_else_stays(

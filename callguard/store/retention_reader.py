@@ -21,12 +21,13 @@ from callguard.store.times import from_ms, from_ms_or_none
 
 @dataclass(frozen=True, slots=True)
 class KeptRecording:
-    """A recording that is kept, with what is known of it. `folder`: as `OpenRecording` has it."""
+    """A recording that is kept, with what is known of it. `folder`: as `OpenRecording` has it, of the `files`."""
 
     leg_id: str
     call_id: str
     controller: str
     folder: str | None
+    files: tuple[str, ...]
     facts: Facts
 
 
@@ -99,10 +100,6 @@ class RetentionReader(Reader):
         """Whether a leg's recording is to be kept whatever else is said of it."""
         return any(one.in_force(at) for one in (await self.holds([leg_id])).get(leg_id, ()))
 
-    async def file_names(self, leg_id: str) -> tuple[str, ...]:
-        """The files of a leg's recording."""
-        return tuple(row["name"] for row in await self._fetch("file_names", leg_id=leg_id))
-
     async def known_files(self) -> tuple[KnownFile, ...]:
         """All files of recordings that are kept or were, by leg."""
         return tuple(KnownFile(**dict(row)) for row in await self._fetch("recorded_files"))
@@ -169,4 +166,5 @@ def _kept(
         contracts=tuple(_contract(row, of_contracts) for row in contracts),
         holds=tuple(map(_hold, holds)),
     )
-    return KeptRecording(first["leg_id"], first["call_id"], first["controller"], first["folder"], facts)
+    files = tuple(sorted(json.loads(first["files"])))
+    return KeptRecording(first["leg_id"], first["call_id"], first["controller"], first["folder"], files, facts)

@@ -50,7 +50,7 @@ async def test_what_is_known_of_a_recording_is_what_it_was_made_for_and_when(sto
     assert await store.kept(["another leg"]) == ()
     assert (await store.kept_legs("", 9), await store.kept_legs(leg.leg_id, 9)) == ((leg.leg_id,), ())
     assert await store.count_kept() == 1
-    assert await store.file_names(leg.leg_id) == (f"{leg.file}.wav",)
+    assert (await store.kept([leg.leg_id]))[0].files == (f"{leg.file}.wav",)
 
 
 async def test_many_are_looked_at_page_by_page_and_each_once(store: Store) -> None:

@@ -10,6 +10,7 @@ SELECT COUNT(*) AS kept FROM recordings WHERE state = 'kept';
 SELECT
     r.leg_id, l.call_id, r.controller, l.folder, r.ended_at, COALESCE(l.agreed_at, l.saved_at) AS began_at,
     l.withdrawn_at, r.destroy_at, g.purpose, g.basis,
+    (SELECT json_group_array(f.name) FROM recording_files AS f WHERE f.leg_id = r.leg_id) AS files,
     (
         SELECT MIN(e.at) FROM evidence AS e
         WHERE e.leg_id = r.leg_id AND e.kind = 'objected' AND e.at >= COALESCE(l.agreed_at, l.saved_at)
@@ -58,9 +59,6 @@ FROM json_each(:legs) AS asked
 JOIN legs AS l ON l.leg_id = asked.value
 JOIN opt_outs AS o ON o.subject_id = l.subject_id
 WHERE o.undone = 0 AND o.source <> 'typed_unverified';
-
--- name: file_names(leg_id)
-SELECT name FROM recording_files WHERE leg_id = :leg_id ORDER BY name;
 
 -- name: recordings_to_mark(call_id)
 -- The legs of a call of which something is recorded, or was.
