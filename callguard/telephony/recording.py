@@ -251,15 +251,16 @@ class Recordings:
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
         # What should never have been begun is given no time.
         destroy_at = None if stays else self._due(recording.withdrawn_at or now) if keep else now
+        held = not stays and await self._store.is_held(recording.leg_id, now)
         try:
             kept = await asyncio.to_thread(finish, self._folder, recording, segments, now)
-            if kept is not None and (stays or self._destroy_after):  # what is destroyed at once needs no space
+            if kept is not None and (stays or held or self._destroy_after):  # what is destroyed at once needs no space
                 await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         except Unreadable as error:
             await self._set_aside(recording, now, str(error))
             return
         except OSError as error:
-            if destroy_at is None or destroy_at > datetime.now(UTC):
+            if held or destroy_at is None or destroy_at > datetime.now(UTC):
                 raise
             # What has to go waits for no space: nobody needs it measured.
             log.warning("a recording that nobody may keep goes unfinished", leg=recording.leg_id, problem=str(error))
