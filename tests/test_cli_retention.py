@@ -199,7 +199,8 @@ async def test_verify_names_each_kind_of_fault_and_nothing_else(house: House) ->
     found = told(house, "recordings", "verify", code=1)
     faults = {one["file"]: (one["faults"][0]["fault"], one["call"]) for one in found if not one["ok"]}
     assert faults == {
-        house.file(missing).name: ("missing", missing.call_id), house.file(changed).name: ("different", changed.call_id),
+        house.file(missing).name: ("missing", missing.call_id),
+        house.file(changed).name: ("different", changed.call_id),
         house.file(gone).name: ("left_over", gone.call_id), "foreign.wav": ("orphaned", None),
     }  # fmt: skip
     said = run(house, "recordings", "verify", code=1)

@@ -14,8 +14,7 @@ import callguard
 ROOT = Path(callguard.__file__).parent
 SHARED = {
     "errors", "toml_file", "config", "sections", "dial_sections", "key_sections", "retention_sections",
-    "rights_sections", "controller",
-    "numbers",
+    "rights_sections", "controller", "numbers",
 }  # fmt: skip
 # What each part may import of callguard, besides itself.
 MAY: dict[str, set[str]] = {
@@ -77,8 +76,8 @@ MAY: dict[str, set[str]] = {
     "agi_calls": {"core", "store", "telephony", "leg", "dial", "current", "ari_calls", "metrics", "room", *SHARED},
     "service": {
         "core", "store", "telephony", "leg", "dial", "after", "agi_calls", "ari_calls", "current", "dialplan",
-        "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry", "retention", "room",
-        "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
+        "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry", "retention",
+        "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "store", *SHARED},

@@ -6,8 +6,14 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from callguard.keys.names import Shelf
+from callguard.keys.names import PART, SEALED, Shelf
 from callguard.telephony.recording import TRIED
+
+# What Asterisk records to, what callguard makes of it, and what lies beside it. A store or a key in the folder is none.
+OF_RECORDINGS = frozenset({
+    ".wav", ".wav49", ".wav16", ".gsm", ".ulaw", ".alaw", ".g722", ".g729", ".sln", ".sln16", ".ogg", ".opus", ".raw",
+    SEALED, PART, ".json", ".joined",
+})  # fmt: skip
 
 
 def stems(shelf: Shelf) -> dict[str, list[Path]]:
@@ -23,7 +29,8 @@ def stems(shelf: Shelf) -> dict[str, list[Path]]:
     for folder in {shelf.made_in, shelf.kept_in}:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if not entry.name.startswith(TRIED) and not entry.is_dir(follow_symlinks=False):
+                named_so = not OF_RECORDINGS.isdisjoint(map(str.lower, Path(entry.name).suffixes))
+                if named_so and not entry.name.startswith(TRIED) and not entry.is_dir(follow_symlinks=False):
                     found.setdefault(stem(entry.name), []).append(Path(entry.path))
     return found
 
