@@ -19,6 +19,7 @@ from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
 from callguard.key_sections import Keys
+from callguard.retention_sections import Terms
 from callguard.rights_sections import Export, Processing
 from callguard.sections import (
     Agents,
@@ -40,7 +41,7 @@ from callguard.toml_file import first_fault, line_of, read_toml
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
 # The sections whose own checks say the field.
-_NAMED = "controllers|profiles|registries|processors|processing|recording"
+_NAMED = "controllers|profiles|registries|processors|processing|recording|retention"
 
 
 class Config(Model):
@@ -60,6 +61,7 @@ class Config(Model):
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]
     profiles: Annotated[dict[Name, Profile], Field(min_length=1)]
+    retention: Annotated[dict[Name, Terms], Field(default_factory=dict)]
     law: Law = Law()
     ledger: Ledger = Ledger()
     agents: Annotated[dict[Name, Agents], Field(default_factory=dict)]
@@ -95,6 +97,30 @@ class Config(Model):
             return ()
         calling = {one.controller for one in self.profiles.values() if registry.calls in (one.calls, "all")}
         return tuple(sorted(calling))
+
+    def unlimited(self) -> tuple[tuple[str, str], ...]:
+        """Each controller's purposes of recordings for which no term is given: such are kept until somebody says."""
+        recorded = {
+            (profile.controller, purpose.id) for profile in self.profiles.values() for purpose in profile.purposes
+        }
+        return tuple(sorted(one for one in recorded if one[1] not in self.retention.get(one[0], {})))
+
+    @model_validator(mode="after")
+    def _each_term_is_of_a_purpose(self) -> Self:
+        for name, terms in self.retention.items():
+            if name not in self.controllers:
+                raise ValueError(f"retention.{name}: there is no controller {name!r}")
+            told = self.controllers[name].retention
+            # What is recorded no longer may be kept still.
+            there = {one.id for each in self.profiles.values() if each.controller == name for one in each.purposes}
+            there |= set() if isinstance(told, str) else set(told)
+            for purpose in terms:
+                if purpose not in there:
+                    raise ValueError(
+                        f"retention.{name}.{purpose}: no profile of {name} has this purpose; of one that is no longer "
+                        f"recorded for, the text stays in controllers.{name}.retention"
+                    )
+        return self
 
     @model_validator(mode="after")
     def _what_is_moved_is_encrypted(self) -> Self:

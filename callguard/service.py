@@ -31,6 +31,7 @@ from callguard.notify import Notify
 from callguard.policies.load import load as load_law
 from callguard.prepare import prepare, reloaded
 from callguard.registry.lists import Lists
+from callguard.retention import Retention
 from callguard.room import Room
 from callguard.sealing import Sealing
 from callguard.store.store import Store
@@ -87,6 +88,7 @@ class Service:
         self._room = Room(lambda: self._current.config.limits.calls_in_gate, self._metrics)
         self._recordings = Recordings(config.recording, store)
         self._sealing = Sealing(config.recording, store, self._recordings, masters)
+        self._retention = Retention(lambda: self._current.config, store, self._recordings)
         self._withdrawals = Withdrawals()
         holds = Holds()
         self._watchdog = Watchdog(self._current, store)
@@ -141,6 +143,7 @@ class Service:
                 group.create_task(self._say_ready()),
                 group.create_task(self._recordings.keep_sweeping()),
                 group.create_task(self._sealing.keep_sealing()),
+                group.create_task(self._retention.keep_looking()),
                 group.create_task(self._talks.keep_working()),
                 group.create_task(self._keep_asking_for_agents()),
                 group.create_task(self._keep_reloading()),

@@ -41,6 +41,8 @@ def first_fault(error: ValidationError) -> tuple[ErrorDetails, tuple[int | str, 
 
 def line_of(text: str, where: Sequence[str | int]) -> int | None:
     """In a TOML file's text, the line of a setting, or of the nearest table above it that is written there."""
+    # A quoted name with dots in it, such as a purpose's, is looked for as if each part were a table.
+    where = [piece for part in where for piece in (part.split(".") if isinstance(part, str) else (part,))]
     table: tuple[str | int, ...] = ()
     counts: dict[tuple[str | int, ...], int] = {}
     best: tuple[int, int] = (0, 0)

@@ -69,7 +69,8 @@ async def test_who_has_the_key_lists_plays_exports_and_proves(two: Path, tmp_pat
     play = [sys.executable, "-m", "callguard", "recordings", "play", FIRST, *at]
     done = await asyncio.to_thread(subprocess.run, play, stdout=subprocess.PIPE, check=True, timeout=60)
     assert done.stdout == heard
-    out = tmp_path / "out.wav"
+    (tmp_path / "elsewhere").mkdir()  # in the recordings' folder it would belong to no recording
+    out = tmp_path / "elsewhere" / "out.wav"
     said("recordings", "export", FIRST, "--output", out, *at)
     assert (out.read_bytes(), out.stat().st_mode & 0o777) == (heard, 0o600)
     assert "is there already" in said("recordings", "export", FIRST, "--output", out, *at, code=2)

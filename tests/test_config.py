@@ -8,6 +8,7 @@ import pytest
 
 from callguard import config
 from callguard.core.model import Basis
+from callguard.core.retention import Rule, Start
 from callguard.errors import InputError
 
 GOOD = """\
@@ -290,9 +291,49 @@ def test_a_retention_for_all_or_for_each_purpose(tmp_path: Path) -> None:
     assert controller.retention_of("recording.contract", "es") == "six years"
 
 
+TERMS = '[retention.acme]\n"recording.quality" = { days = 90 }\n'
+
+
+def test_how_long_recordings_are_kept_is_said_for_each_controller_and_purpose(tmp_path: Path) -> None:
+    assert load(tmp_path, GOOD).unlimited() == (("acme", "recording.quality"),)
+    read = load(tmp_path, GOOD + TERMS)
+    assert read.unlimited() == ()
+    assert read.retention["acme"]["recording.quality"].rule == Rule(90)
+    contract = load(tmp_path, GOOD + TERMS.replace("90", '2190, from = "contract_end"'))
+    assert contract.retention["acme"]["recording.quality"].rule == Rule(2190, Start.CONTRACT_END)
+    # A purpose that is recorded for no longer: its recordings are there still, and its text.
+    old = GOOD.replace('"90 days"', '{ "recording.quality" = "90 days", "recording.old" = "a year" }')
+    kept = load(tmp_path, old + TERMS.replace("recording.quality", "recording.old"))
+    assert (kept.retention["acme"]["recording.old"].rule, kept.unlimited()) == (
+        Rule(90),
+        (("acme", "recording.quality"),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("retention.acme", "retention.acmo", "toml:32: retention.acmo: there is no controller 'acmo'"),
+        ("quality", "qality", "toml:33: retention.acme.recording.qality: no profile of acme has this purpose"),
+        ("recording.quality", "marketing.calls", "toml:33: retention.acme.marketing.calls: "),
+        ("90", "-1", "toml:33: retention.acme.recording.quality.days: "),
+        ("90", "36526", "toml:33: retention.acme.recording.quality.days: "),
+        ("days = 90", 'from = "recording"', "toml:33: retention.acme.recording.quality.days: "),
+        ("90", '90, from = "birth"', "toml:33: retention.acme.recording.quality.from: "),
+        ("90", "90, weeks = 3", "toml:33: retention.acme.recording.quality.weeks: there is no such setting"),
+    ],
+)
+def test_a_term_that_cannot_be_is_named_in_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, GOOD + TERMS.replace(old, new))
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 def test_the_example_is_a_good_one() -> None:
     example = config.load(Path(__file__).parents[1] / "docs" / "callguard.example.toml", {})
     assert set(example.profiles) == {"service", "contract", "sales"}
+    assert example.unlimited() == ()
 
 
 def test_a_language_that_nothing_is_written_in_is_told_of_where_it_stands(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import callguard
 
 ROOT = Path(callguard.__file__).parent
 SHARED = {
-    "errors", "toml_file", "config", "sections", "dial_sections", "key_sections", "rights_sections", "controller",
-    "numbers",
+    "errors", "toml_file", "config", "sections", "dial_sections", "key_sections", "retention_sections",
+    "rights_sections", "controller", "numbers",
 }  # fmt: skip
 # What each part may import of callguard, besides itself.
 MAY: dict[str, set[str]] = {
@@ -28,9 +28,11 @@ MAY: dict[str, set[str]] = {
     "sections": {"core", "controller", "numbers"},
     "dial_sections": {"core", "controller", "numbers", "sections"},
     "key_sections": {"controller", "sections"},
+    "retention_sections": {"core", "controller", "sections"},
     "rights_sections": {"controller", "sections"},
     "config": {
-        "core", "controller", "errors", "numbers", "sections", "dial_sections", "key_sections", "rights_sections",
+        "core", "controller", "errors", "numbers", "sections", "dial_sections", "key_sections", "retention_sections",
+        "rights_sections",
         "shipped", "toml_file",
     },
     "store": {"core", "errors"},
@@ -40,6 +42,7 @@ MAY: dict[str, set[str]] = {
     "policies": {"core", *SHARED},
     "speech": {"core", *SHARED},
     "telephony": {"core", "keys", "store", *SHARED},
+    "retention": {"core", "store", "telephony", *SHARED},
     "metrics": {"core"},
     "notify": set(),
     "web": set(),
@@ -73,9 +76,8 @@ MAY: dict[str, set[str]] = {
     "agi_calls": {"core", "store", "telephony", "leg", "dial", "current", "ari_calls", "metrics", "room", *SHARED},
     "service": {
         "core", "store", "telephony", "leg", "dial", "after", "agi_calls", "ari_calls", "current", "dialplan",
-        "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry", "room", "sealing",
-        "talks",
-        "unasked", "watchdog", "web", *SHARED,
+        "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry", "retention",
+        "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "store", *SHARED},
@@ -87,7 +89,7 @@ MAY: dict[str, set[str]] = {
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
         "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "prepare", "notify",
-        "service", "setup", "demo", "doctor", "logs", "policies", "rights", *SHARED,
+        "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights", *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

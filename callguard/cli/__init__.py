@@ -13,6 +13,7 @@ import typer
 from callguard import __version__
 from callguard.cli import (
     agent,
+    audit,
     calls,
     grant,
     incidents,
@@ -46,6 +47,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(calls.app, name="calls")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(agent.app, name="agent")
 app.add_typer(ledger.app, name="ledger")

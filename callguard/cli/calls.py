@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 from uuid import UUID
 
 import typer
 
 from callguard import config
 from callguard.cli import incidents, tables
+from callguard.cli.kept import look
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, LimitOption
 from callguard.cli.stores import read
 from callguard.errors import InputError
 from callguard.rights import facts
 
 if TYPE_CHECKING:
+    from callguard.core.retention import Hold
     from callguard.store.dial_records import StoredDecision
-    from callguard.store.reader import Reader
     from callguard.store.records import LegDetail, SavedLeg, StoredRecording
+    from callguard.store.retention_reader import RetentionReader
+
+    Holds: TypeAlias = Mapping[str, tuple[Hold, ...]]
 
 app = typer.Typer(help="What happened in calls, and what proves it.", no_args_is_help=True)
 
@@ -62,21 +67,22 @@ def show(
     except ValueError as error:
         raise InputError("is no id of a call: 32 hexadecimal digits in five groups", field="CALL") from error
 
-    async def ask(reader: Reader) -> tuple[StoredDecision | None, tuple[LegDetail, ...]]:
-        return await reader.decision(call_id), await reader.call(call_id)
+    async def ask(reader: RetentionReader) -> tuple[StoredDecision | None, tuple[LegDetail, ...], Holds]:
+        legs = await reader.call(call_id)
+        return await reader.decision(call_id), legs, await reader.holds([one.leg.leg_id for one in legs])
 
-    decision, legs = read(settings, ask)
+    decision, legs, holds = look(settings, ask)
     if decision is None and not legs:
         raise InputError("the store has no such call", field="CALL")
     if print_json:
-        told = [facts.detail(one) for one in legs]
+        told = [{**facts.detail(one), "holds": _holds(holds.get(one.leg.leg_id, ()))} for one in legs]
         found = {"call": call_id, "decision": decision and facts.decision(decision), "legs": told}
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     if decision is not None:
         _show_decision(decision)
     for one in legs:
-        _show_leg(one)
+        _show_leg(one, holds.get(one.leg.leg_id, ()))
 
 
 def _show_decision(one: StoredDecision) -> None:
@@ -84,7 +90,7 @@ def _show_decision(one: StoredDecision) -> None:
     typer.echo(f"Dial {said}, {tables.moment(one.at)}, profile {one.profile} of {one.controller}")
 
 
-def _show_leg(one: LegDetail) -> None:
+def _show_leg(one: LegDetail, holds: tuple[Hold, ...]) -> None:
     leg = one.leg
     about = tables.table("Leg", leg.leg_id, ids=leg.leg_id)
     for name, cell in (
@@ -96,7 +102,7 @@ def _show_leg(one: LegDetail) -> None:
         ("Outcome", leg.outcome),
         ("Granted", ", ".join(leg.granted) or "nothing"),
         ("Withdrawn", tables.moment(leg.withdrawn_at) or "no"),
-        ("Recording", _recorded(leg) if one.recording is None else _kept(one.recording)),
+        ("Recording", _recorded(leg) if one.recording is None else _kept(one.recording) + _restricted(holds)),
     ):
         tables.add(about, name, cell)
     tables.show(about)
@@ -115,6 +121,10 @@ def _show_leg(one: LegDetail) -> None:
             ("Bytes", "SHA-256, of file"),
             [cells for it in one.recording.files for cells in ((it.size, it.sha256), (None, it.name))],
         )
+    _section(
+        ("Held since", "Until", "Released", "Because"),
+        [(tables.moment(it.since), tables.moment(it.until), tables.moment(it.released_at), it.reason) for it in holds],
+    )
     _section(("Evidence", "Of"), [(tables.moment(it.at), it.kind) for it in one.evidence])
     if one.incidents:
         typer.echo()
@@ -146,3 +156,20 @@ def _kept(one: StoredRecording) -> str:
     why = f" ({one.reason})" if one.reason else ""
     until = f", to be destroyed {tables.moment(one.destroy_at)}" if one.state == "kept" and one.destroy_at else ""
     return f"{one.state}{why}{length}, ended {tables.moment(one.ended_at)}{until}"
+
+
+def _restricted(holds: tuple[Hold, ...]) -> str:
+    return ", restricted" if any(one.in_force(datetime.now(UTC)) for one in holds) else ""
+
+
+def _holds(holds: tuple[Hold, ...]) -> list[dict[str, object]]:
+    return [
+        {
+            "hold": one.hold_id,
+            "since": one.since.isoformat(),
+            "until": one.until and one.until.isoformat(),
+            "released_at": one.released_at and one.released_at.isoformat(),
+            "reason": one.reason,
+        }
+        for one in holds
+    ]

@@ -1,4 +1,4 @@
-"""``callguard recordings``: what is kept, whether it is still what was kept, and its sound for those with the key."""
+"""``callguard recordings``: what is kept and until when, whether it is what was kept, and its sound for who may."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from uuid import UUID
 import typer
 
 from callguard import config
-from callguard.cli import tables
-from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, LimitOption
+from callguard.cli import recordings_list, recordings_marks, recordings_purge
+from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.stores import read
 from callguard.errors import InputError, SetupError
@@ -35,23 +35,14 @@ LegOption = Annotated[
     str | None, typer.Option("--leg", help="Which leg's, where more than one of the call was recorded.")
 ]
 
-app = typer.Typer(help="Recordings: listed, proved, played and exported.", no_args_is_help=True)
+app = typer.Typer(help="Recordings: listed, proved, held, purged, played and exported.", no_args_is_help=True)
 
 
-@app.command("list")
-def list_(limit: LimitOption = 50, print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Show the latest recordings, newest first."""
-    found = read(config.load(path), lambda reader: reader.recordings(limit))
-    if print_json:
-        typer.echo(json.dumps([_as_json(one) for one in found], indent=2))
-    elif not found:
-        typer.echo("No recordings")
-    else:
-        table = tables.table("Ended", "Call", "State", "Seconds", "Encrypted", ids="Call")
-        for one in found:
-            length = None if one.duration_ms is None else f"{one.duration_ms / 1000:.1f}"
-            tables.add(table, tables.moment(one.ended_at), one.call_id, one.state, length, _encrypted(one))
-        tables.show(table)
+app.command("list")(recordings_list.list_)
+app.command("purge")(recordings_purge.purge)
+app.command("hold")(recordings_marks.hold)
+app.command("release")(recordings_marks.release)
+app.command("unlawful")(recordings_marks.unlawful)
 
 
 @app.command("verify")
@@ -65,6 +56,7 @@ def verify(
     """Prove that each kept recording is what was kept, by size and SHA-256 of the clear audio; exit code 1 if not.
 
     Encrypted ones are decrypted for it, in memory. One that cannot be read is named and keeps no other from being read.
+    Without CALL, files that belong to no recording, or to one that was destroyed, are faults too.
     """
     from callguard.keys import master
     from callguard.keys.names import Shelf
@@ -84,6 +76,7 @@ def verify(
                 tell("Verifying", count, len(kept))
         return done
 
+    strays = recordings_list.strays(settings) if call is None else ()
     found = read(settings, look)
     bad = [(one, file, fault) for one, file, faults in found for fault in faults]
     if print_json:
@@ -96,6 +89,14 @@ def verify(
                         "faults": [{"fault": fault.fault, "problem": str(fault)} for fault in faults],
                     }
                     for one, file, faults in found
+                ]
+                + [
+                    {
+                        "call": it.of and it.of.call_id, "leg": it.of and it.of.leg_id, "file": it.file.name,
+                        "sha256": None, "encrypted": None, "ok": False,
+                        "faults": [{"fault": it.fault, "problem": it.problem}],
+                    }
+                    for it in strays
                 ],
                 indent=2,
             )
@@ -103,9 +104,11 @@ def verify(
     else:
         for _, _, fault in bad:
             typer.echo(str(fault))
+        for it in strays:
+            typer.echo(it.problem)
         wrong = sum(bool(faults) for _, _, faults in found)
         typer.echo(f"Kept files: {len(found)}; as they were kept: {len(found) - wrong}; not: {wrong}")
-    if bad:
+    if bad or strays:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -182,24 +185,3 @@ async def _recordings(reader: Reader, call: str | None) -> tuple[StoredRecording
     except ValueError as error:
         raise InputError("is no id of a call: 32 hexadecimal digits in five groups", field="CALL") from error
     return tuple(leg.recording for leg in await reader.call(call_id) if leg.recording is not None)
-
-
-def _encrypted(one: StoredRecording) -> str:
-    if one.state != "kept":
-        return ""
-    return "yes" if all(file.sealed_with for file in one.files) else "no"
-
-
-def _as_json(one: StoredRecording) -> dict[str, object]:
-    return {
-        "call": one.call_id,
-        "leg": one.leg_id,
-        "controller": one.controller,
-        "state": one.state,
-        "ended_at": one.ended_at.isoformat(),
-        "duration_ms": one.duration_ms,
-        "files": [
-            {"name": it.name, "size": it.size, "sha256": it.sha256, "encrypted": it.sealed_with is not None}
-            for it in one.files
-        ],
-    }

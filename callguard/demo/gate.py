@@ -68,6 +68,11 @@ automated = {{ en = "none", es = "no hay" }}
 number_source = {{ en = "your contract with us", es = "su contrato con nosotros" }}
 more_at = "acme dot example slash privacy"
 
+[retention.acme]
+"recording.quality" = {{ days = 90 }}
+"recording.analysis" = {{ days = 90 }}
+"recording.contract" = {{ days = 2190, from = "contract_end" }}
+
 [profiles.service]
 controller = "acme"
 languages = ["en", "es"]

@@ -47,6 +47,10 @@ port = 9732
 name = {name}
 {texts}
 
+# When recordings are destroyed, for each purpose; without it they are kept until somebody says (docs/retention.md).
+[retention.{controller}]
+# "recording.quality" = {{ days = 90 }}
+
 [profiles.service]               # Gosub(callguard-inbound,s,1(service)); calls to people, for service
 controller = "{controller}"
 region = "{region}"                    # what national numbers belong to

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from callguard.core.evidence import Kind, Value
@@ -115,8 +116,10 @@ def destroy(transaction: Transaction, leg_id: str, at: int, reason: str) -> None
     leg = leg_of(transaction, leg_id)
     if leg["state"] != "destroyed":
         transaction.fetch("mark_ended", leg_id=leg_id, at=at)
+        begun = transaction.fetch("begun_destroying", leg_id=leg_id)
         transaction.fetch("set_destroyed", leg_id=leg_id, controller=leg["controller"], at=at, reason=reason)
-        prove(transaction, leg, Kind.RECORDING_DESTROYED, at, reason=reason)
+        why = json.loads(begun[0]["destroying_for"]) if begun and begun[0]["destroying_for"] else {}
+        prove(transaction, leg, Kind.RECORDING_DESTROYED, at, **{"reason": reason, **why})
 
 
 def hasten(transaction: Transaction, leg_id: str, destroy_at: int) -> None:

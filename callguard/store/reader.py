@@ -101,8 +101,8 @@ class Reader:
         """The kept recordings whose time to be destroyed has come, the longest due first."""
         rows = await self._fetch("due_recordings", now=to_ms(now))
         return tuple(
-            DueRecording(leg_id, tuple(row["name"] for row in files), folder)
-            for (leg_id, folder), files in groupby(rows, itemgetter("leg_id", "folder"))
+            DueRecording(leg_id, tuple(row["name"] for row in files), folder, reason)
+            for (leg_id, folder, reason), files in groupby(rows, itemgetter("leg_id", "folder", "reason"))
         )
 
     async def calls(self, limit: int) -> tuple[SavedLeg, ...]:

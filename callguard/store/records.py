@@ -196,11 +196,18 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class DueRecording:
-    """A recording whose time to be destroyed has come, its files' names and their folder, as `OpenRecording` has it."""
+    """A recording whose time to be destroyed has come, its files' names and their folder, as `OpenRecording` has it.
+
+    Attributes:
+        reason: what ended its last purpose, as `core.retention.Trigger` names it.
+        ends: of each purpose, when and why it ended, for the evidence.
+    """
 
     leg_id: str
     files: tuple[str, ...]
     folder: str | None = None
+    reason: str = "withdrawn"
+    ends: tuple[Mapping[str, Value], ...] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,19 +152,31 @@ class Recordings:
         """Destroy what is due."""
         async with self._sweeping:
             for due in await self._store.due(datetime.now(UTC)):
-                if due.folder not in (None, self._name) and not any(
-                    file.exists()
-                    for name in due.files
-                    for file in (self._shelf.clear(name), *self._shelf.encrypted(name))
-                ):
-                    self._tell_of({due.folder})
-                    continue
-                async with self.alone(due.leg_id):  # or what is being encrypted would be there again
-                    await asyncio.to_thread(_remove, self._shelf, due)
-                    await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), "withdrawn")
-                    # Another callguard may have been encrypting it; from now on it finds in the store that it is none.
-                    await asyncio.to_thread(_remove_encrypted, self._shelf, due)
-                log.info("withdrawn recording destroyed", leg=due.leg_id)
+                await self.destroy(due)
+
+    async def destroy(self, due: DueRecording) -> bool:
+        """Destroy a recording; may be broken off anywhere and begun again.
+
+        Returns:
+            Whether it is destroyed now: not where it is held, no longer kept, or lies in another folder.
+
+        Raises:
+            OSError: a file cannot be removed.
+        """
+        if due.folder not in (None, self._name) and not any(
+            file.exists() for name in due.files for file in (self._shelf.clear(name), *self._shelf.encrypted(name))
+        ):
+            self._tell_of({due.folder})
+            return False
+        async with self.alone(due.leg_id):  # or what is being encrypted would be there again
+            if not await self._store.begin_destroying(due.leg_id, datetime.now(UTC), due.reason, due.ends):
+                return False
+            await asyncio.to_thread(_remove, self._shelf, due)
+            await self._store.recording_destroyed(due.leg_id, datetime.now(UTC), due.reason)
+            # Another callguard may have been encrypting it; from now on it finds in the store that it is none.
+            await asyncio.to_thread(_remove_encrypted, self._shelf, due)
+        log.info("recording destroyed", leg=due.leg_id, why=due.reason)
+        return True
 
     async def keep_sweeping(self) -> None:
         """Sweep now and every minute, for as long as the service runs."""
@@ -239,15 +251,16 @@ class Recordings:
         stays = keep and surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
         # What should never have been begun is given no time.
         destroy_at = None if stays else self._due(recording.withdrawn_at or now) if keep else now
+        held = not stays and await self._store.is_held(recording.leg_id, now)
         try:
             kept = await asyncio.to_thread(finish, self._folder, recording, segments, now)
-            if kept is not None and (stays or self._destroy_after):  # what is destroyed at once needs no space
+            if kept is not None and (stays or held or self._destroy_after):  # what is destroyed at once needs no space
                 await asyncio.to_thread(_write_sidecar, self._folder, recording, segments, kept)
         except Unreadable as error:
             await self._set_aside(recording, now, str(error))
             return
         except OSError as error:
-            if destroy_at is None or destroy_at > datetime.now(UTC):
+            if held or destroy_at is None or destroy_at > datetime.now(UTC):
                 raise
             # What has to go waits for no space: nobody needs it measured.
             log.warning("a recording that nobody may keep goes unfinished", leg=recording.leg_id, problem=str(error))
@@ -272,7 +285,8 @@ class Recordings:
     async def _set_aside(self, recording: OpenRecording, now: datetime, problem: str) -> None:
         """What cannot be read is neither kept nor lost; where nothing of it may stay, it goes as any other does."""
         files = parts_of(self._folder, recording)
-        if not surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None):
+        stays = surviving(recording.purposes, withdrawn=recording.withdrawn_at is not None)
+        if not stays and not await self._store.is_held(recording.leg_id, now):
             for file in files:
                 file.unlink(missing_ok=True)
             forget_joining(self._folder, recording)

@@ -57,6 +57,9 @@ transfers = "nowhere"
 authority = "the authority"
 automated = "nothing"
 number_source = "your contract"
+[retention.acme]
+"recording.quality" = { days = 90 }
+"recording.contract" = { days = 2190, from = "contract_end" }
 [profiles.service]
 controller = "acme"
 region = "ES"

@@ -110,6 +110,12 @@ def said(answer: Answer, problem: str = "", do: str = "") -> Break:
     return lambda facts: here(facts, health=Answered(answer, problem, do))
 
 
+def unlimited(facts: Facts) -> Facts:
+    """Nothing says how long the recordings of one purpose are kept."""
+    terms = {"recording.quality": facts.config.retention["acme"]["recording.quality"]}
+    return replace(facts, config=facts.config.model_copy(update={"retention": {"acme": terms}}))
+
+
 # What is broken, and the one finding that it makes: its id, severity, and words of it.
 BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: replace(f, ari=Unknown("ARI answered 401")), "ari.answers", RISK, "ARI answered 401"),
@@ -252,6 +258,7 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
           (StoreIs.ANOTHER, "systemctl restart callguard updates"),
       )),
     (lambda f: here(f, ledger_key="ledger.key: chmod 600"), "ledger.key", RISK, "signed: ledger.key: chmod 600; callg"),
+    (unlimited, "recordings.retention", WARNING, "how long acme keeps recordings for recording.contract; they"),
     (listing(State.MISSING, None, "there is no list yet"), "registries.fresh", WARNING, "us has no list: there is no"),
     (listing(State.UNREADABLE, None, "is damaged"), "registries.fresh", WARNING, "list that cannot be used: is"),
     (listing(State.STALE, 32), "registries.fresh", WARNING, "us is 32 days old, 31 at most"),
@@ -437,7 +444,7 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
         assert well_still == {
             "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built", "store.opens",
             "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
-            "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.live",
+            "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.live", "recordings.retention",
         }  # fmt: skip
 
 

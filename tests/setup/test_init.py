@@ -225,6 +225,8 @@ def test_the_pages_example_of_texts_works(places: list[str], folder: Path) -> No
     toml = (folder / "callguard.toml").read_text()
     assert 'retention = { es = "noventa días", en = "ninety days" }' in toml
     assert 'id = "recording.quality"         # callers hear "' in toml
+    # Nothing is said in the controller's name that it has not said: not for how long either.
+    assert re.search(r'(?m)^\[retention\.acme_energy\]\n# "recording.quality" = \{ days = 90 \}$', toml)
     assert "1(${EXTEN},service)" in (folder / "asterisk" / "example.conf").read_text()
 
 

@@ -13,6 +13,7 @@ from callguard.doctor.checks import (
     paths,
     recordings,
     registries,
+    retention,
 )
 from callguard.doctor.facts import Facts
 from callguard.doctor.findings import Check, Finding, Severity
@@ -26,6 +27,7 @@ CHECKS: tuple[Check, ...] = (
     *freepbx.CHECKS,
     *recordings.CHECKS,
     *keys.CHECKS,
+    *retention.CHECKS,
     *registries.CHECKS,
     *machine.CHECKS,
 )

@@ -56,11 +56,21 @@ WHERE l.leg_id = :leg_id AND l.recording = 1 AND (
 ORDER BY g.grant_id;
 
 -- name: due_recordings(now)
-SELECT r.leg_id, f.name, l.folder
+-- What has been begun to be destroyed, and what is due and not held.
+SELECT r.leg_id, f.name, l.folder, COALESCE(
+    json_extract(r.destroying_for, '$.reason'),
+    CASE WHEN EXISTS (SELECT 1 FROM unlawful_recordings AS u WHERE u.leg_id = r.leg_id) THEN 'unlawful' ELSE 'withdrawn'
+    END
+) AS reason
 FROM recordings AS r
 JOIN recording_files AS f ON f.leg_id = r.leg_id
 JOIN legs AS l ON l.leg_id = r.leg_id
 WHERE r.state = 'kept' AND r.destroy_at IS NOT NULL AND r.destroy_at <= :now
+    AND (r.destroying_at IS NOT NULL OR NOT EXISTS (
+        SELECT 1 FROM recording_holds AS h
+        WHERE h.leg_id = r.leg_id AND (h.until IS NULL OR h.until > :now)
+            AND NOT EXISTS (SELECT 1 FROM recording_releases AS x WHERE x.hold_id = h.hold_id)
+    ))
 ORDER BY r.destroy_at, r.leg_id, f.name;
 
 -- name: recordings_of_call(call_id)
