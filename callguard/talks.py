@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable
-from contextlib import suppress
 from datetime import datetime
 from typing import NoReturn
-
-import structlog
 
 from callguard.agents import Agents
 from callguard.core import conversation
@@ -31,20 +28,18 @@ from callguard.core.conversation import (
 )
 from callguard.current import Current
 from callguard.earlier import Earlier
-from callguard.errors import Disconnected, Refused, StoreError
+from callguard.errors import Disconnected, StoreError
 from callguard.leg import Subject
 from callguard.parties import Parties
 from callguard.segments import Segments
 from callguard.store import Store
-from callguard.store.times import from_ms
 from callguard.talk import EVER, Company, HoldsMissed, Missed, Talk
 from callguard.telephony import ami
 from callguard.telephony.ari_wire import BridgeMembers
 from callguard.telephony.bridges import Bridges
 from callguard.telephony.clock import Clock
 from callguard.watchdog import Watchdog
-
-log = structlog.get_logger()
+from callguard.work import Work
 
 # Of what is told before it can be caught up with, so much is kept; who came before that came at an unknown time.
 KEPT = 10_000
@@ -63,7 +58,6 @@ class Talks:
         alone: whether ours is the only gate on this PBX.
 
     Attributes:
-        session: the manager session, while there is one; without it nothing can be stopped or begun.
         all_told: waits until what has happened by now is told (`heed`). Raises: Disconnected, where it will not be.
     """
 
@@ -80,7 +74,6 @@ class Talks:
         self._bridges = Bridges()
         self._clock = Clock()
         self._parties = Parties(current, agents)
-        self._segments = Segments(current, store, watchdog, self._clock)
         self._earlier = Earlier(current, store, self._clock, alone)
         # What is told while something was missed, in its order; None while nothing is.
         self._heard: deque[BridgeMembers] | None = deque(maxlen=KEPT)
@@ -89,16 +82,23 @@ class Talks:
         self._holds_untold: int | None = EVER
         self._by_channel: dict[str, Talk] = {}
         self._by_leg: dict[str, Talk] = {}
+        segments = Segments(current, store, watchdog, self._clock)
+        self._work = Work(segments, self._parties, self._bridges, self._by_channel)
         self._over: set[str] = set()
-        self._group: asyncio.TaskGroup | None = None
-        self.session: ami.Session | None = None
         self.all_told: Callable[[], Awaitable[None]] = _nothing_untold
+
+    @property
+    def session(self) -> ami.Session | None:
+        """The manager session, while there is one; without it nothing can be stopped or begun."""
+        return self._work.session
+
+    @session.setter
+    def session(self, session: ami.Session | None) -> None:
+        self._work.session = session
 
     async def keep_working(self) -> NoReturn:
         """Carry out what follows, for as long as the service runs."""
-        async with asyncio.TaskGroup() as self._group:
-            await asyncio.Event().wait()
-        raise AssertionError  # cancelled only
+        await self._work.keep_working()
 
     def follow(self, subject: Subject, granted: Iterable[str], *, recorded: bool) -> None:
         """A leg is about to leave the gate."""
@@ -161,7 +161,7 @@ class Talks:
         self._holds_untold = None
         self.session = session
         for talk in self._by_channel.values():
-            self._go_on(talk)
+            self._work.go_on(talk)
 
     async def follows(self, session: ami.Session, leg_id: str, channel: str) -> bool:
         """Whether what becomes of a leg is for us to say, and not for another gate on the same PBX.
@@ -275,7 +275,7 @@ class Talks:
         talk = self._by_leg.get(leg_id)
         if talk is None:
             return
-        self._go_on(talk)
+        self._work.go_on(talk)
         # More may happen meanwhile, and be taken up by other work.
         while talk.work is not None and not talk.work.done():
             await asyncio.wait({talk.work})
@@ -318,7 +318,7 @@ class Talks:
             The legs of those gone of which not all is saved yet: their recordings cannot be finished.
         """
         for talk in self._by_channel.values():
-            self._go_on(talk)
+            self._work.go_on(talk)
         gone = [talk for channel, talk in self._by_channel.items() if channel not in set(live_channels)]
         unsaved = set()
         recorded = {talk.leg_id for talk in gone if talk.state.running is not None}
@@ -371,69 +371,4 @@ class Talks:
                 talk.state = state
                 return
         talk.waiting.append(what)
-        self._go_on(talk)
-
-    def _go_on(self, talk: Talk) -> None:
-        if talk.waiting and talk.idle and self.session is not None and self._group is not None:
-            talk.work = self._group.create_task(self._work_off(talk))
-
-    async def _work_off(self, talk: Talk) -> None:
-        """What cannot be done now stays first, for the next session."""
-        try:
-            while talk.waiting and (session := self.session) is not None:
-                what = talk.waiting[0]
-                if isinstance(what, HoldsMissed):
-                    await self._segments.holds_missed(talk, what)
-                    talk.waiting.popleft()
-                    continue
-                if isinstance(what, Company):
-                    what = Met(what.others, await self._strangers(session, talk, what), what.at)
-                state, orders = conversation.step(talk.state, what)
-                for order in orders:
-                    await self._segments.carry_out(session, talk, order, what.at)
-                if isinstance(what, Unwatched):
-                    if talk.missed is not None or state.running == what.segment:
-                        await self._segments.kept_unwatched(talk, what)
-                    talk.missed = None
-                unseen = talk.began_at is None and talk.unwatched_since is None
-                if isinstance(what, Met) and what.company and unseen and what.at > EVER:
-                    talk.began_at = from_ms(what.at)  # of what Asterisk started by itself
-                talk.state = state
-                if talk.waiting:  # the call may be over by now
-                    talk.waiting.popleft()
-        except Disconnected:
-            pass
-        except StoreError as error:
-            log.error("what happened in a call is not saved, trying again", leg=talk.leg_id, problem=str(error))
-        except Exception:
-            log.exception("a conversation failed: its recording is stopped", leg=talk.leg_id)
-            talk.waiting.clear()
-            talk.state = Conversation(wanted=False, begun=talk.state.begun)
-            if self.session is not None:
-                with suppress(Disconnected):
-                    await self._segments.stop(self.session, talk)
-
-    async def _strangers(self, session: ami.Session, talk: Talk, company: Company) -> frozenset[str]:
-        """Those who may not be recorded."""
-        may = {one: await self._may_be_recorded(session, talk, one) for one in company.others}
-        unknown = {one for one, allowed in may.items() if allowed is None}
-        if unknown and company.at == EVER and await _is_over(session, talk):
-            # As of the calls that ended while nobody watched, of which this is the last.
-            unknown = set()
-        return frozenset(unknown | {one for one, allowed in may.items() if allowed is False})
-
-    async def _may_be_recorded(self, session: ami.Session, talk: Talk, channel: str) -> bool | None:
-        """Whether a party has given all that the recording is for, or is no leg of ours and may be all the same; None
-        for one that is gone, of whom nobody knows.
-        """
-        if (leg := self._by_channel.get(channel)) is not None:
-            return talk.granted <= leg.granted
-        return await self._parties.may_be_recorded(session, talk, channel, self._bridges.name(channel))
-
-
-async def _is_over(session: ami.Session, talk: Talk) -> bool:
-    try:
-        await session.variable(talk.channel, ami.LEG)
-    except Refused:
-        return True
-    return False
+        self._work.go_on(talk)

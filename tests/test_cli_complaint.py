@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
+import stat
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from callguard import config
+from callguard.cli.complaint import UNSIGNED
 from callguard.core.decide import Callback, Facts, Place, Registered, Scope
 from callguard.core.grants import Channel
 from callguard.core.law import Law
@@ -80,7 +87,7 @@ def test_it_is_told_in_words_too(run: Run, two: Path) -> None:
     assert "evidence form 17" in done.out
     assert "Where zeta has the number from: your contract with us" in lines
     assert "Where acme has the number from: not said in the configuration (number_source)" in lines
-    assert lines[-1] == "This statement is not signed."
+    assert lines[-1] == UNSIGNED
 
 
 def test_what_was_never_called_is_not_our_call_for_the_time_that_is_known(run: Run, two: Path) -> None:
@@ -91,7 +98,31 @@ def test_what_was_never_called_is_not_our_call_for_the_time_that_is_known(run: R
     said = run("complaint", OTHER).out
     assert said.startswith("Not our call: from 2026-") and OTHER in said
     assert " in " in said.splitlines()[3]
-    assert said.endswith("see the trunk's CDRs.\nThis statement is not signed.\n")
+    assert said.endswith(f"see the trunk's CDRs.\n{UNSIGNED}\n")
+
+
+def test_a_statement_is_signed_by_the_key_of_exports(run: Run, two: Path, tmp_path: Path) -> None:
+    kept(two)
+    file = tmp_path / "not-ours.json"
+    done = run("complaint", "+34600000001", "--output", str(file))
+    fingerprint = run("subject", "key", "--json").json["fingerprint"]
+    assert done.out.splitlines()[0].startswith("Not our call: from ")
+    assert done.out.splitlines()[-1] == f"Signed by {fingerprint}: {file}"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    made = json.loads(file.read_bytes())
+    (one,) = made["signatures"]
+    certificate = x509.load_der_x509_certificate(base64.b64decode(one["header"]["x5c"][0]))
+    public = certificate.public_key()
+    assert isinstance(public, Ed25519PublicKey)
+    public.verify(plain(one["signature"]), f"{one['protected']}.{made['payload']}".encode())
+    said = json.loads(plain(made["payload"]))
+    assert (said["number"], said["ours"], said["signed"], said["attempts"]) == ("+34600000001", False, True, [])
+    assert bad(run("complaint", NUMBER, "-o", str(file)), "is there already: --force replaces it")
+    assert run("complaint", NUMBER, "-o", str(file), "--force").code == 0
+
+
+def plain(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def test_a_store_that_has_kept_nothing_can_say_nothing(run: Run, two: Path) -> None:

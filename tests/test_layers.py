@@ -62,9 +62,10 @@ MAY: dict[str, set[str]] = {
     "parties": {"telephony", "current", "agents", "talk", *SHARED},
     "segments": {"core", "store", "telephony", "current", "watchdog", "talk", *SHARED},
     "earlier": {"core", "store", "telephony", "current", "talk", *SHARED},
+    "work": {"core", "store", "telephony", "talk", "parties", "segments", *SHARED},
     "talks": {
         "core", "store", "telephony", "leg", "current", "watchdog", "agents", "talk", "parties", "segments", "earlier",
-        *SHARED,
+        "work", *SHARED,
     },
     "after": {"core", "store", "telephony", "current", "unasked", "watchdog", "talks", *SHARED},
     "sealing": {"keys", "store", "telephony", *SHARED},

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from callguard import config
 from callguard.cli import grant, optout, tables
+from callguard.cli.csv_files import ForceOption
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from callguard.store.dial_records import Dealings, StoredDecision
     from callguard.store.records import SavedLeg
 
-UNSIGNED = "This statement is not signed."
+UNSIGNED = "This statement is not signed: --output FILE makes one that is."
 BEYOND = (
     "Calls that never came to the gate (past its dialplan, emergency calls) are not known here: see the trunk's CDRs."
 )
@@ -39,6 +41,11 @@ def complaint(
     controller: OnlyControllerOption = None,
     region: RegionOption = None,
     print_json: JsonOption = False,
+    file: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Make a signed statement for the authority (JSON, JWS)."),
+    ] = None,
+    force: ForceOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Gather all that is known of a number: each attempt to call it and why it was allowed or denied, opt-outs, grants.
@@ -49,10 +56,24 @@ def complaint(
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
     found, now = read(settings, lambda reader: reader.dealings(for_whom, number)), datetime.now(UTC)
+    said = _as_json(settings, number, found, now, signed=file is not None)
+    signed_by = UNSIGNED if file is None else f"Signed by {_sign(said, settings, file, force=force)}: {file}"
     if print_json:
-        typer.echo(json.dumps(_as_json(settings, number, found, now), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         _show(settings, number, found, now)
+        typer.echo(signed_by)
+
+
+def _sign(said: dict[str, object], settings: config.Config, file: Path, *, force: bool) -> str:
+    """Make the statement that others can check, as exports are signed. Returns: the certificate's fingerprint."""
+    from callguard.rights.export import new_file, signature
+    from callguard.rights.signing_key import place, signer
+
+    key = signer(place(settings))
+    with new_file(file, force=force) as out:
+        out.write(signature(json.dumps(said, ensure_ascii=False).encode(), key))
+    return key.fingerprint
 
 
 def _is_ours(found: Dealings) -> bool | None:
@@ -62,12 +83,14 @@ def _is_ours(found: Dealings) -> bool | None:
     return None if found.since is None else False
 
 
-def _as_json(settings: config.Config, number: str, found: Dealings, now: datetime) -> dict[str, object]:
+def _as_json(
+    settings: config.Config, number: str, found: Dealings, now: datetime, *, signed: bool
+) -> dict[str, object]:
     return {
         "number": number,
         "ours": _is_ours(found),
         "covers": {"from": found.since and found.since.isoformat(), "until": now.isoformat()},
-        "signed": False,
+        "signed": signed,
         "number_source": {name: _source(settings, name) for name in _controllers(settings, found)},
         "attempts": [_attempt(one) for one in found.decisions],
         "calls": [_call(one) for one in found.legs],
@@ -152,7 +175,6 @@ def _show(settings: config.Config, number: str, found: Dealings, now: datetime) 
         for name in _controllers(settings, found):
             typer.echo(f"Where {name} has the number from: {_in_words(_source(settings, name))}")
     typer.echo(BEYOND)
-    typer.echo(UNSIGNED)
 
 
 def _show_attempts(found: Dealings) -> None:

@@ -122,7 +122,9 @@ async def test_a_reload_is_for_new_calls_and_a_bad_one_for_nobody(world: World) 
         assert f"callguard.toml:{line}: limits.calls_in_gate: " in world.gate.log()
         assert "the new configuration is not taken; the old one stays in force" in world.gate.log()
         file.write_text(new.replace('[store]\npath = "', '[store]\npath = "/elsewhere'), encoding="utf-8")
-        world.gate.config = type(world.gate.config).model_validate(world.gate.config.model_dump() | _training(world))
+        world.gate.config = type(world.gate.config).model_validate(
+            world.gate.config.model_dump(by_alias=True) | _training(world)
+        )
         record_studio_files(world.gate, world.gate.config.prompts.texts or world.folder)
         await asyncio.to_thread(build, world.gate.config)
         before = (

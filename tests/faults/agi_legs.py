@@ -217,3 +217,6 @@ class _NoAri:
 
     def follow(self, *_: Any) -> None:
         """Nobody is followed."""
+
+    async def lift_lease(self, _: str) -> None:
+        """Nobody has a lease."""

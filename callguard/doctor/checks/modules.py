@@ -19,6 +19,7 @@ FUNCTIONS = {
     "CHANNEL": "func_channel", "MASTER_CHANNEL": "func_channel", "CUT": "func_cut", "DB": "func_db",
     "FIELDQTY": "func_strings",
     "DIALPLAN_EXISTS": "func_dialplan", "EXPORT": "func_export", "FILTER": "func_strings", "LEN": "func_strings",
+    "REGEX": "func_strings",
     "STRFTIME": "func_strings", "STRREPLACE": "func_strings",
     "GLOBAL": "func_global", "IF": "func_logic", "IFMODULE": "func_module", "LOCAL": "app_stack",
     "STACK_PEEK": "app_stack", "MAX": "func_math", "PJSIP_HEADER": "res_pjsip_header_funcs", "TIMEOUT": "func_timeout",
