@@ -24,6 +24,8 @@ EXIT_FAILED, EXIT_BAD_INPUT, EXIT_DENIED = 1, 2, 3
 STDIN, INPUT = "-", "standard input"
 _PURPOSE: TypeAdapter[str] = TypeAdapter(PurposeId)
 _CAMPAIGN: TypeAdapter[str] = TypeAdapter(Name)
+# Of a time that is typed: further away no time zone and no calendar of holidays is sure to have it.
+FIRST_YEAR, LAST_YEAR = 1971, 9000
 # In bytes: more than any number with its separators.
 LONGEST_LINE = 100
 # So many opt-outs are added at once: the store is locked for half a second meanwhile, and calls wait a second for it.
@@ -211,7 +213,10 @@ def moment(given: str | None, field: str) -> datetime:
     if given is None:
         return datetime.now().astimezone()
     try:
-        return aware(datetime.fromisoformat(given))
+        when = aware(datetime.fromisoformat(given))
+        if not FIRST_YEAR <= when.year <= LAST_YEAR:
+            raise OverflowError
+        return when
     except (ValueError, OverflowError) as error:
         raise InputError("a time such as 2027-01-31T09:30 or 2027-01-31T09:30+01:00 is needed", field=field) from error
 
