@@ -54,7 +54,8 @@ async def test_each_look_goes_on_where_the_last_one_ended(house: House, monkeypa
     for _ in range(5):
         await house.retention.look()
         counts.append(len(await house.left()))
-    assert counts[0] in (5, 6) and counts[-1] == 2
+    # Of two at most, which come in any order.
+    assert counts[0] >= 5 and counts[-1] == 2
     assert sorted(counts, reverse=True) == counts
 
 
