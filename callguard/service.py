@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -22,22 +21,21 @@ from callguard.core.profile import Flow
 from callguard.current import Current
 from callguard.dial import Dial
 from callguard.dialplan import Dialplan
-from callguard.errors import CallguardError, Disconnected, InputError, Refused, Replaced, StoreError, TelephonyError
-from callguard.health import Health
+from callguard.errors import CallguardError, Disconnected, Refused, Replaced, StoreError, TelephonyError
 from callguard.keys import master
 from callguard.ledger.checkpoints import Checkpoints
-from callguard.metrics import CONTENT_TYPE, GateState, Metrics
+from callguard.metrics import Metrics
 from callguard.notify import Notify
+from callguard.pages import Pages
 from callguard.policies.load import load as load_law
-from callguard.prepare import prepare, reloaded
 from callguard.registry.lists import Lists
+from callguard.reload import Reload
 from callguard.retention import Retention
 from callguard.room import Room
 from callguard.sealing import Sealing
 from callguard.store.store import Store
 from callguard.talks import Talks
 from callguard.telephony import agi, ami, ari
-from callguard.telephony.ari_door import CLAIM_MS
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import Withdrawals
@@ -60,9 +58,6 @@ SIGN_WITHIN_S = 5.0
 READY_WITHIN_S = 5.0
 # AGI connections that are here and have no place in the gate yet.
 AGI_HEADROOM = 100
-# A health that is asked for more often is not looked into again.
-HEALTH_HOLDS_S = 1.0
-LEAST_SPACE = 16 << 20
 WAITING = "waiting for Asterisk: calls go on unrecorded"
 
 
@@ -79,9 +74,7 @@ class Service:
         self, config: Config, flows: Mapping[str, Flow], store: Store, path: Path, notify: Notify,
         masters: master.Masters | None = None,
     ) -> None:  # fmt: skip
-        self._path = path
         self._notify = notify
-        self._store = store
         self._metrics = Metrics()
         store.on_incident = lambda kind: self._metrics.incidents.labels(kind.value).inc()
         self._current = Current(config, flows, load_law(config))
@@ -109,21 +102,22 @@ class Service:
         self._talks.all_told = self._ari.all_told
         self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
         self._checkpoints = Checkpoints(self._current, store)
+        self._reloading = Reload(
+            path, self._current, store, self._dialplan, self._ari, self._lists, self._recordings, self._sealing
+        )
+        self._pages = Pages(self._current, store, self._ari, self._room, self._recordings, self._lists, self._metrics)
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
         self._stopping = asyncio.Event()
-        self._reload = asyncio.Event()
+        self._reload_asked = asyncio.Event()
         self._ready = asyncio.Event()
-        self._started = datetime.now(UTC)
-        self._serving_since: datetime | None = None
-        self._store_fault: str | None = None
-        self._store_seen = 0.0
 
     def stop(self) -> None:
         self._stopping.set()
+        self._pages.stopping = True
 
     def reload(self) -> None:
-        self._reload.set()
+        self._reload_asked.set()
 
     async def run(self) -> None:
         """Serve until told to stop; calls that are asking then may finish, `STOP_WITHIN_S` at most.
@@ -154,7 +148,7 @@ class Service:
             ]
             http = self._current.config.http
             if http.port is not None:
-                pages = {"/health": self._health_page, "/metrics": self._metrics_page}
+                pages = {"/health": self._pages.health, "/metrics": self._pages.metrics}
                 beside.append(group.create_task(web.keep_serving(http.host, http.port, pages)))
             await self._stopping.wait()
             if self._replaced is None:
@@ -169,7 +163,7 @@ class Service:
     async def _let_finish(self) -> None:
         """Nobody is taken on any more; who is being asked may answer."""
         self._ari.stopping = True
-        self._serving_since = None
+        self._pages.serving_since = None
         log.info("stopping: who is being asked may answer, others go on unrecorded", calls=self._room.held)
         self._notify.stopping(f"stopping: {self._room.held} calls may finish")
         if self._presence is not None:
@@ -198,12 +192,12 @@ class Service:
                 await self._serve(client)
             except* Replaced as errors:
                 self._replaced = Replaced(str(errors.exceptions[0]))
-                self._stopping.set()
+                self.stop()
             except* (Disconnected, Refused) as errors:
                 log.warning("ARI lost; calls go on unrecorded until it is back", problem=str(errors.exceptions[0]))
             finally:
                 self._ari.lost()
-                self._serving_since = None
+                self._pages.serving_since = None
                 self._tell(WAITING)
             if self._replaced is not None:
                 return
@@ -272,7 +266,7 @@ class Service:
                 ) as session:
                     await self._talks.catch_up(session)
                     self._ari.session = session
-                    self._serving_since = datetime.now(UTC)
+                    self._pages.serving_since = datetime.now(UTC)
                     log.info("serving", app=client.app)
                     self._ready.set()
                     self._tell("serving: calls are gated")
@@ -289,7 +283,7 @@ class Service:
             finally:
                 self._ari.session = None
                 self._talks.session_lost()
-                self._serving_since = None
+                self._pages.serving_since = None
             self._tell(WAITING)
             await asyncio.sleep(AMI_RETRY_S)
 
@@ -314,102 +308,19 @@ class Service:
 
     @property
     def _status(self) -> str:
-        return WAITING if self._serving_since is None else "serving: calls are gated"
+        return WAITING if self._pages.serving_since is None else "serving: calls are gated"
 
     async def _keep_reloading(self) -> None:
         while True:
-            await self._reload.wait()
-            self._reload.clear()
+            await self._reload_asked.wait()
+            self._reload_asked.clear()
             if self._stopping.is_set():
                 return
             self._notify.reloading()
             try:
-                await self._take_new_configuration()
+                await self._reloading.take()
                 self._metrics.reloads.labels("taken").inc()
             except CallguardError as error:
                 self._metrics.reloads.labels("refused").inc()
                 log.error("the new configuration is not taken; the old one stays in force", problem=str(error))
             self._notify.ready(self._status)
-
-    async def _take_new_configuration(self) -> None:
-        """Read it again. Raises: CallguardError, and then nothing has changed."""
-        read, flows = await asyncio.to_thread(prepare, self._path)
-        if not self._current.fits(flows):
-            raise InputError("purposes change, and the name is too long to tell them apart", field="asterisk.app")
-        if self._current.too_soon(flows):
-            raise InputError("purposes have changed too often in the last half hour: try again later", field="profiles")
-        masters = await asyncio.to_thread(master.load, read)
-        config, waiting = reloaded(self._current.config, read)
-        book = await asyncio.to_thread(load_law, config)
-        await asyncio.to_thread(book.learn)
-        await self._store.know({name: controller.name for name, controller in config.controllers.items()})
-        client = self._ari.client
-        try:
-            if client is not None and await self._dialplan.lengthen_leases(client, flows):
-                # Who has begun with the shorter lease is claimed by then.
-                await asyncio.sleep(CLAIM_MS / 1000)
-        except TelephonyError:
-            client = None  # told when it is back
-        self._current.replace(config, flows, book)
-        await self._lists.open(config)
-        self._recordings.destroy_withdrawn_after(config.recording.destroy_withdrawn_after_s)
-        self._sealing.use(masters)
-        log.info("configuration reloaded", profiles=len(flows))
-        if waiting:
-            log.warning("these settings wait for a restart and stay as they were", settings=", ".join(waiting))
-        client = self._ari.client
-        if client is not None:
-            try:
-                await self._dialplan.tell(client)
-                await self._dialplan.warn_of_no_diversion(client)
-            except TelephonyError as error:
-                log.warning("the dialplan is told of the new configuration when ARI is back", problem=str(error))
-
-    async def _health_page(self) -> web.Page:
-        await self._look_at_the_store()
-        return web.Page(*_json(self._health()))
-
-    async def _metrics_page(self) -> web.Page:
-        health = self._health()
-        state = GateState(
-            calls_in_gate=health.calls_in_gate,
-            calls_limit=health.calls_limit,
-            ari_connected=health.ari_connected,
-            ami_connected=health.ami_connected,
-            serving=health.fault is None,
-            recordings_expected=self._recordings.expected,
-            recordings_overdue=self._recordings.overdue,
-            list_ages=await self._lists.ages(self._current.config, datetime.now(UTC)),
-        )
-        return web.Page(200, CONTENT_TYPE, self._metrics.text(state))
-
-    def _health(self) -> Health:
-        config = self._current.config
-        return Health(
-            app=config.asterisk.app,
-            started=self._started,
-            serving_since=self._serving_since,
-            ari_connected=self._ari.client is not None,
-            ami_connected=self._ari.session is not None,
-            store=self._store_fault,
-            stopping=self._stopping.is_set(),
-            calls_in_gate=self._room.held,
-            calls_limit=config.limits.calls_in_gate,
-        )
-
-    async def _look_at_the_store(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._store_seen and now < self._store_seen + HEALTH_HOLDS_S:
-            return
-        self._store_seen = now
-        try:
-            await self._store.writable()
-            free = shutil.disk_usage(self._current.config.store.path.parent).free
-            self._store_fault = None if free >= LEAST_SPACE else f"{free >> 20} MiB are free on its disk"
-        except (StoreError, OSError) as error:
-            self._store_fault = str(error)
-
-
-def _json(health: Health) -> tuple[int, str, bytes]:
-    status, body = health.answer()
-    return status, "application/json", body

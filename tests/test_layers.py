@@ -75,10 +75,17 @@ MAY: dict[str, set[str]] = {
         *SHARED,
     },
     "agi_calls": {"core", "store", "telephony", "leg", "dial", "current", "ari_calls", "metrics", "room", *SHARED},
+    "reload": {
+        "store", "telephony", "ari_calls", "current", "dialplan", "keys", "policies", "prepare", "registry", "sealing",
+        *SHARED,
+    },
+    "pages": {
+        "store", "telephony", "ari_calls", "current", "health", "metrics", "registry", "room", "web", *SHARED,
+    },
     "service": {
-        "core", "store", "telephony", "leg", "dial", "after", "agi_calls", "ari_calls", "current", "dialplan",
-        "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry", "retention",
-        "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
+        "core", "store", "telephony", "leg", "dial", "after", "pages", "reload", "agi_calls", "ari_calls", "current",
+        "dialplan", "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry",
+        "retention", "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "store", *SHARED},

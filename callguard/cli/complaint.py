@@ -13,6 +13,7 @@ import typer
 from callguard import config
 from callguard.cli import grant, optout, tables
 from callguard.cli.csv_files import ForceOption
+from callguard.cli.new_file import new_file
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -67,11 +68,11 @@ def complaint(
 
 def _sign(said: dict[str, object], settings: config.Config, file: Path, *, force: bool) -> str:
     """Make the statement that others can check, as exports are signed. Returns: the certificate's fingerprint."""
-    from callguard.rights.export import new_file, signature
+    from callguard.rights.export import signature
     from callguard.rights.signing_key import place, signer
 
     key = signer(place(settings))
-    with new_file(file, force=force) as out:
+    with new_file(file, force) as out:
         out.write(signature(json.dumps(said, ensure_ascii=False).encode(), key))
     return key.fingerprint
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,31 +103,6 @@ def refuse(problems: Sequence[InputError], name: str) -> None:
             "so nothing is kept",
             file=name,
         )
-
-
-@contextmanager
-def new_file(file: Path, force: bool) -> Iterator[TextIO]:
-    """A file for its owner only, which is there once it is whole; without force none is replaced."""
-    if file.exists() and not force:
-        raise InputError("is there already: --force replaces it", file=file)
-    made: Path | None = None
-    try:
-        # In its own folder, so that giving it its name is one step; mode 0600.
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        made = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
-            yield out
-        if force:
-            made.replace(file)
-        else:
-            os.link(made, file)
-    except FileExistsError as error:
-        raise InputError("is there already: --force replaces it", file=file) from error
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=file) from error
-    finally:
-        if made is not None:
-            made.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -18,11 +18,11 @@ from callguard.cli.csv_files import (
     NewFileArgument,
     data_of,
     name_of,
-    new_file,
     refuse,
     standard_output,
     whole,
 )
+from callguard.cli.new_file import new_text
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     EXIT_DENIED,
@@ -186,7 +186,7 @@ def export(
         with standard_output() as out:
             _write(out, read(settings, of))
     else:
-        with new_file(file, force) as out:
+        with new_text(file, force) as out:
             grants = read(settings, of)
             _write(out, grants)
         typer.echo(f"{file}: {len(grants)} grants for {for_whom}")

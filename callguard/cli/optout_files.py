@@ -18,10 +18,10 @@ from callguard.cli.csv_files import (
     NewFileArgument,
     data_of,
     name_of,
-    new_file,
     standard_output,
     whole,
 )
+from callguard.cli.new_file import new_text
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     MOST,
@@ -125,7 +125,7 @@ def export(
         with standard_output() as out:
             read(settings, lambda reader: write_to(reader, out))
     else:
-        with new_file(file, force) as out:
+        with new_text(file, force) as out:
             written = read(settings, lambda reader: write_to(reader, out))
         typer.echo(f"{file}: {written} opt-outs for {for_whom}")
 

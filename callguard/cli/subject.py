@@ -13,6 +13,7 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.new_file import new_file
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -99,7 +100,7 @@ def export(
         )
     (one,) = known
     key = signer(place(settings))
-    with rights.new_file(file, force=force) as out:
+    with new_file(file, force) as out:
         files = rights.documents(one, _setting(settings, one), sounds, key, now)
         files["manifest.json"] = manifest = rights.manifest(one, files, sounds, key, now)
         files["manifest.jws"] = rights.signature(manifest, key)

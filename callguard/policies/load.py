@@ -207,9 +207,7 @@ def _check_together(files: Iterable[_File]) -> None:
 
 def _check_holidays(file: _File, number: int) -> None:
     """Where none were known, each day would count as a working day."""
-    from holidays import list_supported_countries
-
-    if file.model.country not in list_supported_countries():
+    if not _has_holidays(file.model.country):
         raise file.wrong(
             f"the holidays of {file.model.country} are not known: name them as days_off", number, "windows"
         )
@@ -252,7 +250,11 @@ def is_holiday(country: str, day: date) -> bool:
 def _holidays(country: str, year: int) -> frozenset[date]:
     import holidays  # all its countries are loaded with the first
 
-    try:
-        return frozenset(holidays.country_holidays(country, years=year))
-    except NotImplementedError:  # the package knows none of that country's; a rule that asks for them is refused above
-        return frozenset()
+    return frozenset(holidays.country_holidays(country, years=year) if _has_holidays(country) else ())
+
+
+def _has_holidays(country: str) -> bool:
+    """Whether a country's holidays are known; where not, no rule asks for them."""
+    from holidays import list_supported_countries
+
+    return country in list_supported_countries()

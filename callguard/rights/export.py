@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from callguard.errors import CallguardError, InputError, SetupError
+from callguard.errors import CallguardError, SetupError
 from callguard.rights import facts
 from callguard.rights.audio import BLOCK, Sound
 from callguard.rights.jws import Signer
@@ -85,37 +81,6 @@ def write(to: IO[bytes], files: Mapping[str, bytes], found: Sequence[Sound], now
         for it in found:
             if not it.withheld:
                 _copy(archive, it, now)
-
-
-@contextmanager
-def new_file(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """A file for its owner only, which is there once it is whole; without force none is replaced.
-
-    Raises:
-        InputError: it is there already, or cannot be written.
-    """
-    if file.exists() and not force:
-        raise InputError("is there already: --force replaces it", file=file)
-    made: Path | None = None
-    try:
-        # In its own folder, so that giving it its name is one step; mkstemp makes it 0600.
-        descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        made = Path(name)
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        if force:
-            made.replace(file)
-        else:
-            os.link(made, file)
-    except FileExistsError as error:
-        raise InputError("is there already: --force replaces it", file=file) from error
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=file) from error
-    finally:
-        if made is not None:
-            made.unlink(missing_ok=True)
 
 
 def _copy(archive: zipfile.ZipFile, sound: Sound, now: datetime) -> None:

@@ -253,6 +253,17 @@ async def test_the_key_stops_a_recording_in_a_conference_too(house: World) -> No
     assert not [name for name in house.files() if name.startswith(leg.leg.leg_id)]
 
 
+def beside(house: World) -> Gate:
+    """Another callguard on the same PBX, with the same store and folder."""
+    shared = {
+        "CALLGUARD_STORE__PATH": str(house.gate.store),
+        "CALLGUARD_RECORDING__FOLDER__PATH_HERE": str(house.gate.recordings.path_here),
+        "CALLGUARD_RECORDING__FOLDER__PATH_IN_ASTERISK": str(house.gate.recordings.in_asterisk),
+    }
+    texts = house.gate.config.prompts.texts
+    return Gate(house.pbx, texts=texts, answer_wait_s=WAIT_S, app="callguard-b", environment=shared)
+
+
 async def test_who_withdraws_at_one_callguard_is_not_heard_on_in_the_recording_of_another(house: World) -> None:
     """Each has asked one of two who are joined: the strictest consent wins across both."""
     before = len(house.agent.calls)
@@ -260,13 +271,7 @@ async def test_who_withdraws_at_one_callguard_is_not_heard_on_in_the_recording_o
     ana = asyncio.create_task(house.call(*says_yes(house.times, 9_000)))
     first = await house.agent_call(before)
     await first.up()
-    shared = {
-        "CALLGUARD_STORE__PATH": str(house.gate.store),
-        "CALLGUARD_RECORDING__FOLDER__PATH_HERE": str(house.gate.recordings.path_here),
-        "CALLGUARD_RECORDING__FOLDER__PATH_IN_ASTERISK": str(house.gate.recordings.in_asterisk),
-    }
-    texts = house.gate.config.prompts.texts
-    async with Gate(house.pbx, texts=texts, answer_wait_s=WAIT_S, app="callguard-b", environment=shared):
+    async with beside(house):
         house.gate.signal(signal.SIGSTOP)  # so that the other one answers
         try:
             said = (*says_yes(house.times, 2_500), *stop_keys(), Tone(CALLER_AFTER_STOP, 2_000))
@@ -290,13 +295,7 @@ async def test_of_two_callguards_each_follows_only_the_calls_that_it_answered(ho
     calling = asyncio.create_task(house.call(*says_yes(house.times, 5_000)))
     first = await house.agent_call(before)
     await first.up()
-    shared = {
-        "CALLGUARD_STORE__PATH": str(house.gate.store),
-        "CALLGUARD_RECORDING__FOLDER__PATH_HERE": str(house.gate.recordings.path_here),
-        "CALLGUARD_RECORDING__FOLDER__PATH_IN_ASTERISK": str(house.gate.recordings.in_asterisk),
-    }
-    texts = house.gate.config.prompts.texts
-    async with Gate(house.pbx, texts=texts, answer_wait_s=WAIT_S, app="callguard-b", environment=shared) as other:
+    async with beside(house) as other:
         house.agent.timeline = says(COLLEAGUE)
         first.transfer("3201")
         second = await picks_up(house, before + 1, says(COLLEAGUE))

@@ -79,7 +79,8 @@ async def test_a_hung_callguard_is_ended_by_its_watchdog_and_who_waits_for_it_go
                 assert 1.0 < reached.invited - stopped < FREE_FROM_AGI_S
                 await calling
                 assert (await world.note("agi")).startswith("//")
-            assert manager.exits == [-signal.SIGABRT]
+            # It may have been stopped in the middle of a frame, which telling where it hung then stumbles over.
+            assert manager.exits in ([-signal.SIGABRT], [-signal.SIGSEGV])
             await manager.hears("READY=1", times=2)
         finally:
             await world.pbx.cli("dialplan set global CALLGUARD_DOOR ari")
