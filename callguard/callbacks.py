@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from time import monotonic
 
 import structlog
 
@@ -13,11 +15,10 @@ from callguard.errors import StoreError
 from callguard.numbers import to_e164
 from callguard.sections import Profile
 from callguard.store import Store
-from callguard.store.reader import Reader
 
 log = structlog.get_logger()
 
-# What proves a number for days need not be written with each call.
+# What proves a number for days need not be written with each call, nor asked for with each dial.
 NOTED_AGAIN = timedelta(hours=1)
 
 # Few numbers are shown or called, again and again, and parsing one is a notable part of what a call costs.
@@ -31,6 +32,8 @@ class Callbacks:
         self._current = current
         self._store = store
         self._noted: dict[str, datetime] = {}
+        # When each was last called, and until when that is taken for granted, by a clock that nobody sets.
+        self._proved: dict[str, tuple[datetime, float]] = {}
 
     def to_note(self, profile: str, called: str) -> str | None:
         """The number of ours that a call has come to, as the trunk gave it; None where there is nothing to note."""
@@ -51,14 +54,28 @@ class Callbacks:
             log.warning("it is not noted that one of our numbers was called", problem=str(error))
         else:
             self._noted[number] = now
+            self._proved.pop(number, None)
 
     async def shown(self, settings: Profile, written: str | None) -> tuple[str | None, Callback | None]:
         """As `shown`. Raises: StoreError."""
-        return await shown(self._store, settings, written)
+        return await shown(self._last_called, settings, written)
+
+    async def _last_called(self, number: str) -> datetime | None:
+        proved, until = self._proved.get(number, (None, 0.0))
+        if proved is None or monotonic() >= until:
+            proved = await self._store.last_called(number)
+            if proved is not None:
+                self._proved[number] = proved, monotonic() + NOTED_AGAIN.total_seconds()
+        return proved
 
 
-async def shown(store: Reader, settings: Profile, written: str | None) -> tuple[str | None, Callback | None]:
+async def shown(
+    last_called: Callable[[str], Awaitable[datetime | None]], settings: Profile, written: str | None
+) -> tuple[str | None, Callback | None]:
     """The number that a call shows, as the dialplan gives it, empty for none; and what is known of it.
+
+    Args:
+        last_called: when somebody last got through to one of the house's own numbers.
 
     Raises:
         StoreError: the store cannot be asked.
@@ -70,5 +87,5 @@ async def shown(store: Reader, settings: Profile, written: str | None) -> tuple[
     if not settings.caller_ids or not number:
         return number, None
     ours = number in settings.caller_ids
-    proved = await store.last_called(number) if ours else None
+    proved = await last_called(number) if ours else None
     return number, Callback(ours, proved, settings.caller_id_days)

@@ -13,6 +13,7 @@ REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
 # Digits with an optional plus and the separators people use. Anything else in a caller ID is not a number: a SIP
 # user name, an attempt at injection, or nothing.
 _WRITTEN = re.compile(r"\+?\(?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
+_MAYBE_E164 = re.compile(r"\+[1-9][0-9]{7,14}")
 
 
 @lru_cache(maxsize=1024)
@@ -55,6 +56,18 @@ def _country(begins: str, length: int) -> str | None:
     return str(region) if region in REGIONS else None
 
 
+# What is dialled is mostly in E.164, and to parse each number anew is a notable part of what a decision costs.
+@lru_cache(maxsize=65_536)
+def _is_e164(begins: str, length: int) -> bool:
+    """Whether numbers that differ in their last digits alone are written in E.164 already."""
+    try:
+        first = first_of(begins, length)
+    except phonenumbers.NumberParseException:
+        return False
+    written = phonenumbers.format_number(first, phonenumbers.PhoneNumberFormat.E164)
+    return phonenumbers.is_possible_number(first) and written == begins.ljust(length, "0")
+
+
 def to_e164(written: str, region: str | None) -> str | None:
     """The number in E.164 (ITU-T E.164, with plus), or None when it identifies nobody.
 
@@ -62,6 +75,8 @@ def to_e164(written: str, region: str | None) -> str | None:
         written: caller ID or what a person typed; hostile input is simply no number.
         region: ISO 3166-1 alpha-2 code that national formats belong to; None takes only international ones.
     """
+    if _MAYBE_E164.fullmatch(written) and _is_e164(*block(written)):
+        return written
     if not _WRITTEN.fullmatch(written):
         return None
     try:

@@ -62,3 +62,15 @@ def test_numbers_of_one_block_are_of_one_place(code: str, begins: int, ends: int
     first, one = phonenumbers.parse(begun.ljust(length, "0")), phonenumbers.parse(number)
     assert phonenumbers.region_code_for_number(first) == phonenumbers.region_code_for_number(one)
     assert timezone.time_zones_for_number(first) == timezone.time_zones_for_number(one)
+
+
+@given(st.sampled_from(sorted(REGIONS)), st.integers(0, 10**7 - 1), st.integers(3, 7))
+def test_what_is_taken_for_e164_unparsed_is_what_parsing_makes_of_it(region: str, ends: int, digits: int) -> None:
+    example = phonenumbers.example_number(region)
+    assert example is not None
+    number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+    written = number[:-digits] + f"{ends:07}"[-digits:]
+    parsed = phonenumbers.parse(written, None)
+    possible = phonenumbers.is_possible_number(parsed)
+    made = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if possible else None
+    assert to_e164(written, None) == made

@@ -103,7 +103,7 @@ def check(
     if shows is not None:
         from callguard.callbacks import shown
 
-        of_shown, callback = read(settings, lambda reader: shown(reader, calling, shows))
+        of_shown, callback = read(settings, lambda reader: shown(reader.last_called, calling, shows))
         facts = replace(facts, caller_id=of_shown, callback=callback)
     decision = book.law.decide(facts, tell_when=True)
     allowed_from = None if decision.allow else book.law.allowed_from(facts)

@@ -8,7 +8,9 @@ whichever is shorter. All integers are little-endian.
 from __future__ import annotations
 
 import struct
-from bisect import bisect_left
+import sys
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -21,6 +23,8 @@ from callguard.registry.kept_file import KeptFile, Layout
 SPAN = 10_000_000
 BITMAP_BYTES = SPAN // 8
 SUFFIX = struct.Struct("<I")
+# So many integers of a block are read at a time: as many as a page of memory has.
+PAGE = 1_024
 # Prefix, how many numbers it has, where its block begins in the file.
 ENTRY = struct.Struct("<IIQ")
 
@@ -116,11 +120,20 @@ class NumberSet(KeptFile):
             return bool(self._exactly(1, offset + suffix // 8)[0] >> suffix % 8 & 1)
 
         def at(place: int) -> int:
-            value: int = SUFFIX.unpack(self._exactly(SUFFIX.size, offset + place * SUFFIX.size))[0]
-            return value
+            return self._suffixes(offset, place, 1)[0]
 
-        found = bisect_left(range(count), suffix, key=at)
-        return found < count and at(found) == suffix
+        # The last page that it can be in is read whole: each reading is a system call.
+        page = max(0, bisect_right(range(0, count, PAGE), suffix, key=at) - 1) * PAGE
+        there = self._suffixes(offset, page, min(PAGE, count - page))
+        found = bisect_left(there, suffix)
+        return found < len(there) and there[found] == suffix
+
+    def _suffixes(self, offset: int, first: int, count: int) -> array[int]:
+        """So many of the integers of a block."""
+        found = array("I", self._exactly(count * SUFFIX.size, offset + first * SUFFIX.size))
+        if sys.byteorder == "big":
+            found.byteswap()
+        return found
 
     @property
     def prefixes(self) -> Set[int]:
