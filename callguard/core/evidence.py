@@ -48,6 +48,8 @@ class Kind(StrEnum):
     INCIDENT = "incident"
     LEDGER_BEGUN = "ledger.begun"
     SUBJECT_EXPORTED = "subject.exported"
+    SUBJECT_ERASED = "subject.erased"
+    PROOF_DELETED = "proof.deleted"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:
