@@ -7,13 +7,20 @@ from functools import lru_cache
 
 import phonenumbers
 
+from callguard.core.blocks import Block
+
 REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
 """The ISO 3166-1 alpha-2 codes whose national formats are known."""
 
 # Digits with an optional plus and the separators people use. Anything else in a caller ID is not a number: a SIP
 # user name, an attempt at injection, or nothing.
-_WRITTEN = re.compile(r"\+?\(?[0-9](?:[0-9 ()./-]{1,23})[0-9]")
 _MAYBE_E164 = re.compile(r"\+[1-9][0-9]{7,14}")
+_WRITTEN = re.compile(r"(?:[Tt][Ee][Ll]:)?((?:\+?\(?|\(\+)[0-9](?:[0-9 ()./-]{1,23})[0-9])")
+_BEGINS = re.compile(r"(\+?[0-9 ()./-]{1,25}?|\(\+[0-9 ()./-]{1,25}?)[ ./-]*\*")
+# A hyphen within a number is never followed by a plus.
+_RANGE = re.compile(r"([^\u2013]{3,30}?) ?(?:\u2013|-(?= ?\(?\+)) ?([^\u2013]{3,30})")
+_LONGEST = 15
+_DIGITS = "0123456789"
 
 
 @lru_cache(maxsize=1024)
@@ -72,17 +79,73 @@ def to_e164(written: str, region: str | None) -> str | None:
     """The number in E.164 (ITU-T E.164, with plus), or None when it identifies nobody.
 
     Args:
-        written: caller ID or what a person typed; hostile input is simply no number.
+        written: caller ID or what a person typed, also after ``tel:`` (RFC 3966); hostile input is simply no number.
         region: ISO 3166-1 alpha-2 code that national formats belong to; None takes only international ones.
     """
     if _MAYBE_E164.fullmatch(written) and _is_e164(*block(written)):
         return written
-    if not _WRITTEN.fullmatch(written):
+    if not (found := _WRITTEN.fullmatch(written)):
         return None
     try:
-        number = phonenumbers.parse(written, region)
+        number = phonenumbers.parse(found[1], region)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(number):
         return None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def to_number_or_block(written: str, region: str | None) -> str | None:
+    """As `to_e164`; or a block of numbers as `core.blocks` writes it, as `to_block` finds it."""
+    number = to_e164(written, region)
+    if number is None and (found := to_block(written, region)):
+        return str(found)
+    return number
+
+
+def to_block(written: str, region: str | None) -> Block | None:
+    """The block of numbers that a person means, or None where it is none: ``+49 30 123*``, ``030 123*``, or both ends.
+
+    The ends of a range are whole numbers, the second in international format, or after a dash (U+2013) in any: ``+49 30
+    1234-000 - +49 30 1234-999``.
+    """
+    if found := _BEGINS.fullmatch(written):
+        return _beginning(re.sub(r"[^+0-9]", "", found[1]), region)
+    if found := _RANGE.fullmatch(written):
+        first, last = (to_e164(end, region) for end in found.groups())
+        if first and last and _code(first) == _code(last) and len(first) == len(last) and first < last:
+            return Block(first, last)
+    return None
+
+
+def _beginning(digits: str, region: str | None) -> Block | None:
+    """All numbers that begin so, where they begin alike in E.164 too: a trunk prefix goes, and in some countries more.
+
+    Whole numbers tell it, as long ones as there are: of a few digits nobody knows which of them are a trunk prefix.
+    """
+    begun = ""
+    for more in range(_LONGEST, 0, -1):
+        first = to_e164(digits + "0" * more, region)
+        if first is None or (begun and first.startswith(begun)):
+            continue
+        numbers = [number for digit in _DIGITS if (number := to_e164(digits + digit * more, region))]
+        if begun:
+            # Shorter ones that begin otherwise are none, as with a zero after the country code, or nobody knows.
+            if any(_is_valid(number) and not number.startswith(begun) for number in numbers):
+                return None
+        else:
+            begun = first[:-more]
+            alike = all(number.startswith(begun) for number in numbers)
+            if not (alike and len(f"+{_code(first)}") < len(begun) <= _LONGEST):
+                return None
+    return Block(begun) if begun else None
+
+
+def _is_valid(number: str) -> bool:
+    """Whether a number in E.164 is of a range that is given out."""
+    return phonenumbers.is_valid_number(phonenumbers.parse(number))
+
+
+def _code(number: str) -> int:
+    """The country code of a number in E.164."""
+    return phonenumbers.parse(number).country_code or 0

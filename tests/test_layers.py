@@ -21,7 +21,7 @@ MAY: dict[str, set[str]] = {
     "core": set(),
     "errors": set(),
     "logs": set(),
-    "numbers": set(),
+    "numbers": {"core"},
     "shipped": set(),
     "toml_file": {"errors"},
     "controller": set(),

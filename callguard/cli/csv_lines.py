@@ -9,9 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeAlias
 
-from callguard.cli.options import aware, no_number
+from callguard.cli.options import aware, no_number, reading
 from callguard.errors import InputError
-from callguard.numbers import to_e164
 
 LONGEST_TEXT = 200
 
@@ -57,15 +56,15 @@ def rows(
         raise InputError(f"is empty: a heading is needed, such as {','.join(needed or columns)}", file=name)
 
 
-def number_in(said: str | None, region: str | None) -> str:
-    """The number of a line in E.164.
+def number_in(said: str | None, region: str | None, *, blocks: bool = False) -> str:
+    """The number of a line in E.164; or a block, as `options.number_from` says it.
 
     Raises:
         InputError: it is none. What stands there is not repeated.
     """
-    number = to_e164(said or "", region)
+    number = reading(blocks)(said or "", region)
     if number is None:
-        raise InputError(no_number(region), field="number")
+        raise InputError(no_number(region, blocks=blocks), field="number")
     return number
 
 

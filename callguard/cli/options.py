@@ -6,7 +6,7 @@ Numbers are never repeated in an error: what is typed here ends up in logs of sh
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from callguard import config
 from callguard.errors import InputError
-from callguard.numbers import REGIONS, to_e164
+from callguard.numbers import REGIONS, to_e164, to_number_or_block
 from callguard.sections import Name, PurposeId
 
 DEFAULT_CONFIG = Path("/etc/callguard/callguard.toml")
@@ -28,6 +28,7 @@ _CAMPAIGN: TypeAdapter[str] = TypeAdapter(Name)
 FIRST_YEAR, LAST_YEAR = 1971, 9000
 # In bytes: more than any number with its separators.
 LONGEST_LINE = 100
+A_PREFIX, A_RANGE = "+4930123*", "+49301234000-+49301234999"
 # So many opt-outs are added at once: the store is locked for half a second meanwhile, and calls wait a second for it.
 MOST = 50_000
 
@@ -45,6 +46,15 @@ NumbersArgument = Annotated[
         metavar="NUMBER",
         help=f"The phone number. {ON_STDIN}, or a list, one number in each line: all of them, or where a line is none, "
         "none at all.",
+        show_default=False,
+    ),
+]
+BlocksArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NUMBER",
+        help=f"The phone number, or a block of them: '{A_PREFIX}' for all that begin so, {A_RANGE} for a range. "
+        f"{ON_STDIN}, or a list, one in each line: all of them, or where a line is none, none at all.",
         show_default=False,
     ),
 ]
@@ -70,58 +80,67 @@ LimitOption = Annotated[int, typer.Option(min=1, max=100_000, help="So many at m
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def number_from(words: list[str], region: str | None) -> str | None:
+def number_from(words: list[str], region: str | None, *, blocks: bool = False) -> str | None:
     """The number in E.164, or None where what was typed (or read from standard input) is none.
+
+    Args:
+        blocks: whether a block of numbers will do too, as `core.blocks` writes it; so in all of these.
 
     Raises:
         InputError: it is more than one, or one and something else.
     """
+    found = reading(blocks)
     if words == [STDIN]:
-        return _only_line(region)
-    number = to_e164(" ".join(words), region)
-    complete = sum(to_e164(word, region) is not None for word in words) if len(words) > 1 else 0
+        return _only_line(region, found)
+    number = found(" ".join(words), region)
+    complete = sum(found(word, region) is not None for word in words) if len(words) > 1 else 0
     # In national format the parts of one number may be numbers too.
     if complete and number is None:
         raise InputError("one at a time, please: these are not the parts of one number", field="NUMBER")
     return number
 
 
-def a_number(words: list[str], region: str | None) -> str:
+def a_number(words: list[str], region: str | None, *, blocks: bool = False) -> str:
     """The number in E.164.
 
     Raises:
         InputError: it is none.
     """
-    number = number_from(words, region)
+    number = number_from(words, region, blocks=blocks)
     if number is None:
-        raise InputError(no_number(region), field="NUMBER")
+        raise InputError(no_number(region, blocks=blocks), field="NUMBER")
     return number
 
 
-def numbers_from(words: list[str], region: str | None) -> tuple[str, ...]:
+def numbers_from(words: list[str], region: str | None, *, blocks: bool = False) -> tuple[str, ...]:
     """The number in E.164, or those of standard input: one in each line, each once, empty lines left out.
 
     Raises:
         InputError: one is none, or there is none at all. The line is named, what stands in it is not.
     """
     if words != [STDIN]:
-        return (a_number(words, region),)
+        return (a_number(words, region, blocks=blocks),)
     if sys.stdin.isatty():
         typer.echo("One number in each line; Ctrl-D at the end.", err=True)
     found: dict[str, None] = {}
     for line, written in enumerate(iter(lambda: sys.stdin.buffer.readline(LONGEST_LINE), b""), start=1):
-        number = to_e164(_text(written), region)
+        number = reading(blocks)(_text(written), region)
         if number is not None:
             found[number] = None
         elif written.strip():
-            raise InputError(no_number(region), file=INPUT, line=line, field="NUMBER")
+            raise InputError(no_number(region, blocks=blocks), file=INPUT, line=line, field="NUMBER")
     if not found:
         raise InputError("there is none", file=INPUT, field="NUMBER")
     return tuple(found)
 
 
-def _only_line(region: str | None) -> str | None:
-    number = to_e164(_text(sys.stdin.buffer.readline(LONGEST_LINE)), region)
+def reading(blocks: bool) -> Callable[[str, str | None], str | None]:
+    """What finds the number in what was written; of blocks too, if so."""
+    return to_number_or_block if blocks else to_e164
+
+
+def _only_line(region: str | None, found: Callable[[str, str | None], str | None]) -> str | None:
+    number = found(_text(sys.stdin.buffer.readline(LONGEST_LINE)), region)
     # At a terminal nothing more is waited for.
     if number is not None and not sys.stdin.isatty() and sys.stdin.buffer.read(LONGEST_LINE).strip():
         raise InputError("one at a time, please", file=INPUT, line=2, field="NUMBER")
@@ -133,9 +152,10 @@ def _text(line: bytes) -> str:
     return "" if len(line) == LONGEST_LINE else line.decode("ascii", "replace").strip()
 
 
-def no_number(region: str | None) -> str:
+def no_number(region: str | None, *, blocks: bool = False) -> str:
     """What is wrong with what is no number; what stands there is not repeated."""
-    return "this is no phone number" if region else "this is no international phone number; for others, say --region"
+    wrong = "this is no phone number" if region else "this is no international phone number; for others, say --region"
+    return f"{wrong} (nor a block of them)" if blocks else wrong
 
 
 def region_for(settings: config.Config, given: str | None) -> str | None:

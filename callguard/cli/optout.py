@@ -16,11 +16,11 @@ from callguard.cli.options import (
     DEFAULT_CONFIG,
     INPUT,
     MOST,
+    BlocksArgument,
     CampaignOption,
     ConfigOption,
     ControllerOption,
     JsonOption,
-    NumbersArgument,
     OnlyControllerOption,
     OnlyNumberArgument,
     PurposeOption,
@@ -41,6 +41,7 @@ from callguard.rights import facts
 
 if TYPE_CHECKING:
     from callguard.store.dial_records import StoredOptOut
+    from callguard.store.reader import Reader
     from callguard.store.store import Store
 
 # So many numbers are written at once: the service writes beside, and waits 2 s at most.
@@ -58,7 +59,7 @@ ScopeOption = Annotated[
 
 @app.command("add")
 def add(
-    words: NumbersArgument,
+    words: BlocksArgument,
     controller: ControllerOption = None,
     scope: ScopeOption = Scope.MARKETING,
     purpose: PurposeOption = None,
@@ -70,7 +71,7 @@ def add(
     region: RegionOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Keep that a person, or a list of them, does not want to be called; the next dial sees it."""
+    """Keep that a person, a list of them, or a block of numbers is not to be called; the next dial sees it."""
     from callguard.cli.csv_lines import check_text
     from callguard.store.dial_records import NewOptOut
 
@@ -80,7 +81,7 @@ def add(
     check_text(reason, "--reason")
     now = datetime.now(UTC)
     end = _end_of(until, now)
-    numbers = numbers_from(words, region_for(settings, region))
+    numbers = numbers_from(words, region_for(settings, region), blocks=True)
     if len(numbers) > MOST:
         raise InputError(f"more than {MOST} at once: split the list", file=INPUT, field="NUMBER")
     opt_outs = [NewOptOut(number, scope, purpose, campaign, until=end, reason=reason) for number in numbers]
@@ -92,7 +93,7 @@ def add(
 
 @app.command("remove")
 def remove(
-    words: NumbersArgument,
+    words: BlocksArgument,
     controller: ControllerOption = None,
     scope: ScopeOption = Scope.MARKETING,
     purpose: PurposeOption = None,
@@ -103,11 +104,14 @@ def remove(
     region: RegionOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """End the opt-outs of a person, or of a list of them, of exactly one scope; that they were stays known."""
+    """End the opt-outs of a person, of a list of them, or of a block, of exactly one scope; that they were stays known.
+
+    A block that a number is in stands, and is named.
+    """
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     _fits(scope, purpose, campaign)
-    numbers = numbers_from(words, region_for(settings, region))
+    numbers = numbers_from(words, region_for(settings, region), blocks=True)
     now = datetime.now(UTC)
     ended = _each(
         settings,
@@ -119,6 +123,7 @@ def remove(
     said = _count(ended, len(numbers), "Ended", "Nothing to end")
     which = "opt-out of" if ended else "not opted out of exactly"
     typer.echo(f"{said}: {which} {_words(scope, purpose, campaign)} for {for_whom}")
+    _tell_of_blocks(settings, for_whom, numbers, now)
 
 
 @app.command("list")
@@ -133,7 +138,7 @@ def list_(
     settings = config.load(path)
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     national = region_for(settings, region)
-    number = a_number(words, national) if words else None
+    number = a_number(words, national, blocks=True) if words else None
     found = read(settings, lambda reader: reader.opt_outs(for_whom, number, datetime.now(UTC)))
     if print_json:
         typer.echo(json.dumps([as_json(one) for one in found], indent=2, ensure_ascii=False))
@@ -145,7 +150,7 @@ app.command("import")(optout_files.import_)
 app.command("export")(optout_files.export)
 
 
-def show(opt_outs: tuple[StoredOptOut, ...]) -> None:
+def show(opt_outs: Sequence[StoredOptOut]) -> None:
     """Print opt-outs as a table."""
     if not opt_outs:
         typer.echo("No opt-outs")
@@ -168,6 +173,24 @@ def show(opt_outs: tuple[StoredOptOut, ...]) -> None:
 def as_json(one: StoredOptOut) -> dict[str, Any]:
     """An opt-out as JSON names it, and whose it is."""
     return {"controller": one.controller, "number": one.number, **facts.opt_out(one)}
+
+
+def _tell_of_blocks(settings: config.Config, controller: str, numbers: Sequence[str], now: datetime) -> None:
+    """Name the blocks that numbers are in and that stand: by these they are opted out all the same."""
+
+    async def blocks(reader: Reader) -> dict[str, tuple[set[str], set[str]]]:
+        found: dict[str, tuple[set[str], set[str]]] = {}
+        for number in numbers:
+            for one in await reader.opt_outs(controller, number, now):
+                if one.block is not None and one.number != number:
+                    scopes, within = found.setdefault(one.number, (set(), set()))
+                    scopes.add(_words(one.scope, one.purpose, one.campaign))
+                    within.add(number)
+        return found
+
+    for block, (scopes, within) in sorted(read(settings, blocks).items()):
+        which = "it is" if len(numbers) == 1 else f"{len(within)} of them are"
+        typer.echo(f"The block {block} stands, and {which} in it: opted out of {', '.join(sorted(scopes))}", err=True)
 
 
 def _each(settings: config.Config, numbers: Sequence[str], change: Callable[[Store, str], Awaitable[bool]]) -> int:

@@ -94,7 +94,7 @@ def _opt_out(cells: dict[str, str], region: str | None, now: datetime) -> NewOpt
         InputError: the first thing that is wrong with it, by its column. No number is in it.
     """
     said = {column: cell.strip() or None for column, cell in cells.items()}
-    number = number_in(said.get("number"), region)
+    number = number_in(said.get("number"), region, blocks=True)
     try:
         scope = Scope((said.get("scope") or DEFAULT_SCOPE).lower())
     except ValueError as error:

@@ -47,8 +47,8 @@ def import_(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="CSV in UTF-8, with a heading: number, and as you have them scope, purpose, campaign, since, until, "
-            "reason. - is standard input.",
+            help="CSV in UTF-8, with a heading: number (or a block), and as you have them scope, purpose, campaign, "
+            "since, until, reason. - is standard input.",
             show_default=False,
         ),
     ],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from callguard import config
-from callguard.cli import tables
+from callguard.cli import optout, tables
 from callguard.cli.new_file import new_file
 from callguard.cli.options import (
     DEFAULT_CONFIG,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from callguard.rights.audio import Sound
     from callguard.rights.receipts import Setting
     from callguard.store.about import Subject
+    from callguard.store.dial_records import StoredOptOut
     from callguard.store.reader import Reader
 
 OnlyOption = Annotated[str | None, typer.Option(help="Only this controller's.")]
@@ -53,13 +54,26 @@ def show(
     settings = config.load(path)
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
-    found, now = read(settings, lambda reader: reader.subjects(for_whom, number)), datetime.now(UTC)
+    now = datetime.now(UTC)
+
+    async def known(reader: Reader) -> tuple[tuple[Subject, ...], list[StoredOptOut]]:
+        of_it = await reader.subjects(for_whom, number)
+        # Of who does not know the number itself: what is known of the block that it is in.
+        told = {one.controller for one in of_it}
+        return of_it, [one for one in await reader.opt_outs_ever(for_whom, number) if one.controller not in told]
+
+    found, in_blocks = read(settings, known)
     if print_json:
-        typer.echo(json.dumps([facts.subject(one, now) for one in found], indent=2, ensure_ascii=False))
-    elif found:
+        told = [facts.subject(one, now) for one in found] + facts.only_in_blocks(number, in_blocks)
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    if found:
         _show(found)
     else:
         typer.echo(f"Nothing is known of {number}{'' if for_whom is None else f' by {for_whom}'}.")
+    if in_blocks:
+        typer.echo("\nIt is in blocks that opted out as a whole, of those who know nothing else of it:")
+        optout.show(in_blocks)
 
 
 @app.command("export")

@@ -38,6 +38,21 @@ def subject(one: Subject, now: datetime) -> dict[str, Any]:
     }
 
 
+def only_in_blocks(number: str, opt_outs: Sequence[StoredOptOut]) -> list[dict[str, Any]]:
+    """As `subject`, of controllers that know nothing of a number but of blocks that it is in."""
+    nothing: dict[str, Any] = {"subject": None, "number": number, "name": None, "calls": []}
+    rest: dict[str, Any] = {"grants": [], "decisions": [], "evidence": []}
+    return [
+        {
+            "controller": controller,
+            **nothing,
+            "opt_outs": [opt_out(one) for one in opt_outs if one.controller == controller],
+            **rest,
+        }
+        for controller in sorted({one.controller for one in opt_outs})
+    ]
+
+
 def portable(one: Subject, now: datetime) -> dict[str, Any]:
     """As `subject`, for the person: nothing that may tell of others, and each entry of evidence in its own bytes."""
     told = subject(one, now)
@@ -48,6 +63,9 @@ def portable(one: Subject, now: datetime) -> dict[str, Any]:
         for it in call["incidents"]:
             it["detail"] = {name: value for name, value in it["detail"].items() if name in OWN_DETAIL}
     told["evidence"] = [_whole(it) for it in one.evidence]
+    for it in told["opt_outs"]:
+        # Why a block opted out is another's word.
+        it["reason"] = None if it["block"] else it["reason"]
     return told
 
 
@@ -164,8 +182,9 @@ def incident(one: StoredIncident) -> dict[str, Any]:
 
 
 def opt_out(one: StoredOptOut) -> dict[str, Any]:
-    """An opt-out, also one that is over."""
+    """An opt-out, also one that is over; `block` is the one that the number is in, where that opted out as a whole."""
     return {
+        "block": None if one.block is None else str(one.block),
         "scope": one.scope,
         "purpose": one.purpose,
         "campaign": one.campaign,

@@ -94,8 +94,10 @@ def _grants(one: Subject, now: datetime) -> Iterable[Sequence[str]]:
 
 def _opt_outs(one: Subject) -> Iterable[Sequence[str]]:
     for it in one.opt_outs:
-        what = " ".join(filter(None, (it.scope, it.purpose, it.campaign)))
-        yield _moment(it.since), _moment(it.until), escape(what), escape(it.source), escape(it.reason or "")
+        what = " ".join(filter(None, (it.scope, it.purpose, it.campaign, f"(all of {it.block})" if it.block else None)))
+        # Why a block opted out is not the person's own word.
+        why = "" if it.block else it.reason or ""
+        yield _moment(it.since), _moment(it.until), escape(what), escape(it.source), escape(why)
 
 
 def _dials(one: Subject) -> Iterable[Sequence[str]]:

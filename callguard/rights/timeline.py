@@ -17,7 +17,7 @@ class Event:
     """Something that happened, or will: a recording's end is known ahead.
 
     Attributes:
-        what: one line, for a person; no number and no name in it but somebody's own words.
+        what: one line, for a person; no number and no name in it but a block's and somebody's own words.
         call: the call's id; None where it was in none.
     """
 
@@ -42,9 +42,10 @@ def _events(one: Subject) -> Iterator[Event]:
     for opt_out in one.opt_outs:
         of = " ".join(part for part in (opt_out.scope, opt_out.purpose or opt_out.campaign) if part)
         why = f": {opt_out.reason}" if opt_out.reason else ""
-        yield Event(opt_out.since, one.controller, f"Opted out of {of} ({opt_out.source}){why}")
+        as_one_of = f", as one of {opt_out.block}" if opt_out.block else ""
+        yield Event(opt_out.since, one.controller, f"Opted out of {of}{as_one_of} ({opt_out.source}){why}")
         if opt_out.until is not None:
-            yield Event(opt_out.until, one.controller, f"The opt-out of {of} ends")
+            yield Event(opt_out.until, one.controller, f"The opt-out of {of}{as_one_of} ends")
     for grant in one.grants:
         what = f"{grant.purpose} granted: {grant.basis}, {grant.channel}, evidence {grant.evidence}"
         yield Event(grant.since, one.controller, what)

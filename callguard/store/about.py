@@ -40,7 +40,7 @@ class Subject:
     Attributes:
         subject_id: random.
         number: E.164.
-        opt_outs: those too that have ended, as with `grants`.
+        opt_outs: those too that have ended, as with `grants`, and those of blocks that the number is in.
         evidence: of what is no leg's: opt-outs, grants, dial decisions.
     """
 
@@ -112,16 +112,16 @@ async def figures(fetch: Fetch, since: datetime, until: datetime, now: datetime)
 
 
 async def _subject(fetch: Fetch, row: sqlite3.Row) -> Subject:
-    whose = {"subject_id": row["subject_id"]}
-    grants = await fetch("subject_grants_of_number", controller=row["controller"], number=row["number"])
-    endings = tuple(chain.from_iterable(map(from_rows.endings, await fetch("endings_of_subject", **whose))))
+    whose, named = {"subject_id": row["subject_id"]}, {"controller": row["controller"], "number": row["number"]}
+    grants = await fetch("subject_grants_of_number", **named)
+    endings = tuple(chain.from_iterable(map(from_rows.endings, await fetch("endings_of_number", **named))))
     return Subject(
         subject_id=row["subject_id"],
         controller=row["controller"],
         number=row["number"],
         name=row["name"],
         legs=await _legs(fetch, row["subject_id"]),
-        opt_outs=tuple(map(from_rows.opt_out, await fetch("opt_outs_of_subject", **whose))),
+        opt_outs=tuple(map(from_rows.opt_out, await fetch("opt_outs_of_number_ever", **named))),
         grants=tuple(ended(from_rows.subject_grant(grant), endings) for grant in reversed(grants)),
         decisions=tuple(map(from_rows.decision, await fetch("decisions_of_subject", **whose))),
         evidence=tuple(map(from_rows.evidence, await fetch("evidence_of_subject", **whose))),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Self, TypeAlias
 
+from callguard.core.blocks import Block
 from callguard.core.decide import Decision, Facts, OptOut, Registered, Scope
 from callguard.core.evidence import Value
 from callguard.core.grants import Channel, Standing
@@ -23,7 +24,7 @@ class StoredOptOut(OptOut):
     """An opt-out as the store has it: what a dial decision looks at, and whose it is.
 
     Attributes:
-        number: E.164.
+        number: E.164; or a block that opted out as a whole, as `core.blocks` writes it.
         reason: somebody's own words.
     """
 
@@ -31,13 +32,18 @@ class StoredOptOut(OptOut):
     number: str
     reason: str | None
 
+    @property
+    def block(self) -> Block | None:
+        """The block that has opted out; None where it is a number."""
+        return Block.of(self.number)
+
 
 @dataclass(frozen=True, slots=True)
 class NewOptOut:
     """An opt-out of a list that is to be kept.
 
     Attributes:
-        number: E.164.
+        number: E.164, or a block as `core.blocks` writes it.
         since: aware and not in the future; None for now. `until` is not past; None for never.
         reason: somebody's own words.
     """

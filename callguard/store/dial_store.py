@@ -45,7 +45,7 @@ class DialStore(Reader):
         """The subject of a number opts out of a controller's calls.
 
         Args:
-            number: E.164; the subject is made where it is new.
+            number: E.164, or a block of numbers as `core.blocks` writes it; the subject is made where it is new.
             purpose: the one opted out of, for scope PURPOSE only; `campaign` likewise.
             source: ``typed_unverified`` where anybody may have typed the number.
             reason: somebody's own words.

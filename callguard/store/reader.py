@@ -184,10 +184,16 @@ class Reader:
 
         Args:
             controller: None for those of all controllers.
-            number: E.164; None for everybody's, so not to be asked for what was dialled and is no number.
+            number: E.164, its own and those of blocks that it is in; or a block. None for everybody's, so not to be
+                asked for what was dialled and is no number.
         """
         query = "opt_outs_listed" if controller is None or number is None else "opt_outs_of_number"
         rows = await self._fetch(query, controller=controller, number=number, at=to_ms(at))
+        return tuple(map(from_rows.opt_out, rows))
+
+    async def opt_outs_ever(self, controller: str | None, number: str) -> tuple[StoredOptOut, ...]:
+        """As `opt_outs` of a number, those too that have ended, oldest first."""
+        rows = await self._fetch("opt_outs_of_number_ever", controller=controller, number=number)
         return tuple(map(from_rows.opt_out, rows))
 
     async def each_opt_out(self, controller: str, at: datetime) -> AsyncGenerator[StoredOptOut, None]:
@@ -242,7 +248,7 @@ class Reader:
         rows = await self._fetch("subject_grants_of_number", controller=controller, number=number)
         if not rows:
             return ()
-        ending = await self._fetch("endings_of_subject", subject_id=rows[0]["subject_id"])
+        ending = await self._fetch("endings_of_number", controller=controller, number=number)
         all_of_them = tuple(chain.from_iterable(map(from_rows.endings, ending)))
         return tuple(ended(from_rows.subject_grant(row), all_of_them) for row in rows)
 
@@ -305,7 +311,7 @@ class Reader:
             from_ms_or_none(first),
             tuple(map(from_rows.decision, await self._fetch("decisions_of_number", **asked))),
             tuple(map(from_rows.leg, await self._fetch("legs_of_number", **asked))),
-            tuple(map(from_rows.opt_out, await self._fetch("opt_outs_of_number_ever", **asked))),
+            await self.opt_outs_ever(controller, number),
             tuple(reversed(await self.grants(controller, number))),
         )
 

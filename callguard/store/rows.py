@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import uuid_utils
 
+from callguard.core.blocks import Block
 from callguard.core.evidence import SALT_BYTES, Kind, Value, entry
 from callguard.core.model import Answer, GrantState, Heard, Purpose
 from callguard.store.queries import Row
@@ -98,6 +99,25 @@ def new_subject(controller: str, number: str | None) -> Row:
     if number is not None and not _E164.fullmatch(number):
         raise ValueError("the number is not E.164")
     return {"subject_id": str(uuid_utils.uuid4()), "controller": controller, "number": number}
+
+
+def new_opted_out(controller: str, number: str) -> Row:
+    """The row of who opts out and may be new: the subject of a number, or a block (`core.blocks`).
+
+    Raises:
+        ValueError: it is neither. The text does not name it.
+    """
+    if Block.of(number) is None:
+        return new_subject(controller, number)
+    return {"subject_id": str(uuid_utils.uuid4()), "controller": controller, "number": number}
+
+
+def block_rows(controller: str, subject_id: str, number: str) -> tuple[Row, ...]:
+    """By what a block is looked up; nothing for a number."""
+    if (block := Block.of(number)) is None:
+        return ()
+    found: Row = {"controller": controller, "subject_id": subject_id, "number_length": block.number_length}
+    return tuple({**found, "prefix": prefix} for prefix in block.prefixes)
 
 
 def grant_row(

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from callguard.errors import StoreError
-from callguard.store.queries import Transaction
+from callguard.store.queries import Row, Transaction
 from callguard.store.rows import new_subject
 from callguard.store.writer import Writer
 
@@ -37,14 +37,19 @@ class Subjects:
         self._controller = controller
         self._made: dict[str, str] = {}
 
-    def of(self, transaction: Transaction, number: str) -> tuple[str, str | None]:
+    def of(
+        self, transaction: Transaction, number: str, make: Callable[[str, str], Row] = new_subject
+    ) -> tuple[str, str | None]:
         """The subject's id; and the number, where this is the line that makes them.
+
+        Args:
+            make: the row of one who may be new.
 
         Raises:
             StoreError: the number is not E.164.
         """
         try:
-            subject = new_subject(self._controller, number)
+            subject = make(self._controller, number)
         except ValueError as error:
             raise StoreError(str(error)) from error
         if found := transaction.fetch("subject_of", controller=self._controller, number=number):

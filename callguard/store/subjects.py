@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from callguard.errors import StoreError
 from callguard.store import ledger
 from callguard.store.dial_records import DialRecord, OptOutSource
 from callguard.store.queries import Row, Transaction
-from callguard.store.rows import new_subject, subject_evidence_row, without_numbers
+from callguard.store.rows import block_rows, new_opted_out, new_subject, subject_evidence_row, without_numbers
 from callguard.store.times import to_ms
 
 T = TypeVar("T", int, datetime)
@@ -39,7 +40,8 @@ def opt_out(
     """A subject opts out; see `Store.opt_out`."""
     if until is not None and until <= at:
         raise StoreError("an opt-out ends after it begins")
-    subject_id = _subject(transaction, controller, number)
+    subject_id = _subject(transaction, controller, number, new_opted_out)
+    transaction.add("add_block", block_rows(controller, subject_id, number))
     what: Row = {"scope": scope.value, "purpose": purpose, "campaign": campaign}
     if stands(transaction, subject_id, at, source, until, what):
         return False
@@ -173,10 +175,12 @@ def exported(
     )
 
 
-def _subject(transaction: Transaction, controller: str, number: str) -> str:
+def _subject(
+    transaction: Transaction, controller: str, number: str, make: Callable[[str, str], Row] = new_subject
+) -> str:
     """The subject of a number, who is made where the number is new."""
     try:
-        transaction.fetch("add_subject", **new_subject(controller, number))
+        transaction.fetch("add_subject", **make(controller, number))
     except ValueError as error:
         raise StoreError(str(error)) from error
     ((subject_id,),) = transaction.fetch("subject_of", controller=controller, number=number)

@@ -28,6 +28,7 @@ def test_who_opts_out_is_kept_and_denied(run: Run, two: Path) -> None:
     assert one == {
         "controller": "zeta",
         "number": NUMBER,
+        "block": None,
         "scope": "marketing",
         "purpose": None,
         "campaign": None,

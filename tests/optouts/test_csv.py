@@ -175,7 +175,7 @@ def test_of_a_file_with_bad_lines_nothing_is_kept_and_they_are_told(run: Run, ta
     done = take("number,scope\n600111223,all\nnobody,all\n600111224,some\n")
     assert (done.code, done.out) == (2, "")
     first, second, last = done.err.splitlines()
-    assert first.endswith("list.csv:3: number: this is no phone number")
+    assert first.endswith("list.csv:3: number: this is no phone number (nor a block of them)")
     assert second.endswith("list.csv:4: scope: is none of all, marketing, purpose, campaign")
     assert last.startswith("callguard: ") and last.endswith("list.csv: 2 bad lines, so nothing is kept")
     assert "600111" not in done.err

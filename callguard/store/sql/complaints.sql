@@ -15,10 +15,17 @@ WHERE s.number = :number AND (CAST(:controller AS TEXT) IS NULL OR s.controller 
 ORDER BY l.started_at, l.leg_id;
 
 -- name: opt_outs_of_number_ever(controller, number)
--- Those too that have ended.
+-- Those too that have ended, and those of blocks that it is in.
 SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
 FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
-WHERE s.number = :number AND (CAST(:controller AS TEXT) IS NULL OR s.controller = :controller)
+WHERE s.subject_id IN (
+    SELECT of.subject_id FROM controllers AS c CROSS JOIN subjects AS of
+    WHERE of.controller = c.controller AND of.number = :number
+    UNION ALL
+    SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
+        ON b.controller = l.controller AND b.prefix = substr(:number, 1, l.length)
+        AND (b.number_length IS NULL OR b.number_length = length(:number))
+) AND (CAST(:controller AS TEXT) IS NULL OR s.controller = :controller)
 ORDER BY o.since, o.opt_out_id;
 
 -- name: first_kept(controller)

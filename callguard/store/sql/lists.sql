@@ -30,6 +30,31 @@ INSERT INTO temp.staged (
     :kind, :at, :body
 );
 
+-- name: drop_staged_blocks()!
+DROP TABLE IF EXISTS temp.staged_blocks;
+
+-- name: create_staged_blocks()!
+CREATE TEMPORARY TABLE staged_blocks (
+    controller TEXT NOT NULL,
+    prefix TEXT NOT NULL,
+    subject_id TEXT NOT NULL,
+    number_length INTEGER
+);
+
+-- name: stage_block*!
+INSERT INTO temp.staged_blocks (controller, prefix, subject_id, number_length)
+VALUES (:controller, :prefix, :subject_id, :number_length);
+
+-- name: add_staged_blocks()!
+INSERT INTO block_prefixes (controller, prefix, subject_id, number_length)
+SELECT controller, prefix, subject_id, number_length FROM temp.staged_blocks ORDER BY controller, prefix;
+
+-- name: add_block*!
+-- A block is the same for good.
+INSERT INTO block_prefixes (controller, prefix, subject_id, number_length)
+VALUES (:controller, :prefix, :subject_id, :number_length)
+ON CONFLICT (controller, prefix, subject_id) DO NOTHING;
+
 -- name: keep_many_pages()!
 -- 256 MB: a list touches pages all over the indexes, and each that has to leave the memory would be written twice.
 PRAGMA cache_size = -256000;

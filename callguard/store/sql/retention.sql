@@ -49,7 +49,7 @@ JOIN subject_grants AS g ON g.subject_id = l.subject_id
 WHERE g.basis = 'contract';
 
 -- name: endings_of_legs(legs)
--- As endings_of_subject, of the legs' subjects.
+-- As endings_of_number, of the legs' subjects.
 SELECT l.leg_id, e.state, e.purpose, e.at, NULL AS scope
 FROM json_each(:legs) AS asked
 JOIN legs AS l ON l.leg_id = asked.value
@@ -59,6 +59,16 @@ SELECT l.leg_id, NULL, o.purpose, o.since, o.scope
 FROM json_each(:legs) AS asked
 JOIN legs AS l ON l.leg_id = asked.value
 JOIN opt_outs AS o ON o.subject_id = l.subject_id
+WHERE o.undone = 0 AND o.source <> 'typed_unverified'
+UNION ALL
+SELECT l.leg_id, NULL, o.purpose, o.since, o.scope
+FROM json_each(:legs) AS asked
+JOIN legs AS l ON l.leg_id = asked.value
+JOIN subjects AS s ON s.subject_id = l.subject_id
+JOIN block_prefix_lengths AS p ON p.controller = s.controller
+CROSS JOIN block_prefixes AS b ON b.controller = p.controller AND b.prefix = substr(s.number, 1, p.length)
+    AND (b.number_length IS NULL OR b.number_length = length(s.number))
+JOIN opt_outs AS o ON o.subject_id = b.subject_id
 WHERE o.undone = 0 AND o.source <> 'typed_unverified';
 
 -- name: recordings_to_mark(call_id)

@@ -45,12 +45,6 @@ SELECT i.incident_id, i.controller, i.leg_id, l.call_id, i.kind, i.at, i.detail
 FROM legs AS l JOIN incidents AS i ON i.leg_id = l.leg_id
 WHERE l.subject_id = :subject_id ORDER BY i.at, i.incident_id;
 
--- name: opt_outs_of_subject(subject_id)
--- Those too that have ended.
-SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
-FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id
-WHERE o.subject_id = :subject_id ORDER BY o.since, o.opt_out_id;
-
 -- name: decisions_of_subject(subject_id)
 SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
 FROM decisions WHERE subject_id = :subject_id ORDER BY at, decision_id;

@@ -89,18 +89,35 @@ WHERE s.number IS NOT NULL AND (CAST(:controller AS TEXT) IS NULL OR g.controlle
     AND (CAST(:number AS TEXT) IS NULL OR s.number = :number)
 ORDER BY g.since DESC, g.subject_grant_id DESC;
 
--- name: endings_of_subject(subject_id)
+-- name: endings_of_number(controller, number)
 -- What ends grants of their own, and opt-outs that were meant, whether they are in force or not. An opt-out that anybody
 -- may have typed denies while it is in force and takes nothing back.
-SELECT state, purpose, at, NULL AS scope FROM grant_endings WHERE subject_id = :subject_id
+SELECT state, purpose, at, NULL AS scope FROM grant_endings
+WHERE subject_id IN (SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number)
 UNION ALL
 SELECT NULL, purpose, since, scope FROM opt_outs
-WHERE subject_id = :subject_id AND undone = 0 AND source <> 'typed_unverified';
+WHERE undone = 0 AND source <> 'typed_unverified' AND subject_id IN (
+    SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number
+    UNION ALL
+    SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
+        ON b.controller = l.controller AND b.prefix = substr(:number, 1, l.length)
+        AND (b.number_length IS NULL OR b.number_length = length(:number))
+    WHERE l.controller = :controller
+);
 
 -- name: endings_listed()
--- As endings_of_subject, of everybody who has grants.
+-- As endings_of_number, of everybody who has grants.
 SELECT subject_id, state, purpose, at, NULL AS scope FROM grant_endings
 UNION ALL
 SELECT subject_id, NULL, purpose, since, scope FROM opt_outs
 WHERE undone = 0 AND source <> 'typed_unverified'
-    AND subject_id IN (SELECT g.subject_id FROM subject_grants AS g);
+    AND subject_id IN (SELECT g.subject_id FROM subject_grants AS g)
+UNION ALL
+SELECT s.subject_id, NULL, o.purpose, o.since, o.scope
+FROM subjects AS s
+JOIN block_prefix_lengths AS l ON l.controller = s.controller
+CROSS JOIN block_prefixes AS b ON b.controller = l.controller AND b.prefix = substr(s.number, 1, l.length)
+    AND (b.number_length IS NULL OR b.number_length = length(s.number))
+JOIN opt_outs AS o ON o.subject_id = b.subject_id
+WHERE o.undone = 0 AND o.source <> 'typed_unverified'
+    AND s.subject_id IN (SELECT g.subject_id FROM subject_grants AS g);

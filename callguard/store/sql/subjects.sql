@@ -21,21 +21,38 @@ ORDER BY opt_out_id;
 UPDATE opt_outs SET until = :at, undone = :undone WHERE opt_out_id = :opt_out_id;
 
 -- name: opt_outs_of_number(controller, number, at)
+-- Those of blocks too that it is in, as in all that are asked by number.
 SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
 FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
-WHERE s.controller = :controller AND s.number = :number
+WHERE o.subject_id IN (
+    SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number
+    UNION ALL
+    SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
+        ON b.controller = l.controller AND b.prefix = substr(:number, 1, l.length)
+        AND (b.number_length IS NULL OR b.number_length = length(:number))
+    WHERE l.controller = :controller
+)
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
 -- name: known_of_number(controller, number, at, since)
 -- Asked before each dial, in one: the opt-outs that have not ended, also what has begun by a clock that was set back since,
 -- grants, and what ends them, and as looked_back. Without `since` nothing is looked for in the time before.
+-- A block's opt-outs are those of each number in it; a block is found by the few prefixes that there are of its numbers.
 WITH one AS NOT MATERIALIZED (
     SELECT subject_id, controller, number FROM subjects WHERE controller = :controller AND number = :number
+),
+whose AS MATERIALIZED (
+    SELECT subject_id FROM one
+    UNION ALL
+    SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
+        ON b.controller = l.controller AND b.prefix = substr(:number, 1, l.length)
+        AND (b.number_length IS NULL OR b.number_length = length(:number))
+    WHERE l.controller = :controller
 )
-SELECT 'opt_out' AS what, one.controller, one.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since,
+SELECT 'opt_out' AS what, s.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since,
     o.until, NULL AS basis, NULL AS channel, NULL AS evidence, NULL AS state, NULL AS at, o.opt_out_id AS id
-FROM one JOIN opt_outs AS o ON o.subject_id = one.subject_id
+FROM whose JOIN opt_outs AS o ON o.subject_id = whose.subject_id JOIN subjects AS s ON s.subject_id = o.subject_id
 WHERE o.until IS NULL OR o.until > :at
 UNION ALL
 SELECT 'grant', one.controller, one.number, NULL, g.purpose, NULL, g.source, NULL, g.since,
@@ -46,7 +63,7 @@ SELECT 'ending', NULL, NULL, NULL, e.purpose, NULL, NULL, NULL, NULL, NULL, NULL
 FROM one JOIN grant_endings AS e ON e.subject_id = one.subject_id
 UNION ALL
 SELECT 'ending', NULL, NULL, o.scope, o.purpose, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.since, NULL
-FROM one JOIN opt_outs AS o ON o.subject_id = one.subject_id
+FROM whose JOIN opt_outs AS o ON o.subject_id = whose.subject_id
 WHERE o.undone = 0 AND o.source <> 'typed_unverified'
 UNION ALL
 SELECT 'attempt', NULL, NULL, NULL, NULL, NULL, NULL, NULL, d.at, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -54,7 +71,7 @@ FROM one JOIN decisions AS d ON d.subject_id = one.subject_id
 WHERE :since IS NOT NULL AND d.at > :since AND d.allow = 1 AND json_extract(d.facts, '$.calls') = 'marketing'
 UNION ALL
 SELECT 'refusal', NULL, NULL, NULL, NULL, NULL, NULL, NULL, o.since, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM one JOIN opt_outs AS o ON o.subject_id = one.subject_id
+FROM whose JOIN opt_outs AS o ON o.subject_id = whose.subject_id
 WHERE :since IS NOT NULL AND o.since > :since AND o.undone = 0
 ORDER BY 9 DESC, 16 DESC;
 
@@ -63,7 +80,11 @@ ORDER BY 9 DESC, 16 DESC;
 SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
 FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id
 WHERE s.number IS NOT NULL AND (CAST(:controller AS TEXT) IS NULL OR o.controller = :controller)
-    AND (CAST(:number AS TEXT) IS NULL OR s.number = :number)
+    AND (CAST(:number AS TEXT) IS NULL OR s.number = :number OR s.subject_id IN (
+        SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
+        ON b.controller = l.controller AND b.prefix = substr(:number, 1, l.length)
+        AND (b.number_length IS NULL OR b.number_length = length(:number))
+    ))
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
@@ -109,8 +130,15 @@ WHERE s.controller = :controller AND s.number = :number
     AND d.allow = 1 AND d.at > :since AND json_extract(d.facts, '$.calls') = 'marketing'
 UNION ALL
 SELECT NULL, o.since
-FROM subjects AS s JOIN opt_outs AS o ON o.subject_id = s.subject_id
-WHERE s.controller = :controller AND s.number = :number AND o.since > :since AND o.undone = 0;
+FROM opt_outs AS o
+WHERE o.subject_id IN (
+    SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number
+    UNION ALL
+    SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
+        ON b.controller = l.controller AND b.prefix = substr(:number, 1, l.length)
+        AND (b.number_length IS NULL OR b.number_length = length(:number))
+    WHERE l.controller = :controller
+) AND o.since > :since AND o.undone = 0;
 
 -- name: was_allowed(number, since, until)^
 SELECT d.decision_id FROM decisions AS d JOIN subjects AS s ON s.subject_id = d.subject_id
