@@ -26,7 +26,8 @@ INSERT INTO temp.staged (
     subject_id, opt_out_id, new_number, controller, scope, purpose, campaign, source, reason, since, until,
     kind, at, body
 ) VALUES (
-    :subject_id, :opt_out_id, :new_number, :controller, :scope, :purpose, :campaign, :source, :reason, :since, :until,
+    :subject_id, :opt_out_id, seal_number(:new_number), :controller, :scope, :purpose, :campaign, :source,
+    seal_content(:reason), :since, :until,
     :kind, :at, :body
 );
 
