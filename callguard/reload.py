@@ -61,6 +61,7 @@ class Reload:
         config, waiting = reloaded(self._current.config, read)
         book = await asyncio.to_thread(load_law, config)
         await asyncio.to_thread(book.learn)
+        await self._store.use_keys(masters)
         await self._store.know({name: controller.name for name, controller in config.controllers.items()})
         client = self._ari.client
         try:

@@ -125,7 +125,7 @@ async def test_what_cannot_be_read_is_named_and_leaves_no_file(two: Path, tmp_pa
     assert "keys: is missing: recordings are not encrypted" in said("keys", "list", *without, code=2)
     said("keys", "new", tmp_path / "other.key")
     another = ("--config", str(write(tmp_path, f'[keys]\nmaster = {{ file = "{tmp_path}/other.key" }}')))
-    assert "none of the master keys opens its content key" in said("recordings", "play", SECOND, *another, code=1)
+    assert "none of the master keys opens its key" in said("recordings", "play", SECOND, *another, code=1)
     assert "is there already" in said("keys", "new", tmp_path / "other.key", code=2)
     assert "cannot be written" in said("keys", "new", tmp_path / "nowhere" / "key", code=2)
 

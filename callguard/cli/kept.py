@@ -51,12 +51,13 @@ def words(given: str) -> str:
 def look(settings: Config, question: Callable[[RetentionReader], Awaitable[T]]) -> T:
     """What the store answers.
 
-    Raises: InputError, StoreError.
+    Raises: InputError, StoreError, CannotOpen.
     """
+    from callguard.keys import master
     from callguard.store.retention_reader import RetentionReader
 
     async def ask() -> T:
-        async with RetentionReader.reading(settings.store.path) as reader:
+        async with RetentionReader.reading(settings.store.path, lambda: master.load(settings)) as reader:
             return await question(reader)
 
     return asyncio.run(ask())

@@ -44,8 +44,9 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
         controllers = {name: controller.name for name, controller in settings.controllers.items()}
         folder = str(settings.recording.folder.in_asterisk)
         async with Store.open(
-            settings.store.path, gate=settings.asterisk.app, controllers=controllers, folder=folder
-        ) as store:
+            settings.store.path, gate=settings.asterisk.app, controllers=controllers, folder=folder,
+            keys=lambda: masters,
+        ) as store:  # fmt: skip
             service = Service(settings, flows, store, path, notify, masters)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def read(settings: Config, question: Callable[[Reader], Awaitable[T]]) -> T:
+def read(settings: Config, question: Callable[[Reader], Awaitable[T]], *, locked: bool = False) -> T:
     """What the store answers.
 
-    Raises: InputError, StoreError.
+    Args:
+        locked: where the question needs no number and no name, and so no master key.
+
+    Raises: InputError, StoreError, CannotOpen.
     """
+    from callguard.keys import master
     from callguard.store.reader import Reader
 
     async def ask() -> T:
-        async with Reader.reading(settings.store.path) as reader:
+        async with Reader.reading(settings.store.path, lambda: master.load(settings), locked=locked) as reader:
             return await question(reader)
 
     return asyncio.run(ask())
@@ -31,14 +35,17 @@ def read(settings: Config, question: Callable[[Reader], Awaitable[T]]) -> T:
 def write(settings: Config, change: Callable[[Store], Awaitable[T]]) -> T:
     """What a change of the store came to.
 
-    Raises: InputError, StoreError.
+    Raises: InputError, StoreError, CannotOpen.
     """
+    from callguard.keys import master
     from callguard.store.store import Store
 
     async def make() -> T:
         controllers = {name: controller.name for name, controller in settings.controllers.items()}
         # No gate: the service goes on writing beside this command.
-        async with Store.open(settings.store.path, gate=None, controllers=controllers) as store:
+        async with Store.open(
+            settings.store.path, gate=None, controllers=controllers, keys=lambda: master.load(settings)
+        ) as store:
             return await change(store)
 
     return asyncio.run(make())

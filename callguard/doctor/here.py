@@ -71,7 +71,7 @@ def _prompts_fault(config: Config) -> str:
 
 async def _clear_files(path: Path) -> Known[int]:
     try:
-        async with Reader.reading(path) as store:
+        async with Reader.reading(path, locked=True) as store:
             return await store.count_clear()
     except CallguardError as error:
         return Unknown(str(error))
@@ -88,7 +88,7 @@ def _keys_fault(config: Config) -> str:
 async def _store_fault(path: Path) -> StoreFault | None:
     closed = not (_may(path, os.R_OK | os.W_OK) and _may(path.parent, os.R_OK | os.W_OK | os.X_OK))
     try:
-        async with Reader.reading(path) as store:
+        async with Reader.reading(path, locked=True) as store:
             await store.calls(1)
     except CallguardError as error:
         code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF

@@ -40,7 +40,7 @@ TO_DO = {
     Fault.ANOTHER: "it is the file of another recording: put its own, from a backup, in its place",
     Fault.NO_KEY: "its person's content key is not in the store: it was destroyed and nothing opens the file any more, "
     "or this store is not the one that it belongs to",
-    Fault.WRONG_KEY: "none of the master keys opens its content key: name the one that did in [keys] old",
+    Fault.WRONG_KEY: "none of the master keys opens its key: name the one that did in [keys] old",
     Fault.MISSING: "there is no such file: put a copy from a backup there",
     Fault.DIFFERENT: "it is not what was kept, by its size or SHA-256: put a copy from a backup in its place",
     Fault.UNREADABLE: "it may not be read, or its disk does not let it be: see to that",

@@ -1,7 +1,8 @@
 """Master keys: had from a file, the environment or a command, and what they are good for.
 
-A master key wraps content keys, one for each subject; these wrap the keys of files. So a new master key needs no audio
-to be written anew, and erasing somebody is to forget one content key.
+A master key wraps content keys, one for each subject; these wrap the keys of files. It also wraps the data keys, by
+which personal columns are encrypted. So a new master key needs neither audio nor rows to be written anew, and erasing
+somebody's audio is to forget one content key.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from uuid import UUID, uuid4
 from callguard.config import Config
 from callguard.errors import InputError
 from callguard.key_sections import KeySource
+from callguard.keys.columns import DataCipher
 from callguard.keys.fault import CannotOpen, Fault
 from callguard.keys.sealed_file import ContentKey
 from callguard.keys.wrapping import KEY_BYTES, unwrap, wrap
-from callguard.store.records import StoredContentKey
+from callguard.store.records import DataKeyKind, StoredContentKey, StoredDataKey
 
 COMMAND_WITHIN_S = 10.0
 ID_DIGITS = 16
@@ -70,25 +72,60 @@ class Masters:
 
     def content_key(self, stored: StoredContentKey) -> ContentKey:
         """A stored content key, to be used. Raises: CannotOpen, where none of the master keys opens it."""
-        master = self._by_id.get(stored.master)
-        if master is None:
-            raise CannotOpen(Fault.WRONG_KEY, f"content key {stored.id}", f"master key {stored.master} wrapped it")
-        secret = unwrap(bytes.fromhex(stored.wrapped), master.secret, _what_for(stored.id, stored.subject_id))
-        if secret is None:
-            raise CannotOpen(Fault.ALTERED, f"content key {stored.id} in the store")
-        return ContentKey(stored.id, secret)
+        what_for = _what_for(stored.id, stored.subject_id)
+        return ContentKey(stored.id, self._opened(f"content key {stored.id}", stored, what_for))
 
     def rewrapped(self, stored: StoredContentKey) -> StoredContentKey:
         """The same content key, wrapped by the master key in force. Raises: CannotOpen."""
         return self._stored(stored.id, stored.subject_id, self.content_key(stored).secret)
 
+    def new_data_keys(self) -> tuple[StoredDataKey, ...]:
+        """One of each kind, for a store that has none."""
+        return tuple(self._stored_data(str(uuid4()), kind, os.urandom(KEY_BYTES)) for kind in DataKeyKind)
+
+    def column_cipher(self, stored: Sequence[StoredDataKey]) -> DataCipher:
+        """What a store's columns are sealed and opened by.
+
+        Raises:
+            CannotOpen: none of the master keys opens one of its data keys, or one is missing.
+        """
+        secrets = {key.kind: self._data(key) for key in stored}
+        for kind in DataKeyKind:
+            if kind not in secrets:
+                raise CannotOpen(Fault.ALTERED, f"data key for {kind} of the store", "it is missing")
+        return DataCipher(secrets)
+
+    def data_rewrapped(self, stored: StoredDataKey) -> StoredDataKey:
+        """The same data key, wrapped by the master key in force. Raises: CannotOpen."""
+        return self._stored_data(stored.id, stored.kind, self._data(stored))
+
+    def _data(self, stored: StoredDataKey) -> bytes:
+        return self._opened(f"data key for {stored.kind} of the store", stored, _what_data_for(stored.id, stored.kind))
+
+    def _opened(self, what: str, stored: StoredContentKey | StoredDataKey, what_for: bytes) -> bytes:
+        master = self._by_id.get(stored.master)
+        if master is None:
+            raise CannotOpen(Fault.WRONG_KEY, what, f"master key {stored.master} wrapped it")
+        secret = unwrap(bytes.fromhex(stored.wrapped), master.secret, what_for)
+        if secret is None:
+            raise CannotOpen(Fault.ALTERED, f"{what} in the store")
+        return secret
+
     def _stored(self, content_key_id: str, subject_id: str, secret: bytes) -> StoredContentKey:
         wrapped = wrap(secret, self.current.secret, _what_for(content_key_id, subject_id))
         return StoredContentKey(content_key_id, subject_id, self.current.id, wrapped.hex())
 
+    def _stored_data(self, data_key_id: str, kind: DataKeyKind, secret: bytes) -> StoredDataKey:
+        wrapped = wrap(secret, self.current.secret, _what_data_for(data_key_id, kind))
+        return StoredDataKey(data_key_id, kind, self.current.id, wrapped.hex())
+
 
 def _what_for(content_key_id: str, subject_id: str) -> bytes:
     return b"callguard content key\0" + UUID(content_key_id).bytes + subject_id.encode()
+
+
+def _what_data_for(data_key_id: str, kind: DataKeyKind) -> bytes:
+    return b"callguard data key\0" + UUID(data_key_id).bytes + kind.value.encode()
 
 
 def load(config: Config, environment: Mapping[str, str] | None = None) -> Masters | None:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from callguard.store.columns import Columns
 from callguard.store.database import uri, usable
 from callguard.store.queries import sql
 
@@ -52,9 +53,10 @@ class AtOnce:
 
 
 @contextmanager
-def open_at_once(path: Path) -> Iterator[AtOnce]:
+def open_at_once(path: Path, columns: Columns | None = None) -> Iterator[AtOnce]:
     """Raises: InputError, the file is not there or may not be read; StoreError, another program has locked it."""
     with usable(path):
         connection = sqlite3.connect(uri(path, "ro"), uri=True, timeout=0, isolation_level=None)
+    (columns or Columns()).register(connection)
     with closing(connection):
         yield AtOnce(connection)

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 import aiosqlite
 
 from callguard.errors import CallguardError, InputError, StoreError
+from callguard.store.columns import Columns
 from callguard.store.queries import Transaction
 
 BUSY_S = 1.0
@@ -130,15 +131,18 @@ def prepare(path: Path) -> None:
 
 
 @asynccontextmanager
-async def open_to_write(path: Path) -> AsyncIterator[Database]:
+async def open_to_write(path: Path, columns: Columns | None = None) -> AsyncIterator[Database]:
     """A connection that writes.
+
+    Args:
+        columns: what it seals and opens personal columns by; None for one that has no key.
 
     Raises:
         InputError: the file is not there, may not be written, or is not a database.
         StoreError: another program has locked it.
     """
     agenda: _Agenda = deque()
-    async with _connect(path, "rw", factory=partial(_Flushing, agenda)) as connection:
+    async with _connect(path, "rw", columns, factory=partial(_Flushing, agenda)) as connection:
         with usable(path):
             for pragma in _WRITING:
                 await connection.execute_fetchall(pragma)
@@ -149,14 +153,14 @@ async def open_to_write(path: Path) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def open_to_read(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    """A connection that cannot write; each query sees all that is committed.
+async def open_to_read(path: Path, columns: Columns | None = None) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection that cannot write; each query sees all that is committed. `columns` as with `open_to_write`.
 
     Raises:
         InputError: the file is not there, or may not be read.
         StoreError: another program has locked it.
     """
-    async with _connect(path, "ro") as connection:
+    async with _connect(path, "ro", columns) as connection:
         yield connection
 
 
@@ -175,13 +179,15 @@ def usable(path: Path) -> Iterator[None]:
 
 @asynccontextmanager
 async def _connect(
-    path: Path, mode: str, factory: Callable[..., sqlite3.Connection] = sqlite3.Connection
+    path: Path, mode: str, columns: Columns | None, factory: Callable[..., sqlite3.Connection] = sqlite3.Connection
 ) -> AsyncIterator[aiosqlite.Connection]:
     threads: list[threading.Thread] = []
 
     def opened(*arguments: Any, **named: Any) -> sqlite3.Connection:
         threads.append(threading.current_thread())
-        return factory(*arguments, **named)
+        connection = factory(*arguments, **named)
+        (columns or Columns()).register(connection)
+        return connection
 
     # At DEBUG aiosqlite logs every statement with its parameters, and these hold phone numbers.
     logging.getLogger("aiosqlite").setLevel(logging.INFO)

@@ -15,6 +15,7 @@ from callguard.core.grants import Channel, Ending, ended, opted_out
 from callguard.core.model import Basis, GrantState, Outcome, Purpose
 from callguard.store.dial_records import KnownSubject, StoredDecision, StoredGrant, StoredOptOut
 from callguard.store.records import (
+    DataKeyKind,
     Evidence,
     FileToSeal,
     Grant,
@@ -23,6 +24,7 @@ from callguard.store.records import (
     SavedLeg,
     Segment,
     StoredContentKey,
+    StoredDataKey,
     StoredIncident,
     StoredRecording,
 )
@@ -211,6 +213,11 @@ def file_to_seal(row: sqlite3.Row) -> FileToSeal:
 def content_key(row: sqlite3.Row) -> StoredContentKey:
     """A subject's content key, wrapped."""
     return StoredContentKey(row["content_key_id"], row["subject_id"], row["master"], row["wrapped"])
+
+
+def data_key(row: sqlite3.Row) -> StoredDataKey:
+    """A key of the store's columns, wrapped."""
+    return StoredDataKey(row["data_key_id"], DataKeyKind(row["kind"]), row["master"], row["wrapped"])
 
 
 def segment(row: sqlite3.Row) -> Segment:

@@ -19,6 +19,7 @@ from callguard.core.grants import Ending, ended
 from callguard.errors import StoreError
 from callguard.store import about, from_rows
 from callguard.store.at_once import AtOnce
+from callguard.store.columns import Columns, HadKeys, no_keys
 from callguard.store.database import open_to_read, usable
 from callguard.store.dial_records import (
     NOBODY,
@@ -42,6 +43,7 @@ from callguard.store.records import (
     SavedLeg,
     Segment,
     StoredContentKey,
+    StoredDataKey,
     StoredIncident,
     StoredRecording,
 )
@@ -62,16 +64,26 @@ class Reader:
 
     @classmethod
     @asynccontextmanager
-    async def reading(cls, path: Path) -> AsyncIterator[Self]:
+    async def reading(cls, path: Path, keys: HadKeys = no_keys, *, locked: bool = False) -> AsyncIterator[Self]:
         """Open an existing store to read it: nothing is created, migrated or fenced.
 
+        Args:
+            keys: the master keys of the configuration.
+            locked: for who needs no number, no name and no key: where they are encrypted, nobody is found by number,
+                and `columns.UNREADABLE` stands in place of each.
+
         Raises:
-            InputError: there is no store, or not of this schema.
+            InputError: there is no store, or not of this schema, or its columns are encrypted and `keys` has none.
             StoreError: another program has locked it.
+            CallguardError: none of the keys opens the store's.
         """
-        async with open_to_read(path) as connection:
+        columns = Columns()
+        async with open_to_read(path, columns) as connection:
             with usable(path):
                 await check(connection, path, known())
+                stored = await fetch(connection, "data_keys")
+            if not locked:
+                columns.unlock(tuple(map(from_rows.data_key, stored)), keys, path)
             yield cls(connection)
 
     async def outcome(self, channel: str, linkedid: str) -> SavedLeg | None:
@@ -157,6 +169,10 @@ class Reader:
     async def content_keys_by_master(self) -> dict[str, int]:
         """How many content keys each master key wraps, by its id."""
         return {row["master"]: row["count"] for row in await self._fetch("content_keys_by_master")}
+
+    async def data_keys(self) -> tuple[StoredDataKey, ...]:
+        """The keys that personal columns are encrypted by; none where they are in the clear."""
+        return tuple(map(from_rows.data_key, await self._fetch("data_keys")))
 
     async def clear_legs(self, after: str, most: int) -> tuple[str, ...]:
         """The legs with a kept file that is not encrypted, in order, from the one after `after` on."""

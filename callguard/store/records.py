@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from callguard.core.evidence import Kind, Value
@@ -181,6 +182,29 @@ class StoredContentKey:
 
     id: str
     subject_id: str
+    master: str
+    wrapped: str = field(repr=False)
+
+
+class DataKeyKind(StrEnum):
+    """What a data key of the store is for: each ends at another time."""
+
+    CONTENT = "content"
+    """Names and somebody's own words, which erasure takes away."""
+    SUPPRESSION = "suppression"
+    """Numbers: an opt-out outlives the erasure of everything else."""
+    PROOF = "proof"
+    """What proves something, until the law's proof period ends."""
+    INDEX = "index"
+    """By its keyed hash a number or an agent is found; nothing is encrypted by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDataKey:
+    """What the store's columns are read by. `wrapped` is hex; `master` is the id of the master key that opens it."""
+
+    id: str
+    kind: DataKeyKind
     master: str
     wrapped: str = field(repr=False)
 

@@ -117,7 +117,7 @@ def block_rows(controller: str, subject_id: str, number: str) -> tuple[Row, ...]
     if (block := Block.of(number)) is None:
         return ()
     found: Row = {"controller": controller, "subject_id": subject_id, "number_length": block.number_length}
-    return tuple({**found, "prefix": prefix} for prefix in block.prefixes)
+    return tuple({**found, "prefix": prefix, "prefix_length": len(prefix)} for prefix in block.prefixes)
 
 
 def grant_row(

@@ -16,12 +16,13 @@ from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, content_keys, incidents, ledger, segments
+from callguard.store import actions, agents, content_keys, data_keys, incidents, ledger, segments
 from callguard.store.at_once import AtOnce, open_at_once
-from callguard.store.database import open_to_read, open_to_write, prepare, usable
+from callguard.store.columns import ColumnKeys, Columns, HadKeys, no_keys
+from callguard.store.database import Database, open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
-from callguard.store.records import FileToSeal, Kept, LegRecord, OpenRecording, StoredContentKey
+from callguard.store.records import FileToSeal, Kept, LegRecord, OpenRecording, StoredContentKey, StoredDataKey
 from callguard.store.rights_store import RightsStore
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
@@ -41,17 +42,21 @@ class Store(RightsStore):
     """
 
     def __init__(
-        self, reading: aiosqlite.Connection, at_once: AtOnce, writer: Writer, folder: str | None = None
-    ) -> None:
+        self, reading: aiosqlite.Connection, at_once: AtOnce, writer: Writer, columns: Columns, path: Path,
+        folder: str | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(reading, at_once, writer)
+        self._columns = columns
+        self._path = path
         self._folder = folder
         self.on_incident: Callable[[Incident], None] = lambda kind: None
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, path: Path, *, gate: str | None, controllers: Mapping[str, str], folder: str | None = None
-    ) -> AsyncIterator[Self]:
+        cls, path: Path, *, gate: str | None, controllers: Mapping[str, str], folder: str | None = None,
+        keys: HadKeys = no_keys,
+    ) -> AsyncIterator[Self]:  # fmt: skip
         """Create or open the store, bring its schema up to date and take the gate.
 
         From then on a process that took the same gate before writes nothing any more. On leaving, what waits to be
@@ -63,19 +68,25 @@ class Store(RightsStore):
                 for a command, which writes beside the service and other commands, and neither fences nor is fenced.
             controllers: name as spoken, by id.
             folder: where this gate's recordings are made, as Asterisk names it.
+            keys: the master keys of the configuration. A gate that has them, and finds a store without keys, encrypts
+                its columns from then on; what is there already, `seal_columns` does.
 
         Raises:
-            InputError: the file or its folder cannot be used, or its schema is newer than this program.
+            InputError: the file or its folder cannot be used, its schema is newer than this program, or its columns are
+                encrypted and `keys` has none.
             StoreError: another program has locked it.
+            CallguardError: none of the keys opens the store's; the gate is not taken then.
         """
         prepare(path)
-        async with open_to_write(path) as database:
+        columns = Columns()
+        async with open_to_write(path, columns) as database:
             with usable(path):
                 await migrate(database, path, known())
+                await _unlock(database, columns, keys, path, begin=gate is not None)
                 epoch = await database.transact(partial(_take, gate=gate, controllers=controllers))
-            async with open_to_read(path) as reading, Writer(database, gate, epoch) as writer:
-                with open_at_once(path) as at_once:
-                    yield cls(reading, at_once, writer, folder)
+            async with open_to_read(path, columns) as reading, Writer(database, gate, epoch, columns) as writer:
+                with open_at_once(path, columns) as at_once:
+                    yield cls(reading, at_once, writer, columns, path, folder)
 
     async def writable(self) -> None:
         """Whether what is written now would be kept. Raises: StoreError, as writing would."""
@@ -84,6 +95,20 @@ class Store(RightsStore):
     async def know(self, controllers: Mapping[str, str]) -> None:
         """Name the controllers, by id, that were not given when the store was opened, or have another name now."""
         await self._run(_name, controllers=controllers)
+
+    async def use_keys(self, keys: ColumnKeys | None) -> None:
+        """From now on columns are encrypted, where there are keys.
+
+        Raises:
+            InputError: they are, and there is none.
+            CallguardError: none of these opens the store's. Nothing changes then.
+        """
+        stored = await self.data_keys()
+        if not stored and keys is not None:
+            new = keys.new_data_keys()
+            self._columns.expect(new, keys.column_cipher(new))
+            stored = await self._run(data_keys.begin, keys=new)
+        self._columns.unlock(stored, lambda: keys, self._path)
 
     async def save(self, record: LegRecord) -> None:
         """Keep what the gate of a leg came to: its subject, grants and evidence.
@@ -223,6 +248,10 @@ class Store(RightsStore):
         """
         await self._run(content_keys.rewrap, keys=keys)
 
+    async def rewrap_data_keys(self, keys: Sequence[StoredDataKey]) -> None:
+        """The keys of the columns are wrapped by another master key from now on: all of these, or none."""
+        await self._run(data_keys.rewrap, keys=keys)
+
     async def destroy_content_key(self, subject_id: str) -> None:
         """Nothing that is encrypted for a subject can be read any more; what comes later gets a key of its own."""
         await self._run(content_keys.destroy, subject_id=subject_id)
@@ -301,6 +330,14 @@ def _rewrite(transaction: Transaction) -> None:
 def _name(transaction: Transaction, controllers: Mapping[str, str]) -> None:
     for controller, name in controllers.items():
         transaction.fetch("set_controller", controller=controller, name=name)
+
+
+async def _unlock(database: Database, columns: Columns, keys: HadKeys, path: Path, *, begin: bool) -> None:
+    """Seal and open by the store's keys; where it has none, and there are some to begin with, by new ones."""
+    stored = await database.transact(data_keys.all_of_them, lock=False)
+    if begin and not stored and (had := keys()) is not None:
+        stored = await database.transact(partial(data_keys.begin, keys=had.new_data_keys()))
+    columns.unlock(stored, keys, path)
 
 
 def _take(transaction: Transaction, gate: str | None, controllers: Mapping[str, str]) -> int:

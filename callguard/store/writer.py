@@ -13,6 +13,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 
 from callguard.errors import StoreError
 from callguard.store import ledger
+from callguard.store.columns import Columns, Locked
 from callguard.store.database import Database
 from callguard.store.queries import Row, Transaction
 
@@ -67,12 +68,14 @@ class Writer:
 
     Args:
         gate: what it writes for, while `epoch` is its own; None for no gate, whose writer nothing replaces.
+        columns: what the database's connection seals by.
     """
 
-    def __init__(self, database: Database, gate: str | None, epoch: int) -> None:
+    def __init__(self, database: Database, gate: str | None, epoch: int, columns: Columns | None = None) -> None:
         self._database = database
         self._gate = gate
         self._epoch = epoch
+        self._columns = columns or Columns()
         self._waiting: asyncio.Queue[_Unit | None] = asyncio.Queue()
         self._closed = False
         self._damaged: Damaged | None = None
@@ -98,6 +101,7 @@ class Writer:
 
         Raises:
             Fenced: another process has taken the gate.
+            Locked: another process has encrypted the store's columns.
             Damaged: from the first time on that the file was found to be.
             StoreError: nothing of it is kept.
         """
@@ -175,8 +179,8 @@ class Writer:
             return
         try:
             results = await self._database.transact(partial(self._work, units))
-        except (Fenced, Removed, sqlite3.OperationalError) as error:
-            # The lock, the disk, the file or the gate: no unit's own fault, and trying each would only take longer.
+        except (Fenced, Locked, Removed, sqlite3.OperationalError) as error:
+            # The lock, the disk, the file, the keys or the gate: no unit's own fault; to try each only takes longer.
             for unit in units:
                 _refuse(unit, error)
         except Exception as error:
@@ -201,6 +205,7 @@ class Writer:
             ((epoch,),) = transaction.fetch("gate_epoch", app=self._gate)
             if epoch != self._epoch:
                 raise Fenced("another process has taken this gate since: this one writes nothing any more")
+        self._columns.check(transaction)
         for name in ADDING_ORDER:
             transaction.add(name, chain.from_iterable(unit.rows.get(name, ()) for unit in units))
         evidence = chain.from_iterable(unit.rows.get("add_evidence", ()) for unit in units)

@@ -224,8 +224,10 @@ async def test_what_makes_no_sense_is_refused_whole(
 async def test_the_looks_before_a_dial_and_in_each_call_read_no_table_from_end_to_end(
     store: Store, database: Connection
 ) -> None:
+    from callguard.store.columns import Columns
     from callguard.store.queries import sql
 
+    Columns().register(database)
     for query in ("known_of_number", "remembered"):
         parameters = {"controller": "acme", "number": NUMBER, "at": 0, "since": 0}
         plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql(query)}", parameters)]

@@ -1,5 +1,6 @@
 -- name: subject_to_erase(subject_id)^
-SELECT subject_id, controller, number, name, erased_at FROM subjects WHERE subject_id = :subject_id;
+SELECT subject_id, controller, open_text(number) AS number, open_text(name) AS name, erased_at
+FROM subjects WHERE subject_id = :subject_id;
 
 -- name: legs_to_erase(subject_id, now)
 -- `recording_state` is NULL where nothing was captured; `held` while it may not be destroyed.
@@ -29,7 +30,7 @@ WHERE started_at BETWEEN :since AND :until AND linkedid = :linkedid;
 
 -- name: erase_facts(subject_id, number)
 UPDATE decisions SET facts = json_set(facts, '$.caller_id.number', NULL)
-WHERE subject_id = :subject_id AND json_extract(facts, '$.caller_id.number') = :number
+WHERE subject_id = :subject_id AND open_text(json_extract(facts, '$.caller_id.number')) = :number
 RETURNING 1;
 
 -- name: erase_evidence_of_grants(subject_id)
@@ -92,7 +93,7 @@ UPDATE opt_outs SET subject_id = :subject_id, reason = NULL WHERE opt_out_id = :
 
 -- name: restrict_subject(subject_id, controller, number, why, until)!
 INSERT INTO restricted_subjects (subject_id, controller, number, why, until)
-VALUES (:subject_id, :controller, :number, :why, :until) ON CONFLICT (subject_id) DO NOTHING;
+VALUES (:subject_id, :controller, seal_number(:number), :why, :until) ON CONFLICT (subject_id) DO NOTHING;
 
 -- name: restrict_grants(subject_id)!
 INSERT INTO restricted_grants (subject_grant_id, subject_id, evidence, seq)
@@ -113,15 +114,16 @@ DELETE FROM restricted_subjects WHERE until <= :now RETURNING subject_id, contro
 
 -- name: restricted_of_number(controller, number)
 -- Of all controllers where controller is NULL; there are few.
-SELECT r.subject_id, r.controller, r.number, r.why, r.until
+SELECT r.subject_id, r.controller, open_text(r.number) AS number, r.why, r.until
 FROM controllers AS c CROSS JOIN restricted_subjects AS r
-WHERE r.controller = c.controller AND r.number = :number
+WHERE r.controller = c.controller AND r.number IN (seal_number(:number), :number)
     AND (CAST(:controller AS TEXT) IS NULL OR c.controller = :controller)
 ORDER BY r.controller, r.until;
 
 -- name: restricted_grants_of(subject_id)
 -- What was granted, where its proof is, and the entry that proves it.
-SELECT g.subject_id, g.controller, g.purpose, g.basis, g.channel, r.evidence, g.source, g.since, g.until, s.number, r.seq
+SELECT g.subject_id, g.controller, g.purpose, g.basis, g.channel, open_text(r.evidence) AS evidence, g.source, g.since,
+    g.until, open_text(s.number) AS number, r.seq
 FROM restricted_grants AS r
 JOIN restricted_subjects AS s ON s.subject_id = r.subject_id
 JOIN subject_grants AS g ON g.subject_grant_id = r.subject_grant_id

@@ -26,7 +26,8 @@ INSERT INTO temp.staged (
     subject_id, opt_out_id, new_number, controller, scope, purpose, campaign, source, reason, since, until,
     kind, at, body
 ) VALUES (
-    :subject_id, :opt_out_id, :new_number, :controller, :scope, :purpose, :campaign, :source, :reason, :since, :until,
+    :subject_id, :opt_out_id, seal_number(:new_number), :controller, :scope, :purpose, :campaign, :source,
+    seal_content(:reason), :since, :until,
     :kind, :at, :body
 );
 
@@ -38,21 +39,23 @@ CREATE TEMPORARY TABLE staged_blocks (
     controller TEXT NOT NULL,
     prefix TEXT NOT NULL,
     subject_id TEXT NOT NULL,
+    prefix_length INTEGER NOT NULL,
     number_length INTEGER
 );
 
 -- name: stage_block*!
-INSERT INTO temp.staged_blocks (controller, prefix, subject_id, number_length)
-VALUES (:controller, :prefix, :subject_id, :number_length);
+INSERT INTO temp.staged_blocks (controller, prefix, subject_id, prefix_length, number_length)
+VALUES (:controller, seal_number(:prefix), :subject_id, :prefix_length, :number_length);
 
 -- name: add_staged_blocks()!
-INSERT INTO block_prefixes (controller, prefix, subject_id, number_length)
-SELECT controller, prefix, subject_id, number_length FROM temp.staged_blocks ORDER BY controller, prefix;
+INSERT INTO block_prefixes (controller, prefix, subject_id, prefix_length, number_length)
+SELECT controller, prefix, subject_id, prefix_length, number_length FROM temp.staged_blocks
+ORDER BY controller, prefix;
 
 -- name: add_block*!
 -- A block is the same for good.
-INSERT INTO block_prefixes (controller, prefix, subject_id, number_length)
-VALUES (:controller, :prefix, :subject_id, :number_length)
+INSERT INTO block_prefixes (controller, prefix, subject_id, prefix_length, number_length)
+VALUES (:controller, seal_number(:prefix), :subject_id, :prefix_length, :number_length)
 ON CONFLICT (controller, prefix, subject_id) DO NOTHING;
 
 -- name: keep_many_pages()!

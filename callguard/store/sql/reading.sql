@@ -120,6 +120,6 @@ JOIN ledger AS entry ON entry.seq = e.seq
 WHERE l.call_id = :call_id ORDER BY e.seq;
 
 -- name: subject_of_leg(leg_id)^
-SELECT l.controller, l.profile, s.number
+SELECT l.controller, l.profile, open_text(s.number) AS number
 FROM legs AS l JOIN subjects AS s ON s.subject_id = l.subject_id
 WHERE l.leg_id = :leg_id;

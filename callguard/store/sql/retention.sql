@@ -34,7 +34,7 @@ WHERE r.state = 'kept'
 ORDER BY asked.key, g.grant_id;
 
 -- name: holds_of_legs(legs)
-SELECT h.leg_id, h.hold_id, h.reason, h.since, h.until, x.at AS released_at
+SELECT h.leg_id, h.hold_id, open_text(h.reason) AS reason, h.since, h.until, x.at AS released_at
 FROM json_each(:legs) AS asked
 JOIN recording_holds AS h ON h.leg_id = asked.value
 LEFT JOIN recording_releases AS x ON x.hold_id = h.hold_id
@@ -66,8 +66,10 @@ FROM json_each(:legs) AS asked
 JOIN legs AS l ON l.leg_id = asked.value
 JOIN subjects AS s ON s.subject_id = l.subject_id
 JOIN block_prefix_lengths AS p ON p.controller = s.controller
-CROSS JOIN block_prefixes AS b ON b.controller = p.controller AND b.prefix = substr(s.number, 1, p.length)
-    AND (b.number_length IS NULL OR b.number_length = length(s.number))
+CROSS JOIN block_prefixes AS b ON b.controller = p.controller AND b.prefix IN (
+    seal_number(substr(open_text(s.number), 1, p.length)), substr(open_text(s.number), 1, p.length)
+)
+    AND (b.number_length IS NULL OR b.number_length = length(open_text(s.number)))
 JOIN opt_outs AS o ON o.subject_id = b.subject_id
 WHERE o.undone = 0 AND o.source <> 'typed_unverified';
 
@@ -80,23 +82,23 @@ ORDER BY l.leg_id;
 
 -- name: add_hold(hold_id, leg_id, controller, reason, since, until)!
 INSERT INTO recording_holds (hold_id, leg_id, controller, reason, since, until)
-VALUES (:hold_id, :leg_id, :controller, :reason, :since, :until);
+VALUES (:hold_id, :leg_id, :controller, seal_proof(:reason), :since, :until);
 
 -- name: holds_in_force(leg_id, now)
-SELECT h.hold_id, h.reason, h.until FROM recording_holds AS h
+SELECT h.hold_id, open_text(h.reason) AS reason, h.until FROM recording_holds AS h
 WHERE h.leg_id = :leg_id AND (h.until IS NULL OR h.until > :now)
     AND NOT EXISTS (SELECT 1 FROM recording_releases AS x WHERE x.hold_id = h.hold_id)
 ORDER BY h.since, h.hold_id;
 
 -- name: add_release(hold_id, reason, at)!
-INSERT INTO recording_releases (hold_id, reason, at) VALUES (:hold_id, :reason, :at);
+INSERT INTO recording_releases (hold_id, reason, at) VALUES (:hold_id, seal_proof(:reason), :at);
 
 -- name: unlawful_marks(leg_id)
 SELECT mark_id FROM unlawful_recordings WHERE leg_id = :leg_id;
 
 -- name: add_unlawful_mark(mark_id, leg_id, controller, reason, at)!
 INSERT INTO unlawful_recordings (mark_id, leg_id, controller, reason, at)
-VALUES (:mark_id, :leg_id, :controller, :reason, :at);
+VALUES (:mark_id, :leg_id, :controller, seal_proof(:reason), :at);
 
 -- name: begin_destroying(leg_id, at, destroying_for)!
 UPDATE recordings SET

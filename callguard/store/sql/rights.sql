@@ -1,9 +1,9 @@
 -- name: subjects_of_number(controller, number)
 -- One for each controller that knows the number; of all controllers where controller is NULL. There are few controllers, and
 -- for each the index of (controller, number) is asked: SQLite never turns the order of a CROSS JOIN.
-SELECT s.subject_id, s.controller, s.number, s.name
+SELECT s.subject_id, s.controller, open_text(s.number) AS number, open_text(s.name) AS name
 FROM controllers AS c CROSS JOIN subjects AS s
-WHERE s.controller = c.controller AND s.number = :number
+WHERE s.controller = c.controller AND s.number IN (seal_number(:number), :number)
     AND (CAST(:controller AS TEXT) IS NULL OR c.controller = :controller)
 ORDER BY s.controller;
 
@@ -46,7 +46,7 @@ FROM legs AS l JOIN incidents AS i ON i.leg_id = l.leg_id
 WHERE l.subject_id = :subject_id ORDER BY i.at, i.incident_id;
 
 -- name: decisions_of_subject(subject_id)
-SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, facts
+SELECT decision_id, call_id, controller, subject_id, profile, at, allow, rules, open_json(facts) AS facts
 FROM decisions WHERE subject_id = :subject_id ORDER BY at, decision_id;
 
 -- name: evidence_of_subject(subject_id)

@@ -28,16 +28,16 @@ INSERT INTO temp.staged_grants (
     subject_id, new_number, controller, subject_grant_id, purpose, basis, channel, evidence, source, since, until,
     kind, at, body
 ) VALUES (
-    :subject_id, :new_number, :controller, :subject_grant_id, :purpose, :basis, :channel, :evidence, :source, :since,
-    :until, :kind, :at, :body
+    :subject_id, seal_number(:new_number), :controller, :subject_grant_id, :purpose, :basis, :channel,
+    seal_proof(:evidence), :source, :since, :until, :kind, :at, :body
 );
 
 -- name: stage_grant_ending*!
 INSERT INTO temp.staged_grants (
     subject_id, new_number, controller, grant_ending_id, state, purpose, reason, source, since, kind, at, body
 ) VALUES (
-    :subject_id, :new_number, :controller, :grant_ending_id, :state, :purpose, :reason, :source, :since, :kind, :at,
-    :body
+    :subject_id, seal_number(:new_number), :controller, :grant_ending_id, :state, :purpose, :reason, :source, :since,
+    :kind, :at, :body
 );
 
 -- name: add_staged_grant_subjects()!
@@ -62,7 +62,7 @@ SELECT controller, subject_id, kind, at, body FROM temp.staged_grants ORDER BY s
 -- name: same_grants(subject_id, purpose, basis, channel, evidence, since, until)
 SELECT subject_grant_id FROM subject_grants
 WHERE subject_id = :subject_id AND purpose = :purpose AND basis = :basis AND channel = :channel
-    AND evidence = :evidence AND since = :since AND COALESCE(until, 0) = COALESCE(:until, 0);
+    AND open_text(evidence) = :evidence AND since = :since AND COALESCE(until, 0) = COALESCE(:until, 0);
 
 -- name: same_grant_endings(subject_id, state, purpose, reason, at)
 SELECT grant_ending_id FROM grant_endings
@@ -76,31 +76,36 @@ WHERE subject_id = :subject_id AND (CAST(:purpose AS TEXT) IS NULL OR purpose = 
 
 -- name: subject_grants_of_number(controller, number)
 -- Asked before each marketing dial.
-SELECT s.subject_id, g.controller, s.number, g.purpose, g.basis, g.channel, g.evidence, g.source, g.since, g.until
+SELECT s.subject_id, g.controller, open_text(s.number) AS number, g.purpose, g.basis, g.channel,
+    open_text(g.evidence) AS evidence, g.source, g.since, g.until
 FROM subjects AS s JOIN subject_grants AS g ON g.subject_id = s.subject_id
-WHERE s.controller = :controller AND s.number = :number
+WHERE s.controller = :controller AND s.number IN (seal_number(:number), :number)
 ORDER BY g.since DESC, g.subject_grant_id DESC;
 
 -- name: subject_grants_listed(controller, number)
 -- Of all controllers where controller is NULL, of all numbers where number is NULL; of nobody who is erased.
-SELECT s.subject_id, g.controller, s.number, g.purpose, g.basis, g.channel, g.evidence, g.source, g.since, g.until
+SELECT s.subject_id, g.controller, open_text(s.number) AS number, g.purpose, g.basis, g.channel,
+    open_text(g.evidence) AS evidence, g.source, g.since, g.until
 FROM subject_grants AS g JOIN subjects AS s ON s.subject_id = g.subject_id
 WHERE s.number IS NOT NULL AND (CAST(:controller AS TEXT) IS NULL OR g.controller = :controller)
-    AND (CAST(:number AS TEXT) IS NULL OR s.number = :number)
+    AND (CAST(:number AS TEXT) IS NULL OR s.number IN (seal_number(:number), :number))
 ORDER BY g.since DESC, g.subject_grant_id DESC;
 
 -- name: endings_of_number(controller, number)
 -- What ends grants of their own, and opt-outs that were meant, whether they are in force or not. An opt-out that anybody
 -- may have typed denies while it is in force and takes nothing back.
 SELECT state, purpose, at, NULL AS scope FROM grant_endings
-WHERE subject_id IN (SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number)
+WHERE subject_id IN (
+    SELECT subject_id FROM subjects WHERE controller = :controller AND number IN (seal_number(:number), :number)
+)
 UNION ALL
 SELECT NULL, purpose, since, scope FROM opt_outs
 WHERE undone = 0 AND source <> 'typed_unverified' AND subject_id IN (
-    SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number
+    SELECT subject_id FROM subjects WHERE controller = :controller AND number IN (seal_number(:number), :number)
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller AND b.prefix = substr(:number, 1, l.length)
+        ON b.controller = l.controller
+            AND b.prefix IN (seal_number(substr(:number, 1, l.length)), substr(:number, 1, l.length))
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
 );
@@ -116,8 +121,10 @@ UNION ALL
 SELECT s.subject_id, NULL, o.purpose, o.since, o.scope
 FROM subjects AS s
 JOIN block_prefix_lengths AS l ON l.controller = s.controller
-CROSS JOIN block_prefixes AS b ON b.controller = l.controller AND b.prefix = substr(s.number, 1, l.length)
-    AND (b.number_length IS NULL OR b.number_length = length(s.number))
+CROSS JOIN block_prefixes AS b ON b.controller = l.controller AND b.prefix IN (
+    seal_number(substr(open_text(s.number), 1, l.length)), substr(open_text(s.number), 1, l.length)
+)
+    AND (b.number_length IS NULL OR b.number_length = length(open_text(s.number)))
 JOIN opt_outs AS o ON o.subject_id = b.subject_id
 WHERE o.undone = 0 AND o.source <> 'typed_unverified'
     AND s.subject_id IN (SELECT g.subject_id FROM subject_grants AS g);

@@ -1,6 +1,8 @@
 -- name: add_subject*!
 -- Numbers that are NULL never conflict: each such call is a subject of its own.
-INSERT INTO subjects (subject_id, controller, number) VALUES (:subject_id, :controller, :number)
+INSERT INTO subjects (subject_id, controller, number)
+SELECT :subject_id, :controller, seal_number(:number)
+WHERE NOT EXISTS (SELECT 1 FROM subjects WHERE controller = :controller AND number = :number)
 ON CONFLICT (controller, number) DO NOTHING;
 
 -- name: add_leg*!
@@ -10,7 +12,11 @@ INSERT INTO legs (
 ) VALUES (
     :leg_id, :call_id, :channel, :linkedid, :controller,
     COALESCE(
-        (SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number), :subject_id
+        (
+            SELECT subject_id FROM subjects
+            WHERE controller = :controller AND number IN (seal_number(:number), :number)
+        ),
+        :subject_id
     ),
     :profile, :language, :direction,
     :started_at, :saved_at, :outcome, :granted, :recording, :file, :files, :folder, :language_chosen

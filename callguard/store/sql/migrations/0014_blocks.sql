@@ -6,10 +6,11 @@ CREATE TABLE block_prefixes (
     controller TEXT NOT NULL REFERENCES controllers (controller),
     prefix TEXT NOT NULL CHECK (prefix LIKE '+%'),
     subject_id TEXT NOT NULL REFERENCES subjects (subject_id),
-    -- Of the block's numbers, with the plus; NULL for any.
+    -- Of the prefix and of the block's numbers, with the plus; of these NULL for any.
+    prefix_length INTEGER NOT NULL,
     number_length INTEGER,
     PRIMARY KEY (controller, prefix, subject_id)
-) WITHOUT ROWID;
+);
 
 -- Which lengths of prefixes there are to look up, 15 at most: without blocks none.
 CREATE TABLE block_prefix_lengths (
@@ -20,5 +21,5 @@ CREATE TABLE block_prefix_lengths (
 
 CREATE TRIGGER block_prefixes_lengths AFTER INSERT ON block_prefixes
 BEGIN
-    INSERT OR IGNORE INTO block_prefix_lengths (controller, length) VALUES (NEW.controller, length(NEW.prefix));
+    INSERT OR IGNORE INTO block_prefix_lengths (controller, length) VALUES (NEW.controller, NEW.prefix_length);
 END;
