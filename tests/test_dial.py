@@ -143,6 +143,17 @@ async def test_what_another_callguard_has_just_kept_counts_with_the_next_dial(tm
                 assert await here.asks(NUMBER) == "dial.allowed"
 
 
+async def test_a_number_in_a_block_is_denied_however_it_is_dialled(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.store.opt_out("acme", "+390612345*", Scope.ALL, datetime.now(UTC), "command")
+        for written in (NUMBER, "+39 06 1234 5678", "tel:+39-06-12345678", "(+39) 0612345678"):
+            for profile in ("sales", "service"):
+                assert await here.asks(written, profile) == "optout.all"
+        assert await here.asks("+390612346000") == "dial.allowed"
+        for one in await here.store.decisions(100):
+            assert "390612345" not in str(one.facts)
+
+
 async def test_who_is_listed_is_not_called_to_be_sold_something(tmp_path: Path) -> None:
     async with world(tmp_path, us=US) as here:
         here.take("us", LISTED)

@@ -6,12 +6,19 @@ import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from phonenumbers import timezone
+from phonenumbers import PhoneNumberFormat, timezone
 
-from callguard.numbers import REGIONS, block, calling_code, country, to_e164
+from callguard.core.blocks import Block
+from callguard.numbers import REGIONS, block, calling_code, country, to_block, to_e164, to_number_or_block
 
 
-@pytest.mark.parametrize("written", ["+34 912 34 56 78", "+34912345678", "912 34 56 78", "912-345-678"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+34 912 34 56 78", "+34912345678", "912 34 56 78", "912-345-678", "(+34) 912 34 56 78", "+(34) 912345678",
+        "tel:+34-912-34-56-78", "TEL:912345678", "0034 912 345 678", "(912) 345 678",
+    ],
+)  # fmt: skip
 def test_the_formats_of_one_number(written: str) -> None:
     assert to_e164(written, "ES") == "+34912345678"
 
@@ -24,7 +31,8 @@ def test_a_national_number_needs_a_region() -> None:
     "written",
     [
         "", "anonymous", "alice", "+", "12", "1\r\nX", "+34912345678\n", '1" | "1', "${SHELL(id)}", "9" * 300,
-        "<sip:1@x>", "+34912345678;ext=1", "\u0663\u0663\u0663\u0663\u0663",
+        "<sip:1@x>", "+34912345678;ext=1", "tel:", "tel:+34912345678;ext=1", "sip:+34912345678", "(+34 912345678)",
+        "\u0663\u0663\u0663\u0663\u0663",
     ],
 )  # fmt: skip
 def test_what_is_no_number_is_nobody(written: str) -> None:
@@ -74,3 +82,56 @@ def test_what_is_taken_for_e164_unparsed_is_what_parsing_makes_of_it(region: str
     possible = phonenumbers.is_possible_number(parsed)
     made = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if possible else None
     assert to_e164(written, None) == made
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "kept"),
+    [
+        ("+49 30 123*", None, "+4930123*"),
+        ("030 / 123 *", "DE", "+4930123*"),
+        ("(030) 123-*", "DE", "+4930123*"),
+        ("+44 (0)20 7946*", None, "+44207946*"),
+        ("06 123*", "IT", "+3906123*"),  # a zero that belongs to the number
+        ("8 495 12*", "RU", "+749512*"),
+        ("011 15*", "AR", "+54911*"),  # mobile numbers are written otherwise at home
+        ("011 1*", "AR", None),  # some of these are mobile numbers, others not
+        ("+49 30 1234-000 - +49 30 1234-999", None, "+49301234000-+49301234999"),
+        ("030 1234-000 \u2013 030 1234-999", "DE", "+49301234000-+49301234999"),
+        ("+34911111111-+35911111111", None, None),
+        ("+49*", None, None),
+        ("+1*", None, None),
+        ("030 123*", None, None),
+        ("+999*", None, None),
+        ("+34912345678*", None, None),
+    ],
+)  # fmt: skip
+def test_a_block_may_be_written_as_numbers_are(written: str, region: str | None, kept: str | None) -> None:
+    assert to_number_or_block(written, region) == kept
+
+
+@pytest.mark.parametrize("form", [PhoneNumberFormat.NATIONAL, PhoneNumberFormat.INTERNATIONAL, PhoneNumberFormat.E164])
+def test_the_beginning_of_a_number_covers_the_number_wherever_it_is_of(form: int) -> None:
+    """However it is written, or it is no block; almost everywhere it is one."""
+    refused = 0
+    for region in REGIONS:
+        example = phonenumbers.example_number(region)
+        assert example is not None
+        number, written = (
+            to_e164(phonenumbers.format_number(example, PhoneNumberFormat.E164), None),
+            phonenumbers.format_number(example, form),
+        )
+        assert number is not None
+        block = to_block(f"{written[:-2]}*", region)
+        assert block is None or block.covers(number)
+        refused += block is None
+    assert refused <= 5
+
+
+@given(
+    st.integers(0, 9_999_999), st.sampled_from(["+34 9{} {}", "9{}-{}", "(+34) 9{} {}", "tel:+349{}{}", "0034 9{}.{}"])
+)
+def test_the_formats_of_one_number_are_in_one_block_or_none(digits: int, form: str) -> None:
+    number = f"{digits:08}"
+    written = to_e164(form.format(number[:3], number[3:]), "ES")
+    assert written == f"+349{number}"
+    assert Block("+349012").covers(written) == number.startswith("012")

@@ -84,6 +84,7 @@ def add(
     numbers = numbers_from(words, region_for(settings, region), blocks=True)
     if len(numbers) > MOST:
         raise InputError(f"more than {MOST} at once: split the list", file=INPUT, field="NUMBER")
+    optout_files.refuse_long(numbers, field="NUMBER")
     opt_outs = [NewOptOut(number, scope, purpose, campaign, until=end, reason=reason) for number in numbers]
     added = write(settings, lambda store: store.opt_out_all(for_whom, opt_outs, now, "command"))
     said = _count(added, len(numbers), "Kept", "Kept already")
@@ -190,7 +191,7 @@ def _tell_of_blocks(settings: config.Config, controller: str, numbers: Sequence[
 
     for block, (scopes, within) in sorted(read(settings, blocks).items()):
         which = "it is" if len(numbers) == 1 else f"{len(within)} of them are"
-        typer.echo(f"The block {block} stands, and {which} in it: opted out of {', '.join(sorted(scopes))}", err=True)
+        typer.echo(f"The block {block} stands, and {which} in it: opted out of {', '.join(sorted(scopes))}")
 
 
 def _each(settings: config.Config, numbers: Sequence[str], change: Callable[[Store, str], Awaitable[bool]]) -> int:

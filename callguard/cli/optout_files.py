@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,9 +38,16 @@ from callguard.cli.options import (
 from callguard.cli.progress import progress
 from callguard.cli.sharing import RecipientOption, refuse_unshared
 from callguard.cli.stores import read, write
+from callguard.core.blocks import Block
+from callguard.errors import InputError
 
 if TYPE_CHECKING:
     from callguard.store.reader import Reader
+
+
+MOST_PREFIXES = 100_000
+"""That the blocks of a list may come to: they are added with it at once, ten of them in the time of two or three
+numbers."""
 
 
 def import_(
@@ -69,6 +77,7 @@ def import_(
     with progress("Reading") as tell:
         found = whole(lines(data, name, national, now), Lines(), data, name, MOST, tell)
         opt_outs = tuple(found.opt_outs.values())
+        refuse_long((one.number for one in opt_outs), file=name)
         if not dry_run:
             new = write(
                 settings,
@@ -97,6 +106,13 @@ def import_(
         )
     for purpose, campaign in sorted({(one.purpose or "", one.campaign or "") for one in opt_outs})[:SHOWN]:
         warn_of_unknown(settings, for_whom, purpose or None, campaign or None)
+
+
+def refuse_long(numbers: Iterable[str], file: str | None = None, field: str = "") -> None:
+    """Refuse blocks that would lock the store for long. Raises: InputError."""
+    if sum(len(block.prefixes) for number in numbers if (block := Block.of(number))) > MOST_PREFIXES:
+        wrong = f"its ranges come to more than {MOST_PREFIXES} prefixes, so nothing is kept: split it"
+        raise InputError(wrong, file=file, field=field)
 
 
 def export(

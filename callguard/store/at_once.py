@@ -18,7 +18,7 @@ from callguard.store.queries import sql
 
 STEPS: Final = 10_000
 """So many steps of SQLite's machine (https://sqlite.org/opcode.html) may hold the loop up, twice as many now and then:
-about a millisecond, and two. A dial's question takes 120 to 400, and 75 for each earlier call that the law counts."""
+about a millisecond, and two. A dial's question takes 130 to 600, and 75 for each earlier call that the law counts."""
 
 _FOR_THE_OTHER_THREAD = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT})
 

@@ -282,7 +282,9 @@ FORMULAS = st.builds("".join, st.tuples(st.text("'=+-@", max_size=4), st.just("1
 STORED = st.builds(
     StoredOptOut,
     controller=st.just("acme"),
-    number=st.integers(600_000_000, 699_999_999).map("+34{}".format),
+    number=st.integers(600_000_000, 699_999_999).map("+34{}".format)
+    | st.integers(60_000, 69_999).map("+34{}*".format)
+    | st.integers(600_000_000, 699_999_998).map(lambda first: f"+34{first}-+34{first + 1}"),
     scope=st.sampled_from(Scope),
     purpose=NAMES,
     campaign=NAMES,

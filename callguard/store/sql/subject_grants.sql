@@ -104,7 +104,7 @@ WHERE undone = 0 AND source <> 'typed_unverified' AND subject_id IN (
     SELECT subject_id FROM subjects WHERE controller = :controller AND number IN (seal_number(:number), :number)
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller
+        ON b.controller = l.controller AND l.length <= length(:number)
             AND b.prefix IN (seal_number(substr(:number, 1, l.length)), substr(:number, 1, l.length))
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
@@ -121,9 +121,8 @@ UNION ALL
 SELECT s.subject_id, NULL, o.purpose, o.since, o.scope
 FROM subjects AS s
 JOIN block_prefix_lengths AS l ON l.controller = s.controller
-CROSS JOIN block_prefixes AS b ON b.controller = l.controller AND b.prefix IN (
-    seal_number(substr(open_text(s.number), 1, l.length)), substr(open_text(s.number), 1, l.length)
-)
+CROSS JOIN block_prefixes AS b ON b.controller = l.controller AND l.length <= length(open_text(s.number))
+    AND b.prefix IN (seal_number(substr(open_text(s.number), 1, l.length)), substr(open_text(s.number), 1, l.length))
     AND (b.number_length IS NULL OR b.number_length = length(open_text(s.number)))
 JOIN opt_outs AS o ON o.subject_id = b.subject_id
 WHERE o.undone = 0 AND o.source <> 'typed_unverified'

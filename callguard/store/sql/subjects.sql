@@ -30,7 +30,7 @@ WHERE o.subject_id IN (
     SELECT subject_id FROM subjects WHERE controller = :controller AND number IN (seal_number(:number), :number)
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller
+        ON b.controller = l.controller AND l.length <= length(:number)
             AND b.prefix IN (seal_number(substr(:number, 1, l.length)), substr(:number, 1, l.length))
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
@@ -50,7 +50,7 @@ whose AS MATERIALIZED (
     SELECT subject_id FROM one
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller
+        ON b.controller = l.controller AND l.length <= length(:number)
             AND b.prefix IN (seal_number(substr(:number, 1, l.length)), substr(:number, 1, l.length))
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
@@ -89,7 +89,7 @@ FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id
 WHERE s.number IS NOT NULL AND (CAST(:controller AS TEXT) IS NULL OR o.controller = :controller)
     AND (CAST(:number AS TEXT) IS NULL OR s.number IN (seal_number(:number), :number) OR s.subject_id IN (
         SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller
+        ON b.controller = l.controller AND l.length <= length(:number)
             AND b.prefix IN (seal_number(substr(:number, 1, l.length)), substr(:number, 1, l.length))
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     ))
@@ -146,7 +146,7 @@ WHERE o.subject_id IN (
     SELECT subject_id FROM subjects WHERE controller = :controller AND number IN (seal_number(:number), :number)
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller
+        ON b.controller = l.controller AND l.length <= length(:number)
             AND b.prefix IN (seal_number(substr(:number, 1, l.length)), substr(:number, 1, l.length))
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
