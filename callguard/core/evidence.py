@@ -48,6 +48,10 @@ class Kind(StrEnum):
     INCIDENT = "incident"
     LEDGER_BEGUN = "ledger.begun"
     SUBJECT_EXPORTED = "subject.exported"
+    ACCESS = "access"
+    ACCESS_DENIED = "access.denied"
+    RECORDING_PLAYED = "recording.played"
+    RECORDING_EXPORTED = "recording.exported"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:

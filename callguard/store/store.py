@@ -17,18 +17,18 @@ from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
 from callguard.store import actions, agents, content_keys, incidents, ledger, segments
+from callguard.store.access_store import AccessStore
 from callguard.store.at_once import AtOnce, open_at_once
 from callguard.store.database import open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
 from callguard.store.records import FileToSeal, Kept, LegRecord, OpenRecording, StoredContentKey
-from callguard.store.retention_store import RetentionStore
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
 from callguard.store.writer import Writer
 
 
-class Store(RetentionStore):
+class Store(AccessStore):
     """Reads and writes a store on behalf of one gate, or as a command beside it.
 
     Every method that writes returns when what it wrote is on the disk, and raises `StoreError` when nothing of it is
