@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
+from callguard.access_sections import Access, Roles
 from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
@@ -41,7 +42,9 @@ from callguard.toml_file import first_fault, line_of, read_toml
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
 # The sections whose own checks say the field.
-_NAMED = "controllers|profiles|registries|processors|processing|recording|retention"
+_NAMED = "access|controllers|profiles|registries|processors|processing|recording|retention|roles"
+# Who types a command also says its environment.
+_FROM_THE_FILE_ALONE = frozenset({"access", "roles"})
 
 
 class Config(Model):
@@ -53,6 +56,8 @@ class Config(Model):
     limits: Limits = Limits()
     watchdog: Watchdog = Watchdog()
     paths: Paths = Paths()
+    roles: Roles | None = None
+    access: Access = Access()
     export: Export = Export()
     processing: Processing = Processing()
     recording: Recording
@@ -255,6 +260,8 @@ def _override(data: dict[str, Any], environment: Mapping[str, str]) -> None:
         if not name.startswith(ENVIRONMENT_PREFIX) or "__" not in name:
             continue
         *tables, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+        if tables[0] in _FROM_THE_FILE_ALONE:
+            raise InputError("who may do what is said in the configuration's file alone", field=name)
         table = data
         for part in tables:
             child = table.setdefault(part, {})

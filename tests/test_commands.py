@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
 from callguard.cli import app
+from callguard.core.roles import ACTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -51,3 +54,16 @@ def test_what_is_told_can_be_typed(page: str, command: str) -> None:
         if word.startswith("-") and word != "-":
             assert word.partition("=")[0] in {*options, "--help", "--version"}, f"{page}: {command}"
     assert context is not None
+
+
+def leaves(group: Any, *words: str) -> Iterator[str]:
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            yield from leaves(one, *words, name)
+        else:
+            yield " ".join((*words, name))
+
+
+@pytest.mark.parametrize("command", list(leaves(get_command(app))))
+def test_somebody_has_thought_of_who_may_use_each_command(command: str) -> None:
+    assert command in ACTIONS, "say in core/roles.py which roles may do it"

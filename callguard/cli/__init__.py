@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
+from typer.main import get_command
 
 from callguard import __version__
 from callguard.cli import (
@@ -27,6 +28,7 @@ from callguard.cli import (
     report,
     subject,
 )
+from callguard.cli.access import guard
 from callguard.cli.check import check
 from callguard.cli.complaint import complaint
 from callguard.cli.doctor import doctor
@@ -68,7 +70,9 @@ USAGE_ERROR = cast(type[typer.BadParameter], typer.BadParameter.__bases__[0])
 def main() -> None:
     """Run a command; a problem is one line on standard error."""
     try:
-        sys.exit(app(standalone_mode=False))
+        command = get_command(app)
+        guard(command)
+        sys.exit(command(standalone_mode=False))
     except typer.Abort:
         sys.exit(_say("stopped, nothing is done", EXIT_FAILED))
     except USAGE_ERROR as error:

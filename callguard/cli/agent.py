@@ -11,8 +11,10 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.access import ForOption, reads
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from callguard.cli.stores import read, write
+from callguard.core.access import Read
 from callguard.core.agents import AgentGrant
 from callguard.errors import InputError
 from callguard.sections import Agents
@@ -48,11 +50,12 @@ def revoke(name: NameArgument, path: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 @app.command("list")
-def list_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
+def list_(for_what: ForOption = None, print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Show the agents of the configuration and of the store, and what each has granted."""
     settings = config.load(path)
     grants = {one.name: one for one in read(settings, lambda reader: reader.agent_grants())}
     names = sorted({*settings.agents, *grants})
+    reads(settings, "agent list", for_what, Read())
     if print_json:
         rows = [_row(name, settings.agents.get(name), grants.get(name)) for name in names]
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from callguard import config
 from callguard.cli import tables
 from callguard.cli.kept import look
-from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
+from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, LimitOption, moment
 from callguard.cli.progress import progress
+from callguard.cli.stores import read
 
 if TYPE_CHECKING:
     from callguard.retention import Judged
+    from callguard.store.access import Access
     from callguard.store.retention_reader import Baseless, RetentionReader, Unproved
 
 app = typer.Typer(help="What an auditor asks of the whole store.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """A group of commands also while there is one."""
 
 
 @app.command("basis")
@@ -61,6 +58,43 @@ def basis(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
         tables.show(table)
     if found:
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("access")
+def access_(
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From when on, such as 2027-01-31T09:30; by default all.")
+    ] = None,
+    denied: Annotated[bool, typer.Option("--denied", help="Only what was denied.")] = False,
+    limit: LimitOption = 50,
+    print_json: JsonOption = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show who read personal data, when, what and for what, and who was denied it; newest first."""
+    settings, now = config.load(path), datetime.now(UTC)
+    begin = datetime(1970, 1, 1, tzinfo=UTC) if since is None else moment(since, "--since")
+    # A clock may have been set back since.
+    found = read(settings, lambda reader: reader.accesses(begin, now + timedelta(days=1), limit, denied_only=denied))
+    if print_json:
+        typer.echo(json.dumps([_access(one) for one in found], indent=2, ensure_ascii=False))
+        return
+    if not found:
+        typer.echo("Nobody was denied anything" if denied else "Nobody has read anything")
+        return
+    table = tables.table("When", "Who", "Roles", "What", "For", "Of", "Denied")
+    for one in found:
+        roles = "none configured" if one.roles is None else ", ".join(one.roles)
+        of = f"call {one.call_id}" if one.call_id else f"subject {one.subject_id}" if one.subject_id else None
+        tables.add(table, tables.moment(one.at), one.actor, roles, one.action, one.purpose, of, one.why)
+    tables.show(table)
+
+
+def _access(one: Access) -> dict[str, object]:
+    return {
+        "at": one.at.isoformat(), "kind": one.kind, "who": one.actor, "roles": one.roles, "action": one.action,
+        "purpose": one.purpose, "denied": one.why, "controller": one.controller, "call": one.call_id,
+        "leg": one.leg_id, "subject": one.subject_id,
+    }  # fmt: skip
 
 
 def _recording(one: Judged) -> dict[str, object]:

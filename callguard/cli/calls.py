@@ -12,9 +12,11 @@ import typer
 
 from callguard import config
 from callguard.cli import incidents, tables
+from callguard.cli.access import ForOption, reads
 from callguard.cli.kept import look
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, LimitOption
 from callguard.cli.stores import read
+from callguard.core.access import Read
 from callguard.errors import InputError
 from callguard.rights import facts
 
@@ -57,6 +59,7 @@ def show(
             show_default=False,
         ),
     ],
+    for_what: ForOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -74,6 +77,7 @@ def show(
     decision, legs, holds = look(settings, ask)
     if decision is None and not legs:
         raise InputError("the store has no such call", field="CALL")
+    reads(settings, "calls show", for_what, Read(call_id=call_id))
     if print_json:
         told = [{**facts.detail(one), "holds": _holds(holds.get(one.leg.leg_id, ()))} for one in legs]
         found = {"call": call_id, "decision": decision and facts.decision(decision), "legs": told}

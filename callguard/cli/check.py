@@ -1,4 +1,4 @@
-"""``callguard check``: the dial decision, explained. It reads only."""
+"""``callguard check``: the dial decision, explained. It decides nothing, and keeps that somebody asked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from callguard import config
 from callguard.cli import caller_id_shown, grant, optout
+from callguard.cli.access import ForOption, reads
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     EXIT_DENIED,
@@ -28,6 +29,7 @@ from callguard.cli.options import (
     warn_of_unknown,
 )
 from callguard.cli.stores import read
+from callguard.core.access import DIALLING, Read
 from callguard.core.decide import Decision, Facts, Finding, Registered, list_age_days
 from callguard.core.windows import zone_of
 
@@ -59,6 +61,7 @@ def check(
             help="When, such as 2027-01-31T09:30 (this machine's time) or …T09:30+01:00; now by default.",
         ),
     ] = None,
+    for_what: ForOption = DIALLING,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -92,6 +95,8 @@ def check(
 
     of_call, needs_basis = purpose or calling.purpose_of_calls, calling.basis is not None
     (opt_outs, grants), registries = read(settings, standing), asyncio.run(registered())
+    if number is not None:
+        reads(settings, "check", for_what, Read(number, controller=calling.controller))
     facts = Facts(
         number, calling.calls, of_call, campaign or calling.campaign, when, opt_outs, registries, grants, needs_basis,
         place=None if number is None else book.places.of(number),

@@ -12,6 +12,7 @@ import typer
 
 from callguard import config
 from callguard.cli import grant, optout, tables
+from callguard.cli.access import ForOption, reads
 from callguard.cli.csv_files import ForceOption
 from callguard.cli.new_file import new_file
 from callguard.cli.options import (
@@ -26,6 +27,7 @@ from callguard.cli.options import (
     region_for,
 )
 from callguard.cli.stores import read
+from callguard.core.access import Read
 
 if TYPE_CHECKING:
     from callguard.store.dial_records import Dealings, StoredDecision
@@ -41,6 +43,7 @@ def complaint(
     words: NumberArgument,
     controller: OnlyControllerOption = None,
     region: RegionOption = None,
+    for_what: ForOption = None,
     print_json: JsonOption = False,
     file: Annotated[
         Path | None,
@@ -57,6 +60,7 @@ def complaint(
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
     found, now = read(settings, lambda reader: reader.dealings(for_whom, number)), datetime.now(UTC)
+    reads(settings, "complaint", for_what, Read(number, controller=for_whom))
     said = _as_json(settings, number, found, now, signed=file is not None)
     signed_by = UNSIGNED if file is None else f"Signed by {_sign(said, settings, file, force=force)}: {file}"
     if print_json:

@@ -11,6 +11,7 @@ import typer
 
 from callguard import config
 from callguard.cli import grant_files, tables
+from callguard.cli.access import ForOption, reads
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     INPUT,
@@ -29,6 +30,7 @@ from callguard.cli.options import (
     warn_of_unknown,
 )
 from callguard.cli.stores import read, write
+from callguard.core.access import Read
 from callguard.core.grants import Channel, Standing
 from callguard.core.model import Basis, GrantState
 from callguard.errors import InputError
@@ -127,6 +129,7 @@ def list_(
     words: OnlyNumberArgument = None,
     controller: OnlyControllerOption = None,
     region: RegionOption = None,
+    for_what: ForOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -135,6 +138,7 @@ def list_(
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region)) if words else None
     found, now = read(settings, lambda reader: reader.grants(for_whom, number)), datetime.now(UTC)
+    reads(settings, "grant list", for_what, Read(number, controller=for_whom))
     if print_json:
         listed = [{"controller": one.controller, "number": one.number, **as_json(one, now)} for one in found]
         typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))

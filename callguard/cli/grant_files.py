@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.access import ForOption, reads
 from callguard.cli.csv_files import (
     SHOWN,
     DryRunOption,
@@ -41,6 +43,7 @@ from callguard.cli.options import (
 from callguard.cli.progress import progress
 from callguard.cli.sharing import RecipientOption, refuse_unshared
 from callguard.cli.stores import read, write
+from callguard.core.access import Read
 from callguard.core.grants import Reported, counts
 from callguard.errors import InputError
 
@@ -166,6 +169,7 @@ def export(
     controller: ControllerOption = None,
     recipient: RecipientOption = None,
     force: ForceOption = False,
+    for_what: ForOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write the grants that count now to a CSV file, which only you can read and `grant import` takes.
@@ -182,13 +186,17 @@ def export(
         await refuse_unshared(reader, settings, for_whom, recipient, (one.number for one in found), now)
         return found
 
+    keep = partial(reads, settings, "grant export", for_what, Read(controller=for_whom))
     if str(file) == STDIN:
+        grants = read(settings, of)
+        keep()
         with standard_output() as out:
-            _write(out, read(settings, of))
+            _write(out, grants)
     else:
         with new_text(file, force) as out:
             grants = read(settings, of)
             _write(out, grants)
+            keep()  # before the file has its name
         typer.echo(f"{file}: {len(grants)} grants for {for_whom}")
 
 
@@ -205,6 +213,7 @@ def check(
     purpose: Annotated[str | None, typer.Option(help="Only a basis for this purpose is one.")] = None,
     controller: ControllerOption = None,
     region: RegionOption = None,
+    for_what: ForOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -222,6 +231,7 @@ def check(
     refuse(problems, name)
     found = read(settings, lambda reader: reader.grants(for_whom, None))
     grants = [one for one in found if counts(one, now) and purpose in (None, one.purpose)]
+    reads(settings, "grant check", for_what, Read(controller=for_whom))
     answers = _answers(wanted, grants)
     missing = sum(not bases for _, bases in answers)
     if print_json:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from callguard.cli.options import STDIN
 from callguard.errors import InputError
 
 
@@ -17,9 +19,17 @@ from callguard.errors import InputError
 def new_file(file: Path, force: bool) -> Iterator[BinaryIO]:
     """A file for its owner only, which is there once it is whole; without force none is replaced.
 
+    ``-`` is standard output, which gets it once it is whole.
+
     Raises:
         InputError: it is there already, or cannot be written.
     """
+    if str(file) == STDIN:
+        whole = io.BytesIO()
+        yield whole
+        sys.stdout.buffer.write(whole.getbuffer())
+        sys.stdout.buffer.flush()
+        return
     if file.exists() and not force:
         raise InputError("is there already: --force replaces it", file=file)
     made: Path | None = None

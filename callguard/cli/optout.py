@@ -12,6 +12,7 @@ import typer
 
 from callguard import config
 from callguard.cli import optout_files, tables
+from callguard.cli.access import ForOption, reads
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     INPUT,
@@ -35,6 +36,7 @@ from callguard.cli.options import (
     warn_of_unknown,
 )
 from callguard.cli.stores import read, write
+from callguard.core.access import Read
 from callguard.core.decide import Scope
 from callguard.errors import InputError, StoreError
 from callguard.rights import facts
@@ -132,6 +134,7 @@ def list_(
     words: OnlyNumberArgument = None,
     controller: OnlyControllerOption = None,
     region: RegionOption = None,
+    for_what: ForOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -141,6 +144,7 @@ def list_(
     national = region_for(settings, region)
     number = a_number(words, national, blocks=True) if words else None
     found = read(settings, lambda reader: reader.opt_outs(for_whom, number, datetime.now(UTC)))
+    reads(settings, "optout list", for_what, Read(number, controller=for_whom))
     if print_json:
         typer.echo(json.dumps([as_json(one) for one in found], indent=2, ensure_ascii=False))
     else:

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from callguard import config
+from callguard.cli.access import ForOption, reads
 from callguard.cli.csv_files import (
     SHOWN,
     DryRunOption,
@@ -38,6 +40,7 @@ from callguard.cli.options import (
 from callguard.cli.progress import progress
 from callguard.cli.sharing import RecipientOption, refuse_unshared
 from callguard.cli.stores import read, write
+from callguard.core.access import Read
 from callguard.core.blocks import Block
 from callguard.errors import InputError
 
@@ -120,6 +123,7 @@ def export(
     controller: ControllerOption = None,
     recipient: RecipientOption = None,
     force: ForceOption = False,
+    for_what: ForOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write the opt-outs in force to a CSV file, which only you can read and `optout import` takes.
@@ -137,12 +141,15 @@ def export(
         await refuse_unshared(reader, settings, for_whom, recipient, listed, now)
         return await _write(reader, out, for_whom, now)
 
+    keep = partial(reads, settings, "optout export", for_what, Read(controller=for_whom))
     if str(file) == STDIN:
+        keep()
         with standard_output() as out:
             read(settings, lambda reader: write_to(reader, out))
     else:
         with new_text(file, force) as out:
             written = read(settings, lambda reader: write_to(reader, out))
+            keep()  # before the file has its name
         typer.echo(f"{file}: {written} opt-outs for {for_whom}")
 
 

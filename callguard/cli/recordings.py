@@ -8,6 +8,8 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 from uuid import UUID
@@ -16,6 +18,8 @@ import typer
 
 from callguard import config
 from callguard.cli import recordings_list, recordings_marks, recordings_purge
+from callguard.cli.access import ForOption, hears
+from callguard.cli.kept import look
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.stores import read
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from callguard.keys.master import Masters
     from callguard.store.reader import Reader
     from callguard.store.records import RecordedFile, StoredRecording
+    from callguard.store.retention_reader import RetentionReader
 
 CallArgument = Annotated[
     str, typer.Argument(metavar="CALL", help="The call's id, as `calls list` has it.", show_default=False)
@@ -113,11 +118,16 @@ def verify(
 
 
 @app.command("play")
-def play(call: CallArgument, leg: LegOption = None, path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Write a recording's audio (WAV) to standard output, for a player: callguard recordings play CALL | aplay."""
+def play(
+    call: CallArgument, leg: LegOption = None, for_what: ForOption = None, path: ConfigOption = DEFAULT_CONFIG
+) -> None:
+    """Write a recording's audio (WAV) to standard output, for a player: callguard recordings play CALL | aplay.
+
+    Exit code 3: it is restricted, or it is for no purpose of the recording's own, and no right or claim.
+    """
     if sys.stdout.isatty():
         raise InputError("audio is no text: pipe it into a player, or use `recordings export`", field="play")
-    _copy(config.load(path), call, leg, sys.stdout.buffer)
+    _copy(config.load(path), "recordings play", call, leg, for_what, sys.stdout.buffer)
 
 
 @app.command("export")
@@ -125,6 +135,7 @@ def export(
     call: CallArgument,
     to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A file that is not there yet.")],
     leg: LegOption = None,
+    for_what: ForOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write a recording's audio (WAV) to a new file that only you may read; nothing is left where it fails."""
@@ -137,7 +148,7 @@ def export(
         raise InputError(f"cannot be written: {error.strerror}", file=to, field="--output") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _copy(settings, call, leg, file)
+            _copy(settings, "recordings export", call, leg, for_what, file)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
@@ -145,11 +156,14 @@ def export(
         raise
 
 
-def _copy(settings: Config, call: str, leg: str | None, to: BinaryIO) -> None:
+def _copy(settings: Config, action: str, call: str, leg: str | None, for_what: str | None, to: BinaryIO) -> None:
     from callguard.keys import master
 
+    found, file = look(settings, lambda reader: _opened(reader, settings, call, leg, master.load(settings)))
     try:
-        with closing(_opened(settings, call, leg, master.load(settings))) as file:
+        with closing(file):
+            # What is heard is kept before it is, and nothing is kept of what cannot be.
+            hears(settings, action, for_what, found.leg_id, found.own)
             shutil.copyfileobj(file, to, 1 << 20)
             to.flush()
     except BrokenPipeError:  # the player has heard enough; what is buffered goes nowhere
@@ -158,23 +172,35 @@ def _copy(settings: Config, call: str, leg: str | None, to: BinaryIO) -> None:
         raise SetupError(f"{error.filename or 'the recording'} cannot be copied: {error.strerror}") from error
 
 
-def _opened(settings: Config, call: str, leg: str | None, masters: Masters | None) -> BinaryIO:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A recording that is kept, and its purposes whose basis and time stand."""
+
+    leg_id: str
+    own: tuple[str, ...]
+
+
+async def _opened(
+    reader: RetentionReader, settings: Config, call: str, leg: str | None, masters: Masters | None
+) -> tuple[_Found, BinaryIO]:
     from callguard.keys.names import Shelf
     from callguard.keys.reading import open_file
+    from callguard.retention import judged
 
-    async def find(reader: Reader) -> BinaryIO:
-        found = [one for one in await _recordings(reader, call) if leg in (None, one.leg_id)]
-        if not found:
-            raise InputError("no recording of this call was made", field="CALL")
-        if len(found) > 1:
-            legs = ", ".join(one.leg_id for one in found)
-            raise InputError(f"say which; recorded were: {legs}", field="--leg")
-        (one,) = found
-        if one.state != "kept":
-            raise InputError(f"the recording is {one.state}", field="CALL")
-        return await open_file(reader, masters, Shelf.of(settings.recording), one.files[0].name)
-
-    return read(settings, find)
+    found = [one for one in await _recordings(reader, call) if leg in (None, one.leg_id)]
+    if not found:
+        raise InputError("no recording of this call was made", field="CALL")
+    if len(found) > 1:
+        legs = ", ".join(one.leg_id for one in found)
+        raise InputError(f"say which; recorded were: {legs}", field="--leg")
+    (one,) = found
+    if one.state != "kept":
+        raise InputError(f"the recording is {one.state}", field="CALL")
+    now = datetime.now(UTC)
+    ends = [end for it in await judged(reader, settings, [one.leg_id], now) for end in it.verdict.ends]
+    own = tuple(end.purpose for end in ends if end.at is None or now < end.at)
+    file = await open_file(reader, masters, Shelf.of(settings.recording), one.files[0].name)
+    return _Found(one.leg_id, own), file
 
 
 async def _recordings(reader: Reader, call: str | None) -> tuple[StoredRecording, ...]:

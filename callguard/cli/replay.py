@@ -14,9 +14,11 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.access import ForOption, reads
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, moment
 from callguard.cli.progress import progress
 from callguard.cli.stores import read
+from callguard.core.access import Read
 from callguard.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def replay(
         typer.Option(metavar="TIME", help="Only decisions from then on, such as 2027-01-31; all by default."),
     ] = None,
     numbers: Annotated[bool, typer.Option("--numbers", help="Name the numbers that were dialled.")] = False,
+    for_what: ForOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -79,6 +82,8 @@ def replay(
         lambda problem, option: InputError(problem, field=f"--{option}"),
     )
     found = read(settings, lambda reader: _replay(reader, book, begin))
+    if numbers:
+        reads(settings, "policy replay --numbers", for_what, Read())
     if print_json:
         typer.echo(json.dumps(_as_json(found, book, numbers), indent=2))
     else:

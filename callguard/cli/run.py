@@ -7,6 +7,7 @@ import faulthandler
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 
 from callguard import logs
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption
@@ -47,6 +48,8 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
             settings.store.path, gate=settings.asterisk.app, controllers=controllers, folder=folder,
             keys=lambda: masters,
         ) as store:  # fmt: skip
+            if settings.roles is not None:
+                await store.govern(datetime.now(UTC))
             service = Service(settings, flows, store, path, notify, masters)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

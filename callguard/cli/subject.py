@@ -13,9 +13,12 @@ import typer
 
 from callguard import config
 from callguard.cli import optout, tables
+from callguard.cli.access import ForOption, may_read, reads
+from callguard.cli.kept import look
 from callguard.cli.new_file import new_file
 from callguard.cli.options import (
     DEFAULT_CONFIG,
+    STDIN,
     ConfigOption,
     ControllerOption,
     JsonOption,
@@ -26,6 +29,7 @@ from callguard.cli.options import (
     region_for,
 )
 from callguard.cli.stores import read, write
+from callguard.core.access import Read
 from callguard.errors import InputError
 from callguard.rights import facts
 from callguard.rights.timeline import timeline
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from callguard.store.about import Subject
     from callguard.store.dial_records import StoredOptOut
     from callguard.store.reader import Reader
+    from callguard.store.retention_reader import RetentionReader
 
 OnlyOption = Annotated[str | None, typer.Option(help="Only this controller's.")]
 
@@ -47,6 +52,7 @@ def show(
     words: NumberArgument,
     controller: OnlyOption = None,
     region: RegionOption = None,
+    for_what: ForOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -63,6 +69,7 @@ def show(
         return of_it, [one for one in await reader.opt_outs_ever(for_whom, number) if one.controller not in told]
 
     found, in_blocks = read(settings, known)
+    reads(settings, "subject show", for_what, Read(number, controller=for_whom))
     if print_json:
         told = [facts.subject(one, now) for one in found] + facts.only_in_blocks(number, in_blocks)
         typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
@@ -80,7 +87,13 @@ def show(
 def export(
     words: NumberArgument,
     file: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The ZIP file to make, which only you can read.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The ZIP file to make, which only you can read; - is standard output.",
+        ),
     ],
     with_audio: Annotated[
         bool, typer.Option("--with-audio", help="With the recordings in which nobody else had a part.")
@@ -88,6 +101,7 @@ def export(
     controller: ControllerOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     region: RegionOption = None,
+    for_what: ForOption = None,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
@@ -95,6 +109,7 @@ def export(
 
     That it was handed out is kept as evidence. Nothing of anybody else is in it.
     """
+    from callguard import access
     from callguard.rights import export as rights
     from callguard.rights.signing_key import place, signer
 
@@ -102,12 +117,17 @@ def export(
     for_whom = one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
     now = datetime.now(UTC)
+    if str(file) == STDIN and print_json:
+        raise InputError("goes to a file: the export is on standard output already", field="--json")
+    actor = may_read(settings, "subject export", for_what)
+    though_held = access.though_held(actor, for_what)
 
-    async def ask(reader: Reader) -> tuple[tuple[Subject, ...], tuple[Sound, ...]]:
+    async def ask(reader: RetentionReader) -> tuple[tuple[Subject, ...], tuple[Sound, ...]]:
         known = await reader.subjects(for_whom, number)
-        return known, tuple([it for one in known for it in await _sounds(reader, one, settings)] if with_audio else ())
+        found = [it for one in known for it in await _sounds(reader, one, settings, though_held)] if with_audio else ()
+        return known, tuple(found)
 
-    known, sounds = read(settings, ask)
+    known, sounds = look(settings, ask)
     if not known:
         raise InputError(
             f"nothing is known of this number by {for_whom}, so there is nothing to export", field="NUMBER"
@@ -122,7 +142,13 @@ def export(
         there = sum(not it.withheld for it in sounds)
         digest = hashlib.sha256(manifest).hexdigest()
         # On disk before the file has its name: what was handed out is known.
-        write(settings, lambda store: store.exported(for_whom, one.subject_id, now, digest, there))
+        legs = tuple(dict.fromkeys(it.leg_id for it in sounds if not it.withheld))
+        write(
+            settings,
+            lambda store: store.exported(
+                for_whom, one.subject_id, now, digest, there, actor=actor, purpose=for_what, legs=legs
+            ),
+        )
     withheld = {it.name: it.withheld for it in sounds if it.withheld}
     if print_json:
         whose = {
@@ -134,7 +160,8 @@ def export(
         told = {"file": str(file), "manifest_sha256": digest, **whose, "recordings": there, "withheld": withheld}
         typer.echo(json.dumps(told, indent=2))
     else:
-        typer.echo(f"{file}: {len(one.legs)} calls, {there} recordings; signed by {key.fingerprint}")
+        said = f"{file}: {len(one.legs)} calls, {there} recordings; signed by {key.fingerprint}"
+        typer.echo(said, err=str(file) == STDIN)
     for name, why in withheld.items():
         typer.echo(f"Not in it: {name}: {why}", err=True)
 
@@ -153,7 +180,7 @@ def key_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) ->
         typer.echo(f"{where}: certificate with SHA-256 fingerprint\n{key.fingerprint}\n\n{key.pem.decode()}", nl=False)
 
 
-async def _sounds(reader: Reader, one: Subject, settings: config.Config) -> list[Sound]:
+async def _sounds(reader: RetentionReader, one: Subject, settings: config.Config, though_held: bool) -> list[Sound]:
     from callguard.keys import master
     from callguard.keys.names import Shelf
     from callguard.keys.reading import opening
@@ -168,7 +195,8 @@ async def _sounds(reader: Reader, one: Subject, settings: config.Config) -> list
         names = [file.name for file in it.detail.recording.files] if it.detail.recording else []
         openings = {name: await opening(reader, masters, shelf, name) for name in names}
         try:
-            found += sounds(it, settings.recording.folder, openings, shared=shared)
+            held = not though_held and await reader.is_held(leg.leg_id, datetime.now(UTC))
+            found += sounds(it, settings.recording.folder, openings, shared=shared, held=held)
         except OSError as error:
             raise InputError(f"cannot be read: {error.strerror}", file=error.filename) from error
     return found

@@ -50,6 +50,10 @@ class Kind(StrEnum):
     SUBJECT_EXPORTED = "subject.exported"
     SUBJECT_ERASED = "subject.erased"
     PROOF_DELETED = "proof.deleted"
+    ACCESS = "access"
+    ACCESS_DENIED = "access.denied"
+    RECORDING_PLAYED = "recording.played"
+    RECORDING_EXPORTED = "recording.exported"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from callguard.store.records import RecordedFile
 
 BLOCK = 1 << 20
+HELD = "it is restricted (GDPR Art. 18)"
 OTHERS = "another person had a part in the call: listen to it before it is handed out"
 
 
@@ -35,6 +36,7 @@ class Sound:
         withheld: why it is not in it; empty where it is, and the rest is known then.
         size: of the clear audio, in bytes, as are the hashes.
         opened: opens it to be read once more. Raises: OSError, CallguardError.
+        leg_id: whose recording it is of.
     """
 
     name: str
@@ -43,15 +45,19 @@ class Sound:
     sha256: bytes = b""
     sha512: bytes = b""
     opened: Opening = _nothing
+    leg_id: str = ""
 
 
-def sounds(leg: SubjectLeg, folder: Folder, openings: Mapping[str, Opening], *, shared: bool) -> tuple[Sound, ...]:
+def sounds(
+    leg: SubjectLeg, folder: Folder, openings: Mapping[str, Opening], *, shared: bool, held: bool
+) -> tuple[Sound, ...]:
     """What becomes of each file of a leg's recording.
 
     Args:
         folder: where recordings are.
         openings: by file, how it is opened to be read, encrypted or not.
         shared: whether somebody else had a part in the call.
+        held: whether it is held, and so restricted for what it is exported for.
 
     Raises:
         OSError: a file is there and cannot be read.
@@ -64,9 +70,12 @@ def sounds(leg: SubjectLeg, folder: Folder, openings: Mapping[str, Opening], *, 
         why = "it is destroyed" if recording.state == "destroyed" else "it is set aside for somebody to look into"
     elif leg.folder is not None and leg.folder != str(folder.in_asterisk):
         why = "it is in another callguard's folder"
+    elif held:
+        why = HELD
     elif shared:
         why = OTHERS
-    return tuple(Sound(file.name, why) if why else _read(file, openings) for file in recording.files)
+    found = (Sound(file.name, why) if why else _read(file, openings) for file in recording.files)
+    return tuple(replace(one, leg_id=leg.detail.leg.leg_id) for one in found)
 
 
 def _read(file: RecordedFile, openings: Mapping[str, Opening]) -> Sound:

@@ -9,6 +9,7 @@ from functools import partial
 import aiosqlite
 
 from callguard.core.decide import Scope
+from callguard.core.roles import Actor
 from callguard.store import lists, staged, subject_grants, subjects
 from callguard.store.at_once import AtOnce
 from callguard.store.dial_records import DialRecord, GrantSource, NewEnding, NewGrant, NewOptOut, OptOutSource
@@ -168,12 +169,24 @@ class DialStore(Reader):
         """
         await self._run(subjects.decided, record=record)
 
-    async def exported(self, controller: str, subject_id: str, at: datetime, manifest: str, recordings: int) -> None:
+    async def exported(
+        self,
+        controller: str,
+        subject_id: str,
+        at: datetime,
+        manifest: str,
+        recordings: int,
+        *,
+        actor: Actor,
+        purpose: str | None,
+        legs: Sequence[str] = (),
+    ) -> None:
         """A subject's data are handed out: evidence, before they are.
 
         Args:
             manifest: the SHA-256 of what was handed out, in hex.
             recordings: how many files of audio were in it.
+            legs: whose recordings they are.
         """
         await self._run(
             subjects.exported,
@@ -182,9 +195,12 @@ class DialStore(Reader):
             at=to_ms(at),
             manifest=manifest,
             recordings=recordings,
+            actor=actor,
+            purpose=purpose,
+            legs=legs,
         )
 
-    async def _run(self, action: Callable[..., T], **arguments: object) -> T:
+    async def _run(self, action: Callable[..., T], /, **arguments: object) -> T:
         return await self._writer.run(partial(action, **arguments))
 
 

@@ -17,7 +17,7 @@ import aiosqlite
 from callguard.core.agents import AgentGrant
 from callguard.core.grants import Ending, ended
 from callguard.errors import StoreError
-from callguard.store import about, from_rows
+from callguard.store import about, access, from_rows
 from callguard.store.at_once import AtOnce
 from callguard.store.columns import Columns, HadKeys, no_keys
 from callguard.store.database import open_to_read, usable
@@ -342,6 +342,16 @@ class Reader:
     async def others_in_call(self, leg_id: str, started_at: datetime, ended_at: datetime) -> bool:
         """Whether somebody else had a part in the same call as a leg between its start and an end."""
         return await about.others_in_call(self._fetch, leg_id, started_at, ended_at)
+
+    async def accesses(
+        self, since: datetime, until: datetime, limit: int, *, denied_only: bool = False
+    ) -> tuple[access.Access, ...]:
+        """Who read personal data from a moment on and before another, newest first, and who was denied it."""
+        return await access.accesses(self._fetch, since, until, limit, denied_only=denied_only)
+
+    async def is_governed(self) -> bool:
+        """Whether roles were ever in force here."""
+        return bool(await self._fetch("governed"))
 
     async def incidents_between(self, since: datetime, until: datetime) -> tuple[about.IncidentFacts, ...]:
         """The incidents from a moment on and before another, oldest first."""

@@ -17,6 +17,7 @@ from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
 from callguard.store import actions, agents, content_keys, data_keys, incidents, ledger, segments
+from callguard.store.access_store import AccessStore
 from callguard.store.at_once import AtOnce, open_at_once
 from callguard.store.columns import ColumnKeys, Columns, HadKeys, no_keys
 from callguard.store.database import Database, open_to_read, open_to_write, prepare, usable
@@ -29,7 +30,7 @@ from callguard.store.times import to_ms
 from callguard.store.writer import Writer
 
 
-class Store(RightsStore):
+class Store(RightsStore, AccessStore):
     """Reads and writes a store on behalf of one gate, or as a command beside it.
 
     Every method that writes returns when what it wrote is on the disk, and raises `StoreError` when nothing of it is

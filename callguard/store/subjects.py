@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -10,8 +10,11 @@ from uuid_utils import uuid7
 
 from callguard.core.decide import Scope
 from callguard.core.evidence import Kind, Value, canonical
+from callguard.core.roles import Actor
 from callguard.errors import StoreError
 from callguard.store import ledger
+from callguard.store.access import said_of
+from callguard.store.actions import leg_of, prove
 from callguard.store.dial_records import DialRecord, OptOutSource
 from callguard.store.queries import Row, Transaction
 from callguard.store.rows import block_rows, new_opted_out, new_subject, subject_evidence_row, without_numbers
@@ -161,9 +164,18 @@ def decided(transaction: Transaction, record: DialRecord) -> None:
 
 
 def exported(
-    transaction: Transaction, controller: str, subject_id: str, at: int, manifest: str, recordings: int
+    transaction: Transaction,
+    controller: str,
+    subject_id: str,
+    at: int,
+    manifest: str,
+    recordings: int,
+    actor: Actor,
+    purpose: str | None,
+    legs: Sequence[str],
 ) -> None:
     """A subject's data are handed out; see `Store.exported`."""
+    said = said_of(transaction, actor, at, "subject export", purpose)
     _prove(
         transaction,
         Kind.SUBJECT_EXPORTED,
@@ -172,7 +184,10 @@ def exported(
         subject_id,
         manifest=manifest,
         recordings=recordings,
+        **said,
     )
+    for leg_id in legs:
+        prove(transaction, leg_of(transaction, leg_id), Kind.RECORDING_EXPORTED, at, **said)
 
 
 def _subject(

@@ -127,20 +127,22 @@ async def test_a_recording_is_handed_out_only_where_all_is_well(store: Store, tm
     (known,) = (await the_one(store)).legs
     here = Folder(path_here=tmp_path, path_in_asterisk=Path("/here"))
     openings = {file.name: lambda: file.open("rb")}
-    (sound,) = sounds(known, here, openings, shared=False)
+    (sound,) = sounds(known, here, openings, shared=False, held=False)
     assert (sound.withheld, sound.size) == ("", len(AUDIO))
-    assert sounds(known, here, openings, shared=True)[0].withheld == OTHERS
+    assert sounds(known, here, openings, shared=True, held=False)[0].withheld == OTHERS
     there = Folder(path_here=tmp_path, path_in_asterisk=Path("/there"))
-    assert sounds(known, there, openings, shared=False)[0].withheld == "it is in another callguard's folder"
+    assert sounds(known, there, openings, shared=False, held=False)[0].withheld == "it is in another callguard's folder"
     assert known.detail.recording is not None
     for gone, why in (
         (replace(known.detail.recording, state="destroyed"), "destroyed"),
         (replace(known.detail.recording, state="quarantined"), "set aside"),
     ):
         other = replace(known, detail=replace(known.detail, recording=gone))
-        assert why in sounds(other, here, openings, shared=False)[0].withheld
+        assert why in sounds(other, here, openings, shared=False, held=False)[0].withheld
     strange = replace(known.detail.recording, files=(replace(known.detail.recording.files[0], name="../x.wav"),))
-    (refused_,) = sounds(replace(known, detail=replace(known.detail, recording=strange)), here, openings, shared=False)
+    (refused_,) = sounds(
+        replace(known, detail=replace(known.detail, recording=strange)), here, openings, shared=False, held=False
+    )
     assert refused_.withheld == "its name is none of a file"
     file.write_bytes(AUDIO[::-1])
     with pytest.raises(SetupError, match="has changed while it was read"):

@@ -22,6 +22,7 @@ UNION ALL SELECT 'unlawful_recordings', 0, MAX(rowid) FROM unlawful_recordings H
 UNION ALL SELECT 'block_prefixes', 0, MAX(rowid) FROM block_prefixes HAVING MAX(rowid) > 0
 UNION ALL SELECT 'restricted_subjects', 0, MAX(rowid) FROM restricted_subjects HAVING MAX(rowid) > 0
 UNION ALL SELECT 'restricted_grants', 0, MAX(rowid) FROM restricted_grants HAVING MAX(rowid) > 0
+UNION ALL SELECT 'actors', 0, MAX(rowid) FROM actors HAVING MAX(rowid) > 0
 UNION ALL SELECT 'wal', 0, 1;
 
 -- name: columns_to_seal()
@@ -42,6 +43,10 @@ WHERE rowid >= :first AND rowid <= :last
 
 -- name: seal_agents(first, last)!
 UPDATE agents SET name = seal_agent(name)
+WHERE rowid >= :first AND rowid <= :last AND substr(name, 1, 2) <> '+~';
+
+-- name: seal_actors(first, last)!
+UPDATE actors SET name = seal_agent(name)
 WHERE rowid >= :first AND rowid <= :last AND substr(name, 1, 2) <> '+~';
 
 -- name: seal_callbacks(first, last)!
@@ -97,6 +102,7 @@ WHERE rowid >= :first AND rowid <= :last AND substr(evidence, 1, 2) <> '+~';
 SELECT 'subjects' AS what, COUNT(*) AS clear FROM subjects
 WHERE substr(number, 1, 2) <> '+~' OR substr(name, 1, 2) <> '+~'
 UNION ALL SELECT 'agents', COUNT(*) FROM agents WHERE substr(name, 1, 2) <> '+~'
+UNION ALL SELECT 'actors', COUNT(*) FROM actors WHERE substr(name, 1, 2) <> '+~'
 UNION ALL SELECT 'callbacks', COUNT(*) FROM callbacks WHERE substr(number, 1, 2) <> '+~'
 UNION ALL SELECT 'opt_outs', COUNT(*) FROM opt_outs WHERE substr(reason, 1, 2) <> '+~'
 UNION ALL SELECT 'subject_grants', COUNT(*) FROM subject_grants WHERE substr(evidence, 1, 2) <> '+~'

@@ -1,0 +1,139 @@
+"""Who types a command, whether they may, and that what they read is kept before it is shown."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from callguard import config
+from callguard.cli.stores import read, write
+from callguard.core.access import Read
+from callguard.core.roles import ANYBODY, Actor, who_may
+from callguard.errors import CallguardError, Denied, InputError
+from callguard.toml_file import read_toml
+
+if TYPE_CHECKING:
+    from callguard.config import Config
+
+ForOption = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        envvar="CALLGUARD_FOR",
+        metavar="PURPOSE",
+        help="For what the data are read, such as access_request or complaint; it is kept, with who reads them.",
+    ),
+]
+
+
+def guard(group: Any, *words: str) -> None:
+    """Have every command below ask first whether whoever types it may; one that nobody thought of is nobody's."""
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            guard(one, *words, name)
+        else:
+            one.callback = _asking(one.callback, " ".join((*words, name)))
+
+
+def whoever(settings: Config) -> Actor:
+    """Who types this."""
+    from callguard.actors import who
+
+    return who(settings.roles, settings.store.path)
+
+
+def reads(settings: Config, action: str, purpose: str | None, what: Read) -> None:
+    """Keep who reads what, and for what, before it is shown.
+
+    Raises: InputError, Denied, StoreError.
+    """
+    from callguard import access
+
+    actor, now = whoever(settings), datetime.now(UTC)
+    write(settings, lambda store: access.read(store, settings, actor, action, purpose, what, now))
+
+
+def may_read(settings: Config, action: str, purpose: str | None) -> Actor:
+    """See that whoever types this may read for this purpose, where what is read is kept by the command itself.
+
+    Raises: InputError, Denied, StoreError.
+    """
+    from callguard import access
+
+    actor = whoever(settings)
+    if why := access.may_not_read(settings, actor, action, purpose):
+        write(settings, lambda store: access.deny(store, actor, action, purpose, why, datetime.now(UTC)))
+    return actor
+
+
+def hears(settings: Config, action: str, purpose: str | None, leg_id: str, own: Collection[str]) -> None:
+    """As `reads`, of a recording's sound; `own` are its purposes whose basis stands."""
+    from callguard import access
+
+    actor, now = whoever(settings), datetime.now(UTC)
+    write(settings, lambda store: access.hear(store, settings, actor, action, purpose, leg_id, own, now))
+
+
+def _asking(callback: Callable[..., Any], action: str) -> Callable[..., Any]:
+    @functools.wraps(callback)
+    def asked(*arguments: Any, **named: Any) -> Any:
+        if who_may(action) != ANYBODY and (file := _configuration(named)) is not None:
+            _ask(file, action)
+        return callback(*arguments, **named)
+
+    return asked
+
+
+def _configuration(named: dict[str, Any]) -> Path | None:
+    """The configuration that a command goes by: it is an option of all but `init`, whose folder has it."""
+    from callguard.setup.files import CONFIGURATION
+
+    file = named.get("path") or (named["folder"] / CONFIGURATION if "folder" in named else None)
+    return file if file is not None and file.exists() else None
+
+
+def _ask(file: Path, action: str) -> None:
+    """Raises: Denied, where whoever types this may not; InputError, where the roles cannot be read."""
+    from callguard import access
+    from callguard.access_sections import Roles
+    from callguard.actors import may_be_anybodys, who
+
+    _, data = read_toml(file)
+    try:
+        roles = None if "roles" not in data else Roles.model_validate(data["roles"])
+    except ValidationError as error:
+        config.load(file)  # which says where the fault is
+        raise InputError(str(error), file=file, field="roles") from error
+    store = Path(os.environ.get("CALLGUARD_STORE__PATH") or str(data.get("store", {}).get("path", "")))
+    if may_be_anybodys(file, store) and (roles is not None or _is_governed(file)):
+        raise Denied(f"{action}: {file} is neither root's nor the store's owner's, so it does not say who may do what")
+    if roles is None:
+        return
+    actor = who(roles, store)
+    if (why := access.refusal(actor, action)) is None:
+        return
+    unsaid = ""
+    try:
+        settings = config.load(file)
+        if settings.store.path.exists():
+            write(settings, lambda found: access.deny(found, actor, action, None, why, datetime.now(UTC)))
+    except Denied:
+        raise
+    except CallguardError as error:
+        unsaid = f" (that it was denied is not kept: {error})"
+    raise Denied(access.said(actor, action, why) + unsaid)
+
+
+def _is_governed(file: Path) -> bool:
+    """Whether roles were ever in force in the store that a configuration names; what cannot be read is not shown."""
+    try:
+        return read(config.load(file), lambda reader: reader.is_governed())
+    except CallguardError:
+        return False
