@@ -100,7 +100,7 @@ def check(
         staff=number in settings.paths.staff,
     )  # fmt: skip
     facts = _looked_back(settings, calling.controller, facts, book)
-    if shows is not None:
+    if shows is not None or not calling.caller_ids:
         from callguard.callbacks import shown
 
         of_shown, callback = read(settings, lambda reader: shown(reader, calling, shows))
@@ -147,7 +147,7 @@ def check(
         grant.show(grants, when)
         if of_call and (needs_basis or grants):
             typer.echo(f"For {of_call} it rests on: {', '.join(sorted(facts.bases)) or 'nothing that counts'}")
-        if shows is not None:
+        if shows is not None or facts.callback is not None:
             typer.echo(caller_id_shown.said(facts, calling))
         _show_law(facts, decision)
     warn_of_unknown(settings, calling.controller, purpose, campaign)
