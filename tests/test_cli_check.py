@@ -103,3 +103,15 @@ def test_where_the_profile_names_no_number_none_will_do(named: Path, asked: Aske
 def test_what_is_no_number_is_one_line(two: Path, run: Run, shows: str) -> None:
     done = run("check", NUMBER, "--profile", "sales", "--caller-id", shows)
     assert bad(done, "--caller-id: a number is needed, or the word withheld")
+
+
+def test_what_is_said_of_the_houses_own_people_is_no_contradiction(named: Path, run: Run) -> None:
+    text = named.read_text(encoding="utf-8")
+    named.write_text(f'{text}\n[paths]\nstaff = ["{NUMBER}"]\n', encoding="utf-8")
+    done = run("check", NUMBER, "--profile", "sales", "--caller-id", "withheld", "--at", "2027-01-31T03:00+01:00")
+    assert (done.code, done.out.splitlines()[:2]) == (
+        0,
+        ["Allowed: staff.exempt", "One of your own people (paths.staff): what denies below is asked of strangers alone"],
+    )
+    assert "  would   es.hours: " in done.out
+    assert "denies  " not in done.out and "does not change that" not in done.out

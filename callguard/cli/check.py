@@ -131,6 +131,8 @@ def check(
         typer.echo(json.dumps(explained, indent=2, ensure_ascii=False))
     else:
         typer.echo(f"{'Allowed' if decision.allow else 'Denied'}: {decision.rule}")
+        if decision.exemption:
+            typer.echo("One of your own people (paths.staff): what denies below is asked of strangers alone")
         if len(decision.rules) > 1:
             typer.echo(f"Also denied by: {', '.join(decision.rules[1:])}")
         if allowed_from is not None:
@@ -178,9 +180,11 @@ def _show_law(facts: Facts, decision: Decision) -> None:
     if not decision.findings:
         typer.echo("  no rule is about such a call")
     for one in decision.findings:
-        typer.echo(f"  {'denies' if one.denies else 'silent'}  {one.rule}: {one.saw}")
+        # Of the house's own people it is told what is asked of others.
+        does = ("would" if decision.exemption else "denies") if one.denies else "silent"
+        typer.echo(f"  {does:6}  {one.rule}: {one.saw}")
         typer.echo(f"          {one.source}")
-        if one.denies:
+        if one.denies and not decision.exemption:
             change = "" if one.allowed_from is None else f"allowed from {_moment(one.allowed_from, facts)}"
             typer.echo(f"          {change or 'time alone does not change that'}")
 
