@@ -111,7 +111,10 @@ def test_what_is_said_of_the_houses_own_people_is_no_contradiction(named: Path, 
     done = run("check", NUMBER, "--profile", "sales", "--caller-id", "withheld", "--at", "2027-01-31T03:00+01:00")
     assert (done.code, done.out.splitlines()[:2]) == (
         0,
-        ["Allowed: staff.exempt", "One of your own people (paths.staff): what denies below is asked of strangers alone"],
+        [
+            "Allowed: staff.exempt",
+            "One of your own people (paths.staff): what denies below is asked of strangers alone",
+        ],
     )
     assert "  would   es.hours: " in done.out
     assert "denies  " not in done.out and "does not change that" not in done.out
