@@ -80,11 +80,13 @@ async def shown(
     Raises:
         StoreError: the store cannot be asked.
     """
-    if written is None or settings.calls != "marketing":
+    if settings.calls != "marketing":
         return None, None
     # What is no number, as an extension is not, is nobody's: no callee could call it back.
-    number = _known(written, settings.region) or written
-    if not settings.caller_ids or not number:
+    number = None if written is None else _known(written, settings.region) or written
+    if not settings.caller_ids:
+        return number, Callback(ours=False, proved_at=None, max_age_days=settings.caller_id_days, named=False)
+    if not number:
         return number, None
     ours = number in settings.caller_ids
     proved = await last_called(number) if ours else None

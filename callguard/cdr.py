@@ -47,7 +47,8 @@ def trunk_calls(file: Path, trunks: Sequence[str], *, utc: bool) -> Iterator[Tru
         utc: its times are UTC (usegmtime in cdr.conf); this machine's time otherwise.
 
     Raises:
-        InputError: the file cannot be read, or a line is none of a CDR's; those before have been given.
+        InputError: the file cannot be read, there is nothing in it, or a line is none of a CDR's; those before have
+            been given.
     """
     try:
         with file.open(encoding="utf-8", errors="replace", newline="") as text:
@@ -57,6 +58,8 @@ def trunk_calls(file: Path, trunks: Sequence[str], *, utc: bool) -> Iterator[Tru
                 if any(fnmatchcase(row[DSTCHANNEL], pattern) for pattern in trunks):
                     start, end = (_time(row[at], utc, file, rows.line_num) for at in (START, END))
                     yield TrunkCall(rows.line_num, _dialled(row), start, end, row[CHANNEL], row[DSTCHANNEL])
+            if not rows.line_num:
+                raise InputError("is empty: no call is recorded in it, so nothing can be said", file=file)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=file) from error
     except csv.Error as error:

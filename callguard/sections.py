@@ -126,7 +126,7 @@ class Profile(Model):
         region: of numbers in national format.
         caller_country: whose law binds who calls, beside that of the number called; the region by default.
         caller_ids: the numbers that marketing calls may show, in E.164: each is an inbound number here, where who calls
-            back can opt out. Where none is named, only withheld numbers are denied.
+            back can opt out. Where none is named, marketing calls are denied (R42).
         caller_id_days: for how long a call that came to such a number proves that it can be called.
         language_by_number_called: where an inbound call begins, by the number that was called.
         language_by_country: where a call begins, by the country of the subject's number.

@@ -21,10 +21,14 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         InputError: it cannot be read, or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"cannot be read: {why}", file=path) from error
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    try:
+        text = data.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line_number = data.count(b"\n", 0, error.start) + 1
+        raise InputError("is not UTF-8, as TOML has to be", file=path, line=line_number) from error
     try:
         return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -16,7 +16,8 @@ from tests.optouts.conftest import NUMBER, Run, bad, run, two, written
 __all__ = ["run", "two", "written"]
 
 OURS, CALLED = "+34910000062", "+34910000063"
-CLI = ("cli.withheld", "cli.foreign", "cli.unproved")
+NAMED = 'caller_ids = ["+34910000061"]'
+CLI = ("cli.unnamed", "cli.withheld", "cli.foreign", "cli.unproved")
 Asked = Callable[..., tuple[list[str], str]]
 
 
@@ -24,7 +25,7 @@ Asked = Callable[..., tuple[list[str], str]]
 def named(two: Path) -> Path:
     """The profile that sells names two numbers of its own, one of which somebody called a week ago."""
     text = two.read_text(encoding="utf-8")
-    two.write_text(text.replace('campaign = "spring"', f'caller_ids = ["{OURS}", "{CALLED}"]'), encoding="utf-8")
+    two.write_text(text.replace(NAMED, f'caller_ids = ["{OURS}", "{CALLED}"]'), encoding="utf-8")
     settings = config.load(two)
 
     async def call() -> None:
@@ -83,13 +84,37 @@ def test_json_has_what_is_known_of_it(named: Path, run: Run) -> None:
 def test_where_no_rule_asks_about_it_that_is_said(named: Path, asked: Asked) -> None:
     assert "calls are no marketing" in asked("--caller-id", "withheld", profile="service")[1]
     assert asked() == ([], "")
+
+
+def test_where_the_profile_names_no_number_none_will_do(named: Path, asked: Asked, run: Run) -> None:
+    """Whatever is shown, and also where nothing is said of that."""
     text = named.read_text(encoding="utf-8")
     named.write_text(text.replace(f'caller_ids = ["{OURS}", "{CALLED}"]', ""), encoding="utf-8")
-    rules, line = asked("--caller-id", OURS)
-    assert (rules, line) == ([], "The number that is shown: any will do, as the profile names no caller_ids")
+    for shows in ([], ["--caller-id", OURS], ["--caller-id", "+34600000001"]):
+        rules, line = asked(*shows)
+        assert (rules, "names none of its own: set caller_ids" in line) == (["cli.unnamed"], True)
+    assert asked("--caller-id", "withheld")[0] == ["cli.unnamed", "cli.withheld"]
+    assert asked("--caller-id", OURS, profile="service")[0] == []
+    done = run("check", NUMBER, "--profile", "sales", "--caller-id", OURS, "--json")
+    assert done.json["caller_id"]["ours"] is None
 
 
 @pytest.mark.parametrize("shows", ["", "anonymous", "+", "1" * 31, "٣٤"])
 def test_what_is_no_number_is_one_line(two: Path, run: Run, shows: str) -> None:
     done = run("check", NUMBER, "--profile", "sales", "--caller-id", shows)
     assert bad(done, "--caller-id: a number is needed, or the word withheld")
+
+
+def test_what_is_said_of_the_houses_own_people_is_no_contradiction(named: Path, run: Run) -> None:
+    text = named.read_text(encoding="utf-8")
+    named.write_text(f'{text}\n[paths]\nstaff = ["{NUMBER}"]\n', encoding="utf-8")
+    done = run("check", NUMBER, "--profile", "sales", "--caller-id", "withheld", "--at", "2027-01-31T03:00+01:00")
+    assert (done.code, done.out.splitlines()[:2]) == (
+        0,
+        [
+            "Allowed: staff.exempt",
+            "One of your own people (paths.staff): what denies below is asked of strangers alone",
+        ],
+    )
+    assert "  would   es.hours: " in done.out
+    assert "denies  " not in done.out and "does not change that" not in done.out

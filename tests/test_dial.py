@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from callguard.config import Config
-from callguard.core.decide import Scope
+from callguard.core.decide import Scope, decide
 from callguard.core.grants import Channel
 from callguard.core.law import Law, Policy
 from callguard.core.model import Basis, GrantState
@@ -32,6 +32,7 @@ from callguard.registry.number_set import NumberSet
 from callguard.registry.receipt import receive
 from callguard.store import Store
 from callguard.store.dial_records import NewEnding, NewGrant
+from callguard.store.kept import facts_of
 from tests.registry.generate import fictitious, nanp
 from tests.registry.test_query import never, said, serving
 
@@ -521,6 +522,27 @@ async def test_a_marketing_call_shows_a_number_of_ours_that_was_called_lately(tm
         await here.store.called(OURS_TOO, datetime.now(UTC) - timedelta(days=31))
         assert await shows(OURS_TOO) == "cli.unproved"
         assert {await shows(one, "service") for one in ("", "1001", OURS_TOO)} == {"dial.allowed"}
+
+
+async def test_a_marketing_call_whose_profile_names_no_number_is_denied_whatever_it_shows(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        for profile in here.config.profiles.values():
+            profile.caller_ids = frozenset()
+        await here.store.called(OURS, datetime.now(UTC))
+
+        async def shows(number: str | None, profile: str = "sales") -> str:
+            return (await here.dial.decide(profile, NUMBER, number)).rule
+
+        assert {await shows(one) for one in (OURS, "1001", "", None)} == {"cli.unnamed"}
+        assert {await shows(one, "service") for one in (OURS, "1001", "", None)} == {"dial.allowed"}
+        # What is kept of it tells a replay the same.
+        await shows(OURS)
+        await here.dial.decide("sales", NUMBER, OURS)
+        (latest,) = await here.store.decisions(1)
+        facts = facts_of(latest, NUMBER)
+        assert facts is not None and decide(facts).rules == latest.rules == ("cli.unnamed",)
+        kept: Any = latest.facts["caller_id"]
+        assert (kept["number"], kept["ours"]) == (None, None)
 
 
 async def test_a_call_to_one_of_our_numbers_that_cannot_be_noted_goes_on(tmp_path: Path) -> None:

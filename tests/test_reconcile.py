@@ -87,7 +87,6 @@ def test_nothing_is_listed_where_every_call_was_allowed(settings: Path) -> None:
     """The number is what the trunk was given, or what was dialled in the dialplan where the trunk wants a code."""
     text = line("PJSIP/600000001@trunk", "600000001") + line("PJSIP/1077600000001@trunk", "600000001")
     assert reconcile(settings, text) == (0, "2 calls by a trunk, 0 without a decision\n")
-    assert reconcile(settings, "")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -117,3 +116,8 @@ def test_times_without_utc_are_this_machines(tmp_path: Path) -> None:
     record.write_text(line("PJSIP/1@trunk", "1"), encoding="utf-8")
     (call,) = trunk_calls(record, ("PJSIP/trunk*",), utc=False)
     assert call.start == START.replace(tzinfo=None).astimezone()
+
+
+def test_an_empty_record_says_nothing_and_is_one_line(settings: Path) -> None:
+    with pytest.raises(InputError, match=r"Master\.csv: is empty"):
+        reconcile(settings, "")

@@ -33,11 +33,13 @@ def said(facts: Facts, calling: Profile) -> str:
     """What the rules about the number that is shown come to, and what would change it."""
     if facts.calls != "marketing":
         return "The number that is shown: no rule asks about it where calls are no marketing"
-    if not facts.caller_id:
-        return "The number that is shown: withheld, and a marketing call has to show one (cli.withheld)"
     callback = facts.callback
-    if callback is None:
-        return "The number that is shown: any will do, as the profile names no caller_ids"
+    if callback is not None and not callback.named:
+        return (
+            "The number that is shown: none will do, as the profile names none of its own: set caller_ids (cli.unnamed)"
+        )
+    if not facts.caller_id or callback is None:
+        return "The number that is shown: withheld, and a marketing call has to show one (cli.withheld)"
     if not callback.ours:
         return f"The number that is shown: none of the profile's {len(calling.caller_ids)} caller_ids (cli.foreign)"
     called = "never" if callback.proved_at is None else callback.proved_at.isoformat(timespec="seconds")
@@ -57,7 +59,7 @@ def as_json(facts: Facts) -> dict[str, object] | None:
     callback = facts.callback
     return {
         "number": facts.caller_id or None,
-        "ours": callback and callback.ours,
+        "ours": callback.ours if callback and callback.named else None,
         "last_called_at": callback and callback.proved_at and callback.proved_at.isoformat(),
         "max_age_days": callback and callback.max_age_days,
     }

@@ -105,7 +105,7 @@ def check(
         staff=number in settings.paths.staff,
     )  # fmt: skip
     facts = _looked_back(settings, calling.controller, facts, book)
-    if shows is not None:
+    if shows is not None or not calling.caller_ids:
         from callguard.callbacks import shown
 
         of_shown, callback = read(settings, lambda reader: shown(reader.last_called, calling, shows))
@@ -136,6 +136,8 @@ def check(
         typer.echo(json.dumps(explained, indent=2, ensure_ascii=False))
     else:
         typer.echo(f"{'Allowed' if decision.allow else 'Denied'}: {decision.rule}")
+        if decision.exemption:
+            typer.echo("One of your own people (paths.staff): what denies below is asked of strangers alone")
         if len(decision.rules) > 1:
             typer.echo(f"Also denied by: {', '.join(decision.rules[1:])}")
         if allowed_from is not None:
@@ -152,7 +154,7 @@ def check(
         grant.show(grants, when)
         if of_call and (needs_basis or grants):
             typer.echo(f"For {of_call} it rests on: {', '.join(sorted(facts.bases)) or 'nothing that counts'}")
-        if shows is not None:
+        if shows is not None or facts.callback is not None:
             typer.echo(caller_id_shown.said(facts, calling))
         _show_law(facts, decision)
     warn_of_unknown(settings, calling.controller, purpose, campaign)
@@ -183,9 +185,11 @@ def _show_law(facts: Facts, decision: Decision) -> None:
     if not decision.findings:
         typer.echo("  no rule is about such a call")
     for one in decision.findings:
-        typer.echo(f"  {'denies' if one.denies else 'silent'}  {one.rule}: {one.saw}")
+        # Of the house's own people it is told what is asked of others.
+        does = ("would" if decision.exemption else "denies") if one.denies else "silent"
+        typer.echo(f"  {does:6}  {one.rule}: {one.saw}")
         typer.echo(f"          {one.source}")
-        if one.denies:
+        if one.denies and not decision.exemption:
             change = "" if one.allowed_from is None else f"allowed from {_moment(one.allowed_from, facts)}"
             typer.echo(f"          {change or 'time alone does not change that'}")
 

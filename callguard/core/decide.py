@@ -133,11 +133,13 @@ class Callback:
         ours: whether it is one of the profile's.
         proved_at: when a call last came to it, aware.
         max_age_days: for how long that proves that it can be called.
+        named: whether the profile names any number of its own: without one nothing that it shows is.
     """
 
     ours: bool
     proved_at: datetime | None
     max_age_days: int
+    named: bool = True
 
     def is_proved(self, at: datetime) -> bool:
         return self.proved_at is not None and at - self.proved_at <= timedelta(days=self.max_age_days)
@@ -165,7 +167,7 @@ class Facts:
         looked_back: how far that was; zero where the law asked for neither.
         caller_id: the number that is shown, in E.164; empty where it is withheld, None where the gate is not told.
         staff: whether the number is one of the house's own people, by the configuration alone.
-        callback: of that number, where the profile names its own; None where it names none.
+        callback: of that number; None where nothing is asked about it.
     """
 
     number: str | None
@@ -299,7 +301,12 @@ def _concerns(opt_out: OptOut, facts: Facts) -> bool:
 
 def _shown(facts: Facts) -> Callback | None:
     """What is asked about the number that a marketing call shows, where one is shown and the profile names its own."""
-    return facts.callback if facts.calls == "marketing" and facts.caller_id else None
+    asked = facts.calls == "marketing" and facts.caller_id and not _unnamed(facts)
+    return facts.callback if asked else None
+
+
+def _unnamed(facts: Facts) -> bool:
+    return facts.calls == "marketing" and facts.callback is not None and not facts.callback.named
 
 
 def _foreign(facts: Facts) -> bool:
@@ -320,6 +327,7 @@ RULES = (
     Rule("registry.unanswered", lambda facts: any(not one.answered for one in facts.registries)),
     Rule("registry.stale", lambda facts: any(one.is_stale(facts.at) for one in facts.registries)),
     Rule("basis.missing", lambda facts: facts.needs_basis and not facts.bases),
+    Rule("cli.unnamed", _unnamed),
     Rule("cli.withheld", lambda facts: facts.calls == "marketing" and facts.caller_id == ""),
     Rule("cli.foreign", _foreign),
     Rule("cli.unproved", _unproved),

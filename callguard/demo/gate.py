@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from callguard.demo.pbx import Pbx
 from callguard.errors import SetupError
 from callguard.sections import Folder
 from callguard.speech.build import build
+from callguard.store import Store
 
 READY_LIMIT_S = 20.0
 STOP_LIMIT_S = 40.0
@@ -111,6 +113,7 @@ controller = "acme"
 languages = ["en"]
 region = "ES"
 calls = "marketing"
+caller_ids = ["{shown[0]}", "{shown[1]}"]
 answer_wait_s = {answer_wait}
 [[profiles.sales.purposes]]
 id = "recording.quality"
@@ -156,8 +159,12 @@ def configuration(
         law=f'[law]\npolicies = "{policies}"' if policies else "",
         recordings=recordings,
         prompts=prompts,
+        shown=SHOWN,
     )
 
+
+# What the demo's phone shows, and what tests do.
+SHOWN = ("+34600000001", "+34910000062")
 
 # Marketing calls are made at any hour here, and without anybody's consent, to phones that are the demo's own.
 OWN_PHONES = """\
@@ -235,6 +242,7 @@ class Gate:
         try:
             await asyncio.to_thread(build, self.config)
             await self.start()
+            await self._has_been_called()
         except BaseException:
             await self.kill()
             self._temporary.cleanup()
@@ -249,6 +257,12 @@ class Gate:
             await (self.stop() if kind is None else self.kill())
         finally:
             self._temporary.cleanup()
+
+    async def _has_been_called(self) -> None:
+        """Note that the numbers which are shown can be called: there is no network here to call them from."""
+        async with Store.open(self.store, gate=None, controllers={}) as store:
+            for number in SHOWN:
+                await store.called(number, datetime.now(UTC))
 
     async def start(self) -> None:
         """Start callguard and wait until it serves.

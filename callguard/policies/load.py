@@ -13,6 +13,7 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from callguard.config import Config
 from callguard.core.law import UNKNOWN, Law, Policy
@@ -110,8 +111,9 @@ def read(path: Path, *, own: bool) -> _File:
     except ValidationError as error:
         first, where = first_fault(error)
         where = _place(where)
-        message = first["msg"].removeprefix("Value error, ")
-        message = message.replace("Extra inputs are not permitted", "there is no such setting")
+        message = _words(first)
+        if first["type"].startswith("union_tag"):
+            where = (*where, "kind")
         if named := re.match(r"(valid_to): (.*)", message):
             where, message = (*where, named[1]), named[2]
         raise InputError(message, file=path, line=line_of(text, where), field=".".join(map(str, where))) from error
@@ -127,6 +129,21 @@ def read(path: Path, *, own: bool) -> _File:
             if not own:
                 raise file.wrong(f"there is no [areas.{area}] in this file", number, "areas")
     return file
+
+
+def _words(fault: ErrorDetails) -> str:
+    """What is wrong, in our own words where a library's are about its own."""
+    match fault["type"]:
+        case "extra_forbidden":
+            return "there is no such setting"
+        case "union_tag_invalid":
+            context = fault["ctx"]
+            return f"there is no kind {context['tag']!r}; there are: {context['expected_tags'].replace(chr(39), '')}"
+        case "union_tag_not_found":
+            return "is missing: it says what the rule is about"
+        case kind if kind.startswith("date"):
+            return "a day such as 2027-01-31 is needed"
+    return fault["msg"].removeprefix("Value error, ")
 
 
 def _place(where: tuple[int | str, ...]) -> tuple[int | str, ...]:

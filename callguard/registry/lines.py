@@ -65,6 +65,25 @@ def marked(source: Source, codes: tuple[str, ...]) -> Iterator[tuple[int, Number
     return read(source, _marked(parser), wants)
 
 
+def contradicted(source: Source, codes: tuple[str, ...], listed: Numbers) -> Iterator[tuple[int, Numbers]]:
+    """As `marked`, of a file in which a number may not be marked callable, as another line says that it is listed.
+
+    Args:
+        listed: these numbers.
+
+    Raises:
+        InputError: the first line that says it all the same.
+    """
+    _, parser = _format("e164", codes)
+    marks = _marked(parser)
+
+    def parse(text: NDArray[np.uint8], starts: Numbers, lengths: Numbers) -> tuple[Numbers, Flags]:
+        numbers, wrong = marks(text, starts, lengths)
+        return numbers, wrong | np.isin(numbers, listed)
+
+    return read(source, parse, "says that a number may be called, and another line that it is listed")
+
+
 def read(source: Source, parser: Parser, wants: str) -> Iterator[tuple[int, Numbers]]:
     """What a parser makes of a file's lines, and how many bytes it came from, chunk by chunk; without empty lines.
 

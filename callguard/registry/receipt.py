@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from callguard.dial_sections import Registry
 from callguard.errors import InputError
 from callguard.registry.build import FILE_MODE
-from callguard.registry.lines import Numbers, marked, parsed
+from callguard.registry.lines import Numbers, contradicted, marked, parsed
 from callguard.registry.load import Told, scratch_of, take
 from callguard.registry.receipts import Receipts, ReceiptsHead
 from callguard.registry.source import opened
@@ -96,7 +96,10 @@ def _marked(path: Path, registry: Registry, told: Told) -> tuple[Numbers, NDArra
         raise InputError("there is no number in it", file=path)
     listed = np.unique(-found[found < 0])
     if len(listed) + len(np.unique(found[found > 0])) != len(numbers):
-        raise InputError("it says of a number that it is listed, and that it may be called", file=path)
+        # Read again, for the line.
+        with opened(path) as source:
+            _all(path, contradicted(source, registry.calling_codes, listed), told, source.size)
+        raise InputError("it was changed while it was read: try again", file=path)
     return numbers, np.isin(numbers, listed, assume_unique=True)
 
 

@@ -68,6 +68,7 @@ controller = "{controller}"
 region = "{region}"
 languages = [{languages}]
 calls = "marketing"              # an opt-out by key 9 blocks these
+{caller_ids}
 
 [[profiles.sales.purposes]]
 id = "recording.quality"         # callers hear {spoken}
@@ -120,6 +121,7 @@ def first_configuration(answers: Answers, places: Places) -> str:
         "store": _quoted(str(places.state / "callguard.db")),
         "paths": _paths(answers),
         "name": _quoted(answers.controller),
+        "caller_ids": _caller_ids(answers),
         "texts": "\n".join(_texts(answers)),
         "spoken": _quoted(_spoken("recording.quality", answers.languages[0])),
         "language_note": "         # the first is where a call begins; # takes the next"
@@ -135,6 +137,12 @@ def _spoken(purpose: str, language: str) -> str:
     """How the prompts that are shipped name a purpose."""
     texts = tomllib.loads((shipped("prompts") / f"{language}.toml").read_text(encoding="utf-8"))
     return str(texts["purposes"][purpose])
+
+
+def _caller_ids(answers: Answers) -> str:
+    numbers = ", ".join(map(_quoted, answers.numbers)) or '"+34910000062"'
+    said = "# the numbers that these calls show; none is made before each was called once (docs/paths.md)"
+    return f"{said}\n{'' if answers.numbers else '# '}caller_ids = [{numbers}]"
 
 
 def _paths(answers: Answers) -> str:

@@ -194,13 +194,14 @@ class DialRecord:
                 # Which of ours it was; another number might be a person's.
                 "number": facts.caller_id if facts.callback is not None and facts.callback.ours else None,
                 "shown": facts.caller_id != "",
-                "ours": None if facts.callback is None else facts.callback.ours,
+                "ours": facts.callback.ours if facts.callback is not None and facts.callback.named else None,
                 "max_age_days": None if facts.callback is None else facts.callback.max_age_days,
                 "proved_at": (
                     None
                     if facts.callback is None or facts.callback.proved_at is None
                     else to_ms(facts.callback.proved_at)
                 ),
+                **({} if facts.callback is None or facts.callback.named else {"named": False}),
             }
         if facts.staff:
             seen["staff"] = True

@@ -60,8 +60,10 @@ def _with_law(facts: Facts, law: Mapping[str, Any]) -> Facts:
 
 
 def _callback(kept: Mapping[str, Any]) -> Callback | None:
-    ours = kept["ours"]
-    return None if ours is None else Callback(ours, from_ms_or_none(kept["proved_at"]), kept["max_age_days"])
+    ours, named = kept["ours"], kept.get("named", True)
+    if ours is None and named:
+        return None
+    return Callback(bool(ours), from_ms_or_none(kept["proved_at"]), kept["max_age_days"], named)
 
 
 def _opt_out(kept: Mapping[str, Any]) -> OptOut:

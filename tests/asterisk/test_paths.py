@@ -35,7 +35,7 @@ exten => 3090,1,Dial(PJSIP/agent,20)
 exten => 3091,1,Answer()
  same => n,Wait(1)
 ; a number that calls show: who calls back is asked, as any caller is
-exten => 910000062,1,Gosub(callguard-inbound,s,1(sales))
+exten => 910000063,1,Gosub(callguard-inbound,s,1(sales))
  same => n,Hangup()
 ; straight to the trunk: whoever dials has not been asked about
 exten => _9[+0-9].,1,Goto(to-trunk,${EXTEN:1},1)
@@ -321,6 +321,22 @@ async def test_each_way_to_the_trunk_is_asked_about(paths: Paths) -> None:
     assert await paths.incidents(0) == []
 
 
+async def test_a_number_in_a_blocked_prefix_is_called_on_no_way(paths: Paths) -> None:
+    """Originated through Local, so asked about at the trunk; dialled by an agent, whose own gate asks; and a range."""
+    blocked, within, beside = "+3460000080*", ("600000801", "600000802"), "600000811"
+    async with opted_out(paths.world, blocked), opted_out(paths.world, "+34600000805-+34600000809"):
+        await paths.by_ami(f"Local/{within[0]}@to-trunk")
+        await paths.dials(f"19{within[1]}")
+        await paths.dials("9600000807")
+        await paths.by_ami(f"Local/{beside}@to-trunk")
+        await paths.trunk.left(beside)
+        await paths.quiet()
+    assert [number for number in paths.trunk.invited() if number.startswith("6000008")] == [beside]
+    async with Reader.reading(paths.world.gate.store) as store:
+        rules = sorted(one.rules for one in await store.decisions(4))
+    assert rules == [(), *[("optout.marketing",)] * 3]
+
+
 # None of these would end within PATIENCE_S by itself.
 STRAIGHT: dict[str, Way] = {
     "AMI Originate": lambda paths, number: paths.by_ami(f"PJSIP/{number}@trunk", 30),
@@ -440,11 +456,11 @@ async def test_a_profile_that_calls_on_a_grant_calls_nobody_without_one(paths: P
 
 async def test_a_marketing_call_shows_a_number_where_who_calls_back_can_opt_out(paths: Paths) -> None:
     """Nobody has called it yet, so nothing leaves; who calls it back and presses 9 is out, within 15 s."""
-    world, number, caller = paths.world, "600000501", "600000502"
+    world, number, caller, ours = paths.world, "600000501", "600000502", "+34910000063"
     await world.gate.stop()
     file = world.gate.folder / "callguard.toml"
     text = file.read_text(encoding="utf-8")
-    file.write_text(text.replace("[profiles.sales]", f'[profiles.sales]\ncaller_ids = ["{SHOWN}"]'), encoding="utf-8")
+    file.write_text(text.replace(f'"{SHOWN}"', f'"{ours}"').replace('"+34600000001", ', ""), encoding="utf-8")
     await world.gate.start()
 
     async def rule(shown: str) -> str:
@@ -454,21 +470,21 @@ async def test_a_marketing_call_shows_a_number_where_who_calls_back_can_opt_out(
             (latest,) = await store.decisions(1)
             return latest.rules[0] if latest.rules else "allowed"
 
-    assert [await rule(shown) for shown in ("anonymous", "+34600000001", SHOWN)] == [
+    assert [await rule(shown) for shown in ("anonymous", "+34600000001", ours)] == [
         "cli.withheld", "cli.foreign", "cli.unproved",
     ]  # fmt: skip
     assert number not in paths.trunk.invited()
     back = await world.call(
         Tone(CALLER_BEFORE, 400), Key("9"), Tone(CALLER_BEFORE, 6_000),
-        extension=SHOWN.removeprefix("+34"), from_number=f"+34{caller}",
+        extension=ours.removeprefix("+34"), from_number=f"+34{caller}",
     )  # fmt: skip
     assert back.answered is not None
     async with Reader.reading(world.gate.store) as store:
         (opt_out,) = await store.opt_outs("acme", f"+34{caller}", datetime.now(UTC))
     assert opt_out.since.timestamp() - back.answered < 15
-    assert await rule(SHOWN) == "allowed"
+    assert await rule(ours) == "allowed"
     await paths.trunk.left(number)
-    await world.call(Tone(AGENT, 600), extension=f"9{caller}", from_number=SHOWN)
+    await world.call(Tone(AGENT, 600), extension=f"9{caller}", from_number=ours)
     await paths.quiet()
     assert caller not in paths.trunk.invited()
 

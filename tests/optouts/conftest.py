@@ -34,6 +34,7 @@ controller = "zeta"
 languages = ["en"]
 calls = "marketing"
 campaign = "spring"
+caller_ids = ["+34910000061"]
 region = "ES"
 
 [[profiles.sales.purposes]]

@@ -51,7 +51,10 @@ def test_a_sites_own_policy_exempts_named_phones_from_named_rules(write: Write) 
         (HEAD + RULE + RULE, 10, "rule.1.id", "own.a is there already"),
         (HEAD + RULE.replace("own.a", "es.hours"), 4, "rule.0.id", "es.hours is in"),
         (HEAD + RULE.replace("own.a", "Own A"), 4, "rule.0.id", "should match pattern"),
-        (HEAD + RULE.replace('"cap"', '"cup"'), 3, "rule.0", "does not match any of the expected tags"),
+        (HEAD + RULE.replace('"cap"', '"cup"'), 5, "rule.0.kind", "there is no kind 'cup'; there are: hours, cap, "),
+        (HEAD + RULE.replace('kind = "cap"\n', ""), 3, "rule.0.kind", "is missing"),
+        (HEAD + RULE + 'valid_from = "2026"\n', 9, "rule.0.valid_from", "a day such as 2027-01-31 is needed"),
+        (HEAD + RULE + 'valid_to = "2026-02-30"\n', 9, "rule.0.valid_to", "a day such as 2027-01-31 is needed"),
         (HEAD + RULE.replace("days", "dais"), 8, "rule.0.dais", "there is no such setting"),
         (HEAD + RULE + "hours = 3\n", 3, "rule.0", "in days or in hours"),
         (
@@ -115,8 +118,8 @@ def test_the_shipped_policies_have_no_exemptions(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_bytes(b"\xff")
-    for name, problem in (("none.toml", "No such file"), ("own.toml", "can't decode")):
-        with pytest.raises(InputError, match=f"{name}: cannot be read: .*{problem}"):
+    for name, problem in (("none.toml", ": cannot be read: No such file"), ("own.toml", ":1: is not UTF-8")):
+        with pytest.raises(InputError, match=f"{name}{problem}"):
             lint([tmp_path / name])
 
 
@@ -209,3 +212,10 @@ print(*(set(sys.modules) - before))
 """
     read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert read.split() == []
+
+
+def test_a_policy_that_is_not_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_bytes(b'country = "ES"\r\n# Espa\xf1a\n')
+    with pytest.raises(InputError, match=r"own\.toml:2: is not UTF-8"):
+        lint([file])

@@ -134,7 +134,9 @@ def test_a_line_that_is_wrong_is_named(tmp_path: Path, into: Path, line: str, en
 
 def test_an_answer_that_contradicts_itself_or_what_was_submitted_is_refused(tmp_path: Path, into: Path) -> None:
     both = text(tmp_path / "both.txt", marked(NUMBERS[:2], NUMBERS[1:3]))
-    refused("it says of a number that it is listed, and that it may be called", both, into)
+    refused("both.txt:3: says that a number may be called, and another line that it is listed", both, into)
+    later = text(tmp_path / "later.txt", f"\n{NUMBERS[0]},callable\r\n\n{NUMBERS[1]},callable\n{NUMBERS[1]},listed")
+    refused("later.txt:4: says that a number may be called", later, into)
     submitted = text(tmp_path / "submitted.txt", "\n".join(NUMBERS[:10]))
     other = text(tmp_path / "other.txt", "\n".join(NUMBERS[8:13]))
     refused("3 of its 5 numbers were not submitted", other, into, submitted=submitted)

@@ -120,11 +120,10 @@ def _caller_ids(facts: Facts) -> Iterator[Problem]:
     if silent:
         yield warning(
             f"{len(silent)} profiles for marketing calls name no caller_ids: {shortened(silent)}",
-            "any number that such a call shows will do, though nobody could call it back: the rules cli.foreign and "
-            "cli.unproved are silent",
+            "each dial for them is denied (cli.unnamed): a marketing call shows a number that can be called back",
             f'callguard.toml, [profiles.{silent[0]}]: caller_ids = ["+34910000062"], your own, each routed to '
-            "callguard-inbound and called once from any phone; `callguard check NUMBER --caller-id NUMBER` shows what "
-            "would be denied; then reload callguard",
+            "callguard-inbound and called once from any phone; then reload callguard; `callguard check NUMBER "
+            "--caller-id NUMBER` shows what is denied still",
         )
 
 
