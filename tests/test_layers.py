@@ -92,7 +92,7 @@ MAY: dict[str, set[str]] = {
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "store", *SHARED},
     "doctor": {
-        "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
+        "actors", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
         *SHARED,
     },
     "setup": {"core", "keys", "shipped", *SHARED},
