@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -62,6 +63,8 @@ class Reload:
         book = await asyncio.to_thread(load_law, config)
         await asyncio.to_thread(book.learn)
         await self._store.know({name: controller.name for name, controller in config.controllers.items()})
+        if config.roles is not None:
+            await self._store.govern(datetime.now(UTC))
         client = self._ari.client
         try:
             if client is not None and await self._dialplan.lengthen_leases(client, flows):

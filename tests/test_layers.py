@@ -92,14 +92,14 @@ MAY: dict[str, set[str]] = {
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "store", *SHARED},
     "doctor": {
-        "actors", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
-        *SHARED,
+        "actors", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped",
+        "shipped_dialplan", *SHARED,
     },
     "setup": {"core", "keys", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
-        "access", "actors", "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "prepare", "notify",
-        "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights", *SHARED,
+        "access", "actors", "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech",
+        "prepare", "notify", "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights", *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

@@ -1,4 +1,7 @@
-"""Roles, as commands keep to them: who types is what the kernel says, and what they read is kept before it is shown."""
+"""Roles, as commands keep to them: who types is what the kernel says, and what they read is kept before it is shown.
+
+R46 (a purpose that does not fit is denied and logged), R52 (denied by default), R54 (each read, play, export logged).
+"""
 
 from __future__ import annotations
 
