@@ -35,6 +35,11 @@ class Roles(Model):
         members: dict[Role, Members] = {Role(field): getattr(self, field) for field in type(self).model_fields}
         return frozenset(role for role, one in members.items() if name in one.users or groups & one.groups)
 
+    @property
+    def members(self) -> tuple[Members, ...]:
+        """Of each role."""
+        return tuple(getattr(self, field) for field in type(self).model_fields)
+
     @model_validator(mode="after")
     def _who_sets_up_does_not_disclose(self) -> Self:
         for field in ("users", "groups"):

@@ -27,14 +27,23 @@ def who(roles: Roles | None, store: Path) -> Actor:
     Args:
         store: the store's file: whose it is, or its folder, has callguard's own account.
     """
-    uid, accounts = os.getuid(), {ROOT, *owners(store)}
-    person = behind(accounts) if uid in accounts else uid
-    name = name_of(person)
+    uid = person(store)
+    name = name_of(uid)
     if roles is None:
         return Actor(name, None)
     found = effective(roles.of(name, groups_of(name)))
     # root's account is no service's, but where the store is root's.
-    return Actor(name, found | {Role.SERVICE} if person in owners(store) else found)
+    return Actor(name, found | {Role.SERVICE} if uid in owners(store) else found)
+
+
+def person(store: Path, *shared: int) -> int:
+    """Who runs this process, as a user's number.
+
+    Args:
+        shared: further accounts that are nobody's own.
+    """
+    uid, accounts = os.getuid(), {ROOT, *owners(store), *shared}
+    return behind(accounts) if uid in accounts else uid
 
 
 def may_be_anybodys(configuration: Path, store: Path) -> bool:
@@ -99,3 +108,26 @@ def groups_of(name: str) -> frozenset[str]:
         except KeyError:
             continue
     return frozenset(found)
+
+
+def unknown(roles: Roles) -> tuple[str, ...]:
+    """The users and groups that have a role, and that this machine does not know."""
+    users = {name for one in roles.members for name in one.users}
+    groups = {name for one in roles.members for name in one.groups}
+    return (*sorted(filter(_is_no_user, users)), *sorted(filter(_is_no_group, groups)))
+
+
+def _is_no_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return True
+    return False
+
+
+def _is_no_group(name: str) -> bool:
+    try:
+        grp.getgrnam(name)
+    except KeyError:
+        return True
+    return False

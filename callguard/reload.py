@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -63,6 +64,8 @@ class Reload:
         await asyncio.to_thread(book.learn)
         await self._store.use_keys(masters)
         await self._store.know({name: controller.name for name, controller in config.controllers.items()})
+        if config.roles is not None:
+            await self._store.govern(datetime.now(UTC))
         client = self._ari.client
         try:
             if client is not None and await self._dialplan.lengthen_leases(client, flows):

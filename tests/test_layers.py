@@ -92,8 +92,8 @@ MAY: dict[str, set[str]] = {
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "store", *SHARED},
     "doctor": {
-        "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
-        *SHARED,
+        "actors", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped",
+        "shipped_dialplan", *SHARED,
     },
     "setup": {"core", "keys", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shlex
 import sys
@@ -12,7 +13,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from callguard import config
+from callguard import actors, config
 from callguard.errors import InputError
 from callguard.numbers import REGIONS
 from callguard.setup import answers, files, patch
@@ -68,6 +69,14 @@ def init(
     marketing: Annotated[
         bool | None, typer.Option("--marketing/--no-marketing", help="A profile for marketing calls to people, too.")
     ] = None,
+    officer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USER,…",
+            help="Who reads, hands out and erases what is kept of people: users of this machine, none of whom sets "
+            "callguard up. Who runs this is administrator.",
+        ),
+    ] = None,
     say: Annotated[
         list[str] | None,
         typer.Option(
@@ -109,7 +118,7 @@ def init(
     answered = {
         "--controller": controller, "--numbers": numbers, "--region": region, "--outside-prefix": outside_prefix,
         "--trunks": trunks, "--recordings": recordings, "--languages": languages, "--marketing": marketing,
-        "--say": say,
+        "--officer": officer, "--say": say,
     }  # fmt: skip
     if remove:
         for name, given_too in {**answered, "--emergency": emergency, "--force": force or None}.items():
@@ -142,7 +151,8 @@ def init(
             _note(f"{folder / files.CONFIGURATION} is kept as it is, without {', '.join(unused)}; --force begins anew")
     else:
         given = _asked(
-            controller, numbers, region, outside_prefix, emergency, trunks, recordings, languages, marketing, say or [],
+            controller, numbers, region, outside_prefix, emergency, trunks, recordings, languages, marketing, officer,
+            say or [], _administrators(state, user),
             proposed=", ".join(found_trunks(Reader(etc, root))), asking=sys.stdin.isatty() and not yes,
         )  # fmt: skip
         made = new(given, Places(folder, state, root, plan.ari_url, plan.ami), machine)
@@ -167,7 +177,9 @@ def _asked(
     recordings: str | None,
     languages: str | None,
     marketing: bool | None,
+    officer: str | None,
     say: list[str],
+    administrators: tuple[str, ...],
     *,
     proposed: str,
     asking: bool,
@@ -175,6 +187,7 @@ def _asked(
     """The answers: from options, from whoever sits there, or by default.
 
     Args:
+        administrators: who is one from now on.
         proposed: the trunks that Asterisk's files show.
 
     Raises:
@@ -213,10 +226,24 @@ def _asked(
     )  # fmt: skip
     if marketing is None:
         marketing = asking and typer.confirm("Do you call people for marketing", default=False)
+    officers = _ask(
+        officer, "Data protection officer's user on this machine (nobody yet: Enter)", "",
+        lambda text: answers.some_officers(text, administrators), "--officer", asking,
+    )  # fmt: skip
     return Answers(
         controller=name, regions=regions, languages=spoken, recordings=spool, numbers=ours, prefixes=prefixes,
-        emergency=further, trunks=ways_out, marketing=marketing, texts=answers.some_texts(say, spoken),
+        emergency=further, trunks=ways_out, marketing=marketing, administrators=administrators, officers=officers,
+        texts=answers.some_texts(say, spoken),
     )  # fmt: skip
+
+
+def _administrators(state: Path, user: str) -> tuple[str, ...]:
+    """Who sets callguard up: root, and whoever uses root's account now."""
+    try:
+        shared = [pwd.getpwnam(user).pw_uid]
+    except KeyError:
+        shared = []
+    return tuple(dict.fromkeys(("root", actors.name_of(actors.person(state / "callguard.db", *shared)))))
 
 
 def _ask(

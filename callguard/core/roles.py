@@ -79,6 +79,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "keys new": ANYBODY,
     "keys list": _LOOKS - {_SUPERVISOR},
     "keys rotate": _SETS_UP,
+    "keys clean": _RUNS,
     "backup": _RUNS,
     "restore": _SETS_UP,
     # Calls, and what went wrong: random ids, no numbers.
@@ -138,6 +139,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "audit access": _ACCOUNTS,
     "ledger verify": _PROVES,
     "ledger checkpoint": _PROVES,
+    "ledger new-key": _SETS_UP,
     "ledger prove": _ACCOUNTS,
 }
 """An option that does more than its command stands after it."""

@@ -275,6 +275,7 @@ class Here:
         keys: what is wrong with the master keys; empty where nothing is, or there are none.
         disk: what the recordings' folder lies on.
         clear_files: how many files of kept recordings are not encrypted.
+        unknown_members: who has a role, and is no user or group of this machine.
     """
 
     prompts: str
@@ -289,6 +290,7 @@ class Here:
     disk: Known[Disk]
     clear_files: Known[int]
     ledger_key: str = ""
+    unknown_members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from callguard import actors
 from callguard.config import Config
 from callguard.doctor import disk, health
 from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
@@ -50,6 +51,7 @@ async def look(config: Config) -> Here:
         keys=await asyncio.to_thread(_keys_fault, config),
         disk=await asyncio.to_thread(disk.below, config.recording.folder.path_here),
         clear_files=await _clear_files(config.store.path),
+        unknown_members=() if config.roles is None else await asyncio.to_thread(actors.unknown, config.roles),
     )
 
 

@@ -40,6 +40,8 @@ class Answers:
         emergency: further numbers that are never touched, as dialled without a prefix.
         trunks: patterns of the channels by which calls leave.
         marketing: whether people are called for marketing.
+        administrators: users of this machine who set callguard up.
+        officers: those who read, hand out and erase what is kept of people; none of them is an administrator.
         texts: what the notice says; what is not given is left open.
     """
 
@@ -52,6 +54,8 @@ class Answers:
     emergency: tuple[str, ...] = ()
     trunks: tuple[str, ...] = ()
     marketing: bool = False
+    administrators: tuple[str, ...] = ("root",)
+    officers: tuple[str, ...] = ()
     texts: Texts = field(default_factory=dict)
 
     @property
@@ -109,6 +113,16 @@ def region_of(numbers: Iterable[str]) -> str | None:
         region = phonenumbers.region_code_for_number(phonenumbers.parse(number))
         return region if region in REGIONS else None
     return None
+
+
+def some_officers(written: str, administrators: tuple[str, ...]) -> tuple[str, ...]:
+    """Users of this machine, separated by commas. Raises: InputError."""
+    found = tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", written) if part))
+    if any(not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}\$?", name) for name in found):
+        raise InputError("users of this machine, by name, separated by commas", field="--officer")
+    if both := [name for name in found if name in administrators]:
+        raise InputError(f"{both[0]} sets callguard up, and is no officer: somebody else has to be", field="--officer")
+    return found
 
 
 def some_regions(written: str) -> tuple[str, ...]:

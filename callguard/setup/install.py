@@ -81,6 +81,7 @@ class Installation:
     Attributes:
         first: files that only a new configuration has.
         emergency: the text of emergency.conf.
+        without_officer: of a new one, nobody is named.
         more: emergency.conf with further numbers, where they are added to one that is kept.
         recordings: their folder; None where it is not known.
         settings: the configuration that is kept, if it is complete.
@@ -97,6 +98,7 @@ class Installation:
     fault: str = ""
     emergency: str = ""
     more: tuple[File, ...] = ()
+    without_officer: bool = False
 
 
 def new(answers: Answers, places: Places, machine: Machine) -> Installation:
@@ -119,6 +121,7 @@ def new(answers: Answers, places: Places, machine: Machine) -> Installation:
         first.insert(0, File(beside, old.read_bytes(), Owned.like(old)))
     return Installation(
         places, passwords, tuple(first), answers.recordings, open_texts=answers.open_texts(),
+        without_officer=not answers.officers,
         emergency=files.emergency_file(answers, places).data.decode(),
     )  # fmt: skip
 
@@ -181,6 +184,7 @@ def carry_out(made: Installation, plan: Plan, machine: Machine, *, apply: bool) 
             open_texts=made.open_texts, fault=made.fault,
             master_key=next((file.path for file in made.first if file.path.name == MASTER_KEY), None),
             emergency=(*EVERYWHERE, *listed(made.emergency)),
+            without_officer=_without_officer(made),
             missing=_missing(made.settings, Reader(machine.etc, places.root)),
         )
     )  # fmt: skip
@@ -258,6 +262,14 @@ def _recordings(file: Path) -> Path | None:
         return a_folder(str(named), "recording.folder.path_here")
     except (OSError, ValueError, LookupError, TypeError, InputError):
         return None
+
+
+def _without_officer(made: Installation) -> bool:
+    """Whether roles are in force and nobody is officer."""
+    if made.settings is None:
+        return made.without_officer
+    roles = made.settings.roles
+    return roles is not None and not (roles.officer.users or roles.officer.groups)
 
 
 def _missing(settings: config.Config | None, reader: Reader) -> list[str]:

@@ -42,6 +42,7 @@ class Setting:
         missing: globals that a profile needs and nobody has set.
         emergency: the numbers that pass, as dialled.
         master_key: where a new one is.
+        without_officer: nobody may read, hand out and erase what is kept of people yet.
     """
 
     again: str
@@ -61,6 +62,7 @@ class Setting:
     missing: Sequence[str] = ()
     emergency: Sequence[str] = ()
     master_key: Path | None = None
+    without_officer: bool = False
 
 
 def useradd(user: str, state: Path) -> str:
@@ -117,6 +119,13 @@ def steps(now: Setting) -> list[Step]:
         found.append(Step(f"Write in {now.config} what the notice says of you: {', '.join(now.open_texts)}."))
     if now.fault:
         found.append(Step(f"Mend {now.fault}."))
+    if now.without_officer:
+        found.append(
+            Step(
+                f"Name in {now.config} who may read, hand out and erase what is kept of people: officer, below "
+                "[roles]. Whoever sets callguard up may not."
+            )
+        )
     for name in now.missing:
         found.append(
             Step(f"Say in [globals] of extensions.conf where an objecting caller goes: {name} = context,extension,1")

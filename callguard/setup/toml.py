@@ -40,6 +40,10 @@ path = {store}
 
 {paths}
 
+[roles]                          # who may do what with callguard; who is in none, nothing (docs/roles.md)
+administrator = {{ users = [{administrators}] }}
+{officer}
+
 [http]                           # /health and /metrics, on this machine only
 port = 9732
 
@@ -119,6 +123,8 @@ def first_configuration(answers: Answers, places: Places) -> str:
         "recordings": _folder(answers.recordings, places, "--recordings"),
         "prompts": _folder(places.state / "prompts", places, "--state"),
         "store": _quoted(str(places.state / "callguard.db")),
+        "administrators": ", ".join(map(_quoted, answers.administrators)),
+        "officer": _officer(answers),
         "paths": _paths(answers),
         "name": _quoted(answers.controller),
         "caller_ids": _caller_ids(answers),
@@ -151,6 +157,13 @@ def _paths(answers: Answers) -> str:
     if not answers.trunks:
         return f'# {section}\n# trunks = ["PJSIP/NAME-*"]'
     return f"{section}\ntrunks = [{', '.join(map(_quoted, answers.trunks))}]"
+
+
+def _officer(answers: Answers) -> str:
+    """Who discloses; where nobody is named yet, how they are named later."""
+    if not answers.officers:
+        return '# officer = { users = [""] }      # reads, hands out and erases what is kept: no administrator does'
+    return f"officer = {{ users = [{', '.join(map(_quoted, answers.officers))}] }}"
 
 
 def _texts(answers: Answers) -> list[str]:

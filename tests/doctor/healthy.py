@@ -57,6 +57,9 @@ transfers = "nowhere"
 authority = "the authority"
 automated = "nothing"
 number_source = "your contract"
+[roles]
+administrator = { users = ["root"] }
+officer = { users = ["nobody"] }
 [retention.acme]
 "recording.quality" = { days = 90 }
 "recording.contract" = { days = 2190, from = "contract_end" }

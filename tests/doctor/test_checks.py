@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from callguard.access_sections import Roles
 from callguard.doctor.checks import CHECKS, judged
 from callguard.doctor.checks.modules import NEEDED
 from callguard.doctor.facts import (
@@ -114,6 +115,12 @@ def unlimited(facts: Facts) -> Facts:
     """Nothing says how long the recordings of one purpose are kept."""
     terms = {"recording.quality": facts.config.retention["acme"]["recording.quality"]}
     return replace(facts, config=facts.config.model_copy(update={"retention": {"acme": terms}}))
+
+
+def roles(**members: dict[str, list[str]]) -> Break:
+    """Who may do what; nobody says where there are none."""
+    given = Roles.model_validate(members) if members else None
+    return lambda facts: replace(facts, config=facts.config.model_copy(update={"roles": given}))
 
 
 # What is broken, and the one finding that it makes: its id, severity, and words of it.
@@ -258,6 +265,9 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
           (StoreIs.ANOTHER, "systemctl restart callguard updates"),
       )),
     (lambda f: here(f, ledger_key="ledger.key: chmod 600"), "ledger.key", RISK, "signed: ledger.key: chmod 600; callg"),
+    (roles(), "roles.configured", WARNING, "whoever may use callguard's account or root's may read, hand out"),
+    (roles(administrator={"users": ["root"]}), "roles.officer", WARNING, "nobody is officer; what people ask for"),
+    (lambda f: here(f, unknown_members=("ana", "dpos")), "roles.known", WARNING, "does not have: ana, dpos; who"),
     (unlimited, "recordings.retention", WARNING, "how long acme keeps recordings for recording.contract; they"),
     (listing(State.MISSING, None, "there is no list yet"), "registries.fresh", WARNING, "us has no list: there is no"),
     (listing(State.UNREADABLE, None, "is damaged"), "registries.fresh", WARNING, "list that cannot be used: is"),
@@ -445,6 +455,7 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
             "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built", "store.opens",
             "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
             "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.live", "recordings.retention",
+            "roles.configured", "roles.officer", "roles.known",
         }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from callguard import config
+from callguard.core.roles import Role
 from callguard.errors import InputError
 from callguard.keys import master
 from callguard.setup.answers import Answers, text_fields
@@ -81,6 +82,24 @@ match = 192.0.2.1
 type = endpoint
 auth = 100
 """
+
+
+def test_a_new_installation_denies_by_default(places: list[str], folder: Path) -> None:
+    said = init(places, *ACME, *SAID)
+    assert "Name in " in said and "officer, below [roles]" in said
+    file = folder / "callguard.toml"
+    roles = config.load(file).roles
+    assert roles is not None
+    assert roles.of("root", frozenset()) == frozenset({Role.ADMINISTRATOR})
+    assert not roles.of("anna", frozenset())
+    done = callguard("optout", "list", "--for", "complaint", "--config", str(file))
+    assert (done.returncode, done.stdout) == (3, "") and "optout list: denied to root: " in done.stderr
+    named = init(places, *ACME, *SAID, "--force", "--officer", "anna, boris")
+    assert "officer, below [roles]" not in named
+    roles = config.load(file).roles
+    assert roles is not None and roles.officer.users == {"anna", "boris"}
+    for officer, why in (("root", "root sets callguard up, and is no officer"), ("a b/c", "users of this machine")):
+        assert f"--officer: {why}" in refused(places, *ACME, *SAID, "--force", "--officer", officer)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +322,7 @@ def test_whoever_sits_there_is_asked_and_asked_again(places: list[str], folder: 
         [sys.executable, "-m", "callguard", "init", *places], stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
     )
     os.close(theirs)
-    os.write(mine, b"Acme\n\nNowhere\nES\n0\n061\n\n\n\nn\n")
+    os.write(mine, b"Acme\n\nNowhere\nES\n0\n061\n\n\n\nn\nroot\nanna\n")
     said = b""
     try:
         while part := os.read(mine, 65_536):
@@ -323,9 +342,12 @@ def test_whoever_sits_there_is_asked_and_asked_again(places: list[str], folder: 
         "Folder",
         "Languages",
         "marketing",
+        "Data protection officer",
     )
     assert [said.decode().find(word) for word in asked] == sorted(said.decode().find(word) for word in asked)
     assert said.decode().count("Country (two letters)") == 2
+    assert "root sets callguard up, and is no officer" in said.decode()
+    assert 'officer = { users = ["anna"] }' in (folder / "callguard.toml").read_text()
     assert 'region = "ES"' in (folder / "callguard.toml").read_text()
     assert "exten => x0061,1,NoOp()" in (folder / "asterisk" / "emergency.conf").read_text()
 

@@ -14,6 +14,7 @@ from callguard.doctor.checks import (
     recordings,
     registries,
     retention,
+    roles,
 )
 from callguard.doctor.facts import Facts
 from callguard.doctor.findings import Check, Finding, Severity
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *recordings.CHECKS,
     *keys.CHECKS,
     *retention.CHECKS,
+    *roles.CHECKS,
     *registries.CHECKS,
     *machine.CHECKS,
 )
