@@ -7,6 +7,7 @@ from sqlite3 import connect
 
 import pytest
 
+from callguard.store.columns import Columns
 from callguard.store.queries import sql
 from tests.optouts.conftest import NUMBER, Run, bad
 from tests.rights.conftest import DIALLED, OTHER, OTHERS, RECORDED, REFUSED, SHARED, WITHDRAWN
@@ -73,6 +74,7 @@ def test_no_look_reads_a_table_from_end_to_end(known: Path, query: str) -> None:
         "controller": None, "number": NUMBER, "subject_id": "x", "leg_id": RECORDED, "since": 0, "until": 1,
     }  # fmt: skip
     with connect(known.parent / "callguard.db") as database:
+        Columns().register(database)
         plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql(query)}", parameters)]
     # There is a row for each controller, not for each person.
     assert [step for step in plan if step.startswith("SCAN") and step.split()[1] != "c"] == []

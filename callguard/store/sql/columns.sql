@@ -19,10 +19,11 @@ UNION ALL SELECT 'decisions', 0, MAX(rowid) FROM decisions HAVING MAX(rowid) > 0
 UNION ALL SELECT 'recording_holds', 0, MAX(rowid) FROM recording_holds HAVING MAX(rowid) > 0
 UNION ALL SELECT 'recording_releases', 0, MAX(rowid) FROM recording_releases HAVING MAX(rowid) > 0
 UNION ALL SELECT 'unlawful_recordings', 0, MAX(rowid) FROM unlawful_recordings HAVING MAX(rowid) > 0
-UNION ALL SELECT 'wal', 0, 1;
+UNION ALL SELECT 'pages', 0, 1 WHERE TRUE
+ON CONFLICT (what) DO NOTHING;
 
 -- name: columns_to_seal()
-SELECT what, done, last FROM columns_to_seal ORDER BY what = 'wal', what;
+SELECT what, done, last FROM columns_to_seal ORDER BY what = 'pages', what;
 
 -- name: columns_sealed_to(what, done)!
 UPDATE columns_to_seal SET done = :done WHERE what = :what;
