@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from callguard.ari_calls import AriCalls
+from callguard.column_sealing import ColumnSealing
 from callguard.current import Current
 from callguard.dialplan import Dialplan
 from callguard.errors import InputError, TelephonyError
@@ -41,6 +42,7 @@ class Reload:
         lists: Lists,
         recordings: Recordings,
         sealing: Sealing,
+        columns: ColumnSealing,
     ) -> None:
         self._path = path
         self._current = current
@@ -50,6 +52,7 @@ class Reload:
         self._lists = lists
         self._recordings = recordings
         self._sealing = sealing
+        self._columns = columns
 
     async def take(self) -> None:
         """Read it again. Raises: CallguardError, and then nothing has changed."""
@@ -77,6 +80,7 @@ class Reload:
         await self._lists.open(config)
         self._recordings.destroy_withdrawn_after(config.recording.destroy_withdrawn_after_s)
         self._sealing.use(masters)
+        self._columns.look_soon()
         log.info("configuration reloaded", profiles=len(flows))
         if waiting:
             log.warning("these settings wait for a restart and stay as they were", settings=", ".join(waiting))

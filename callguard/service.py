@@ -16,6 +16,7 @@ from callguard.after import After
 from callguard.agents import Agents
 from callguard.agi_calls import AgiCalls
 from callguard.ari_calls import AriCalls
+from callguard.column_sealing import ColumnSealing
 from callguard.config import Config, secret
 from callguard.core.profile import Flow
 from callguard.current import Current
@@ -81,6 +82,7 @@ class Service:
         self._room = Room(lambda: self._current.config.limits.calls_in_gate, self._metrics)
         self._recordings = Recordings(config.recording, store)
         self._sealing = Sealing(config.recording, store, self._recordings, masters)
+        self._columns = ColumnSealing(store)
         self._retention = Retention(lambda: self._current.config, store, self._recordings)
         self._withdrawals = Withdrawals()
         holds = Holds()
@@ -103,8 +105,9 @@ class Service:
         self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
         self._checkpoints = Checkpoints(self._current, store)
         self._reloading = Reload(
-            path, self._current, store, self._dialplan, self._ari, self._lists, self._recordings, self._sealing
-        )
+            path, self._current, store, self._dialplan, self._ari, self._lists, self._recordings, self._sealing,
+            self._columns,
+        )  # fmt: skip
         self._pages = Pages(self._current, store, self._ari, self._room, self._recordings, self._lists, self._metrics)
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
@@ -137,6 +140,7 @@ class Service:
                 group.create_task(self._say_ready()),
                 group.create_task(self._recordings.keep_sweeping()),
                 group.create_task(self._sealing.keep_sealing()),
+                group.create_task(self._columns.keep_sealing()),
                 group.create_task(self._retention.keep_looking()),
                 group.create_task(self._talks.keep_working()),
                 group.create_task(self._keep_asking_for_agents()),

@@ -122,7 +122,7 @@ async def test_what_cannot_be_read_is_named_and_leaves_no_file(two: Path, tmp_pa
     said("recordings", "export", SECOND, "--output", out, *at)
     without = ("--config", str(write(tmp_path, "")))
     assert "the configuration has no [keys]" in said("recordings", "play", SECOND, *without, code=1)
-    assert "keys: is missing: recordings are not encrypted" in said("keys", "list", *without, code=2)
+    assert "keys: is missing: nothing is encrypted" in said("keys", "list", *without, code=2)
     said("keys", "new", tmp_path / "other.key")
     another = ("--config", str(write(tmp_path, f'[keys]\nmaster = {{ file = "{tmp_path}/other.key" }}')))
     assert "none of the master keys opens its key" in said("recordings", "play", SECOND, *another, code=1)

@@ -70,6 +70,7 @@ MAY: dict[str, set[str]] = {
         "work", *SHARED,
     },
     "after": {"core", "store", "telephony", "current", "unasked", "watchdog", "talks", *SHARED},
+    "column_sealing": {"store", *SHARED},
     "sealing": {"keys", "store", "telephony", *SHARED},
     "dialplan": {"core", "telephony", "current", *SHARED},
     "ari_calls": {
@@ -78,16 +79,16 @@ MAY: dict[str, set[str]] = {
     },
     "agi_calls": {"core", "store", "telephony", "leg", "dial", "current", "ari_calls", "metrics", "room", *SHARED},
     "reload": {
-        "store", "telephony", "ari_calls", "current", "dialplan", "keys", "policies", "prepare", "registry", "sealing",
-        *SHARED,
+        "store", "telephony", "ari_calls", "column_sealing", "current", "dialplan", "keys", "policies", "prepare",
+        "registry", "sealing", *SHARED,
     },
     "pages": {
         "store", "telephony", "ari_calls", "current", "health", "metrics", "registry", "room", "web", *SHARED,
     },
     "service": {
-        "core", "store", "telephony", "leg", "dial", "after", "pages", "reload", "agi_calls", "ari_calls", "current",
-        "dialplan", "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry",
-        "retention", "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
+        "core", "store", "telephony", "leg", "dial", "after", "pages", "reload", "agi_calls", "ari_calls",
+        "column_sealing", "current", "dialplan", "agents", "health", "keys", "ledger", "metrics", "notify", "policies",
+        "prepare", "registry", "retention", "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "store", *SHARED},

@@ -259,6 +259,18 @@ class StoreFault:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearRows:
+    """How many rows of the store hold a number, a name or words in the clear.
+
+    Attributes:
+        to_clean: none does, and pages of its file may still hold some of before.
+    """
+
+    count: int = 0
+    to_clean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Here:
     """This machine.
 
@@ -276,6 +288,7 @@ class Here:
         disk: what the recordings' folder lies on.
         clear_files: how many files of kept recordings are not encrypted.
         unknown_members: who has a role, and is no user or group of this machine.
+        clear_rows: what is not encrypted in the store, where there are keys.
     """
 
     prompts: str
@@ -289,6 +302,7 @@ class Here:
     keys: str
     disk: Known[Disk]
     clear_files: Known[int]
+    clear_rows: Known[ClearRows]
     ledger_key: str = ""
     unknown_members: tuple[str, ...] = ()
 

@@ -11,23 +11,28 @@ import sqlite3
 import stat
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from callguard import actors
 from callguard.config import Config
 from callguard.doctor import disk, health
-from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
-from callguard.errors import CallguardError, InputError
+from callguard.doctor.facts import ClearRows, Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
+from callguard.errors import CallguardError
 from callguard.keys import master
 from callguard.keys.names import SEALED, Shelf
 from callguard.ledger.keys import seed_in
 from callguard.registry.standing import standings
 from callguard.speech.catalogue import Catalogue
+from callguard.store.column_sealing import PAGES
+from callguard.store.columns import Columns
 from callguard.store.database import is_missing
 from callguard.store.reader import Reader
+
+T = TypeVar("T")
 
 UNIT = "callguard.service"
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -48,9 +53,10 @@ async def look(config: Config) -> Here:
         open_files=await asyncio.to_thread(_open_files, urlsplit(config.asterisk.ari_url).hostname or ""),
         registries=await asyncio.to_thread(standings, config, datetime.now(UTC)),
         ledger_key=_ledger_key_fault(config),
-        keys=await asyncio.to_thread(_keys_fault, config),
+        keys=await _keys_fault(config),
         disk=await asyncio.to_thread(disk.below, config.recording.folder.path_here),
-        clear_files=await _clear_files(config.store.path),
+        clear_files=await _asked(config.store.path, Reader.count_clear),
+        clear_rows=await _clear_rows(config),
         unknown_members=() if config.roles is None else await asyncio.to_thread(actors.unknown, config.roles),
     )
 
@@ -71,18 +77,31 @@ def _prompts_fault(config: Config) -> str:
     return ""
 
 
-async def _clear_files(path: Path) -> Known[int]:
+async def _clear_rows(config: Config) -> Known[ClearRows]:
+    if config.keys is None:
+        return ClearRows()
+
+    async def ask(store: Reader) -> ClearRows:
+        return ClearRows(await store.clear_columns(), await store.columns_to_seal() == (PAGES,))
+
+    return await _asked(config.store.path, ask)
+
+
+async def _asked(path: Path, question: Callable[[Reader], Awaitable[T]]) -> Known[T]:
     try:
         async with Reader.reading(path, locked=True) as store:
-            return await store.count_clear()
+            return await question(store)
     except CallguardError as error:
         return Unknown(str(error))
 
 
-def _keys_fault(config: Config) -> str:
+async def _keys_fault(config: Config) -> str:
+    stored = await _asked(config.store.path, Reader.data_keys)
     try:
-        master.load(config)
-    except InputError as error:
+        masters = await asyncio.to_thread(master.load, config)
+        if not isinstance(stored, Unknown):
+            Columns().unlock(stored, lambda: masters, config.store.path)
+    except CallguardError as error:
         return str(error)
     return ""
 

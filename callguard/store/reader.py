@@ -174,6 +174,19 @@ class Reader:
         """The keys that personal columns are encrypted by; none where they are in the clear."""
         return tuple(map(from_rows.data_key, await self._fetch("data_keys")))
 
+    async def columns_to_seal(self) -> tuple[str, ...]:
+        """The tables in which something is to be encrypted still; `column_sealing.PAGES` alone where all rows are."""
+        return tuple(row["what"] for row in await self._fetch("columns_to_seal"))
+
+    async def clear_columns(self) -> int:
+        """How many rows hold a number, a name or somebody's own words in the clear.
+
+        All rows are looked at, but where everything is encrypted.
+        """
+        if await self.data_keys() and not await self.columns_to_seal():
+            return 0
+        return sum(row["clear"] for row in await self._fetch("clear_columns"))
+
     async def clear_legs(self, after: str, most: int) -> tuple[str, ...]:
         """The legs with a kept file that is not encrypted, in order, from the one after `after` on."""
         return tuple(row["leg_id"] for row in await self._fetch("clear_legs", after=after, most=most))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -16,13 +17,13 @@ from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, content_keys, data_keys, incidents, ledger, segments
+from callguard.store import actions, agents, column_sealing, content_keys, data_keys, incidents, ledger, segments
 from callguard.store.access_store import AccessStore
 from callguard.store.at_once import AtOnce, open_at_once
 from callguard.store.columns import ColumnKeys, Columns, HadKeys, no_keys
 from callguard.store.database import Database, open_to_read, open_to_write, prepare, usable
 from callguard.store.migrations import known, migrate
-from callguard.store.queries import Transaction
+from callguard.store.queries import Transaction, fetch
 from callguard.store.records import FileToSeal, Kept, LegRecord, OpenRecording, StoredContentKey, StoredDataKey
 from callguard.store.rights_store import RightsStore
 from callguard.store.rows import leg_rows
@@ -110,6 +111,51 @@ class Store(RightsStore, AccessStore):
             self._columns.expect(new, keys.column_cipher(new))
             stored = await self._run(data_keys.begin, keys=new)
         self._columns.unlock(stored, lambda: keys, self._path)
+
+    async def seal_columns(self, most: int) -> bool:
+        """Encrypt the next rows of what was there before the keys, in a transaction of their own.
+
+        Returns:
+            Whether there were any.
+        """
+        return self._columns.sealing and await self._run(column_sealing.some, most=most)
+
+    async def columns_sealed(self) -> bool:
+        """Make sure that nothing is left in the clear, once `seal_columns` has found no more.
+
+        Returns:
+            Whether that is so. Where not, there is something to seal again, or the database is so large that calls
+            would wait while it is rewritten (`clean`).
+
+        Raises:
+            StoreError: others have the database just now.
+        """
+        # All rows are looked at: over a connection of its own, so that nobody's question waits.
+        async with open_to_read(self._path) as connection:
+            left = sum(row["clear"] for row in await fetch(connection, "clear_columns"))
+        if left:
+            await self._run(column_sealing.again)
+            return False
+        if self._path.stat().st_size <= column_sealing.AT_ONCE_BYTES:
+            return await self.clean()
+        await asyncio.to_thread(column_sealing.cut_log, self._path)
+        return False
+
+    async def clean(self) -> bool:
+        """Rewrite the database where something of before may lie in its pages still; nobody can write meanwhile.
+
+        Returns:
+            Whether nothing is left in the clear now. Not before all rows are encrypted.
+
+        Raises:
+            StoreError: others have the database just now.
+        """
+        if any(what != column_sealing.PAGES for what in await self.columns_to_seal()):
+            return False
+        if await self.columns_to_seal():
+            await asyncio.to_thread(column_sealing.rewrite, self._path)
+            await self._run(column_sealing.finished)
+        return True
 
     async def save(self, record: LegRecord) -> None:
         """Keep what the gate of a leg came to: its subject, grants and evidence.

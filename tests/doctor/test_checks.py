@@ -16,6 +16,7 @@ from callguard.doctor.facts import (
     Answer,
     Answered,
     Ari,
+    ClearRows,
     Disk,
     Facts,
     Module,
@@ -280,6 +281,8 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (lambda f: replace(f, config=f.config.model_copy(update={"keys": None})), "keys.configured", WARNING, "keys new"),
     (lambda f: here(f, keys="/srv/master.key: chmod 600"), "keys.readable", RISK, "/srv/master.key: chmod 600"),
     (lambda f: here(f, clear_files=7), "keys.done", WARNING, "not encrypted (yet): 7"),
+    (lambda f: here(f, clear_rows=ClearRows(7)), "keys.columns", WARNING, "in the clear (yet): 7"),
+    (lambda f: here(f, clear_rows=ClearRows(to_clean=True)), "keys.columns", WARNING, "callguard keys clean"),
     (lambda f: here(f, disk=Disk("ext4 on /dev/sda1", safe=False)), "keys.live", WARNING, "(ext4 on /dev/sda1)"),
     (lambda f: here(f, disk=Disk("tmpfs", safe=True, lasts=False)), "keys.live", WARNING, "lies in memory (tmpfs)"),
     (lambda f: here(f, disk=Unknown("it lies on nfs")), "keys.live", NOT_CHECKED, "it lies on nfs"),
@@ -454,8 +457,8 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
         assert well_still == {
             "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built", "store.opens",
             "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
-            "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.live", "recordings.retention",
-            "roles.configured", "roles.officer", "roles.known",
+            "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.columns", "keys.live",
+            "recordings.retention", "roles.configured", "roles.officer", "roles.known",
         }  # fmt: skip
 
 

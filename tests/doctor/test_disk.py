@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from callguard.doctor import disk, here
-from callguard.doctor.facts import Disk, Unknown
+from callguard.doctor.facts import ClearRows, Disk, Unknown
 from callguard.key_sections import Keys
+from callguard.keys.master import MasterKey, Masters
 from callguard.store import Store
 from tests.doctor.healthy import settings
 
@@ -76,4 +78,11 @@ async def test_this_machine_says_something_of_its_folders_and_keys(tmp_path: Pat
     store = config.store.model_copy(update={"path": tmp_path / "callguard.db"})
     async with Store.open(store.path, gate=None, controllers={"acme": "Acme"}):
         found = await here.look(config.model_copy(update={"store": store}))
-    assert (found.keys, found.clear_files) == ("", 0)
+    assert (found.keys, found.clear_files, found.clear_rows) == ("", 0, ClearRows())
+    masters = Masters(MasterKey.new())
+    async with Store.open(store.path, gate="callguard", controllers={"acme": "Acme"}, keys=lambda: masters) as opened:
+        await opened.agent_grants_it("Grete Muster", "works-council-7", datetime.now(UTC))
+        found = await here.look(config.model_copy(update={"store": store}))
+        assert "none of the master keys opens its key" in found.keys
+        without = await here.look(config.model_copy(update={"store": store, "keys": None}))
+        assert "are encrypted, and the configuration has no [keys]" in without.keys

@@ -11,7 +11,7 @@ from callguard.doctor.findings import Check, Problem, Severity, risk, warning
 def _configured(facts: Facts) -> Iterator[Problem]:
     if facts.config.keys is None:
         yield warning(
-            "recordings are kept as anybody can read them who gets at the disk or a backup",
+            "recordings, numbers and names are kept as anybody can read them who gets at the disk or a backup",
             "encryption at rest limits what a loss of them does (GDPR Art. 32(1)(a), 34(3)(a)), and lets one person's "
             "recordings be erased in backups too",
             "callguard keys new FILE, and [keys] master = { file = FILE } in callguard.toml: docs/encryption.md",
@@ -36,6 +36,22 @@ def _done(facts: Facts) -> Iterator[Problem]:
         )
 
 
+def _columns(facts: Facts) -> Iterator[Problem]:
+    rows = known(facts.here.clear_rows)
+    if rows.count:
+        yield warning(
+            f"rows of the store with a number, a name or somebody's words in the clear (yet): {rows.count}",
+            "what was there before [keys] takes a while: about a minute for 100,000 rows",
+            "start callguard, or reload it, with [keys]; where it runs with them, its log says why",
+        )
+    elif rows.to_clean:
+        yield warning(
+            "pages of the store's file may still hold numbers and names from before [keys]",
+            "a store of this size is not rewritten while calls wait for it",
+            "callguard keys clean, when nobody calls",
+        )
+
+
 def _live(facts: Facts) -> Iterator[Problem]:
     disk, folder = known(facts.here.disk), facts.config.recording.folder.path_here
     if not disk.safe:
@@ -56,5 +72,6 @@ CHECKS = (
     Check("keys.configured", "Recordings are encrypted as soon as they are complete", Severity.WARNING, _configured),
     Check("keys.readable", "The master keys can be read, by callguard alone", Severity.RISK, _readable),
     Check("keys.done", "No kept recording is left in the clear", Severity.WARNING, _done),
+    Check("keys.columns", "No number and no name is left in the clear in the store", Severity.WARNING, _columns),
     Check("keys.live", "Recordings are made in memory or on an encrypted disk", Severity.WARNING, _live),
 )

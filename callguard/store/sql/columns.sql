@@ -23,10 +23,11 @@ UNION ALL SELECT 'block_prefixes', 0, MAX(rowid) FROM block_prefixes HAVING MAX(
 UNION ALL SELECT 'restricted_subjects', 0, MAX(rowid) FROM restricted_subjects HAVING MAX(rowid) > 0
 UNION ALL SELECT 'restricted_grants', 0, MAX(rowid) FROM restricted_grants HAVING MAX(rowid) > 0
 UNION ALL SELECT 'actors', 0, MAX(rowid) FROM actors HAVING MAX(rowid) > 0
-UNION ALL SELECT 'wal', 0, 1;
+UNION ALL SELECT 'pages', 0, 1 WHERE TRUE
+ON CONFLICT (what) DO NOTHING;
 
 -- name: columns_to_seal()
-SELECT what, done, last FROM columns_to_seal ORDER BY what = 'wal', what;
+SELECT what, done, last FROM columns_to_seal ORDER BY what = 'pages', what;
 
 -- name: columns_sealed_to(what, done)!
 UPDATE columns_to_seal SET done = :done WHERE what = :what;

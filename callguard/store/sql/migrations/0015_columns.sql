@@ -8,7 +8,7 @@ CREATE TABLE data_keys (
 );
 
 -- The columns with values from before there were keys: all rows up to `done` are encrypted, and none after `last` were
--- there then. `what` is 'wal' until the old pages are gone from the write-ahead log, too.
+-- there then. `what` is 'pages' until what SQLite itself has left of them is gone, too.
 CREATE TABLE columns_to_seal (
     what TEXT NOT NULL PRIMARY KEY,
     done BIGINT NOT NULL,
