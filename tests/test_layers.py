@@ -85,7 +85,7 @@ MAY: dict[str, set[str]] = {
     "service": {
         "core", "store", "telephony", "leg", "dial", "after", "pages", "reload", "agi_calls", "ari_calls", "current",
         "dialplan", "agents", "health", "keys", "ledger", "metrics", "notify", "policies", "prepare", "registry",
-        "retention", "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
+        "retention", "rights", "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
     "rights": {"core", "keys", "policies", "store", "telephony", *SHARED},

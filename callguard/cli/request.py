@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from callguard import config
+from callguard import config, logs
 from callguard.cli import subject, tables
 from callguard.cli.kept import call_id, words
 from callguard.cli.options import (
@@ -267,6 +267,7 @@ def carry_out(
         return
     if one.right is Right.ERASURE and not yes:
         typer.confirm("What is erased cannot be had back. Erase this person?", abort=True, err=True)
+    logs.configure(settings.log.format, "warning")
     done = write(settings, lambda store: requests.run(store, settings, one, now))
     if not isinstance(done, int):
         _show_erased(done, print_json=print_json)

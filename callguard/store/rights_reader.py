@@ -39,6 +39,10 @@ class RightsReader(RetentionReader):
         rows = await self._fetch("restricted_grants_of", subject_id=subject_id)
         return tuple(map(from_rows.subject_grant, rows))
 
+    async def has_proofs_over(self, now: datetime) -> bool:
+        """Whether anything is kept to prove consents for a time that is over."""
+        return bool(await self._fetch("proofs_over", now=to_ms(now)))
+
     async def to_erase(self, subject_id: str, now: datetime) -> ToErase | None:
         """What an erasure of a subject would be about; None where there is no such subject."""
         for subject in await self._fetch("subject_to_erase", subject_id=subject_id):

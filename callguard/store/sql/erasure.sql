@@ -104,6 +104,9 @@ SELECT g.subject_grant_id, g.subject_id, g.evidence, (
 FROM subject_grants AS g WHERE g.subject_id = :subject_id AND g.basis = 'consent'
 ON CONFLICT (subject_grant_id) DO NOTHING;
 
+-- name: proofs_over(now)
+SELECT 1 FROM restricted_subjects WHERE until <= :now LIMIT 1;
+
 -- name: forget_restricted_grants(now)!
 DELETE FROM restricted_grants
 WHERE subject_id IN (SELECT subject_id FROM restricted_subjects WHERE until <= :now);
