@@ -32,6 +32,7 @@ from callguard.policies.load import load as load_law
 from callguard.registry.lists import Lists
 from callguard.reload import Reload
 from callguard.retention import Retention
+from callguard.rights.clock import Clock
 from callguard.room import Room
 from callguard.sealing import Sealing
 from callguard.store.store import Store
@@ -84,6 +85,7 @@ class Service:
         self._sealing = Sealing(config.recording, store, self._recordings, masters)
         self._columns = ColumnSealing(store)
         self._retention = Retention(lambda: self._current.config, store, self._recordings)
+        self._clock = Clock(store)
         self._withdrawals = Withdrawals()
         holds = Holds()
         self._watchdog = Watchdog(self._current, store)
@@ -142,6 +144,7 @@ class Service:
                 group.create_task(self._sealing.keep_sealing()),
                 group.create_task(self._columns.keep_sealing()),
                 group.create_task(self._retention.keep_looking()),
+                group.create_task(self._clock.keep_looking()),
                 group.create_task(self._talks.keep_working()),
                 group.create_task(self._keep_asking_for_agents()),
                 group.create_task(self._keep_reloading()),

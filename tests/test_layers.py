@@ -88,10 +88,11 @@ MAY: dict[str, set[str]] = {
     "service": {
         "core", "store", "telephony", "leg", "dial", "after", "pages", "reload", "agi_calls", "ari_calls",
         "column_sealing", "current", "dialplan", "agents", "health", "keys", "ledger", "metrics", "notify", "policies",
-        "prepare", "registry", "retention", "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
+        "prepare", "registry", "retention", "rights", "room", "sealing", "talks", "unasked", "watchdog", "web",
+        *SHARED,
     },
     "shipped_dialplan": {"shipped"},
-    "rights": {"core", "store", *SHARED},
+    "rights": {"core", "keys", "policies", "store", "telephony", *SHARED},
     "doctor": {
         "actors", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped",
         "shipped_dialplan", *SHARED,

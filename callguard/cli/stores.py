@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from callguard.config import Config
-    from callguard.store.reader import Reader
+    from callguard.store.rights_reader import RightsReader
     from callguard.store.store import Store
 
 T = TypeVar("T")
 
 
-def read(settings: Config, question: Callable[[Reader], Awaitable[T]], *, locked: bool = False) -> T:
+def read(settings: Config, question: Callable[[RightsReader], Awaitable[T]], *, locked: bool = False) -> T:
     """What the store answers.
 
     Args:
@@ -23,10 +23,10 @@ def read(settings: Config, question: Callable[[Reader], Awaitable[T]], *, locked
     Raises: InputError, StoreError, CannotOpen.
     """
     from callguard.keys import master
-    from callguard.store.reader import Reader
+    from callguard.store.rights_reader import RightsReader
 
     async def ask() -> T:
-        async with Reader.reading(settings.store.path, lambda: master.load(settings), locked=locked) as reader:
+        async with RightsReader.reading(settings.store.path, lambda: master.load(settings), locked=locked) as reader:
             return await question(reader)
 
     return asyncio.run(ask())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +13,6 @@ import typer
 from callguard import config
 from callguard.cli import optout, tables
 from callguard.cli.access import ForOption, may_read, reads
-from callguard.cli.kept import look
 from callguard.cli.new_file import new_file
 from callguard.cli.options import (
     DEFAULT_CONFIG,
@@ -35,12 +33,11 @@ from callguard.rights import facts
 from callguard.rights.timeline import timeline
 
 if TYPE_CHECKING:
-    from callguard.rights.audio import Sound
-    from callguard.rights.receipts import Setting
+    from callguard.core.roles import Actor
     from callguard.store.about import Subject
     from callguard.store.dial_records import StoredOptOut
-    from callguard.store.reader import Reader
-    from callguard.store.retention_reader import RetentionReader
+    from callguard.store.right_records import Restricted
+    from callguard.store.rights_reader import RightsReader
 
 OnlyOption = Annotated[str | None, typer.Option(help="Only this controller's.")]
 
@@ -62,21 +59,28 @@ def show(
     number = a_number(words, region_for(settings, region))
     now = datetime.now(UTC)
 
-    async def known(reader: Reader) -> tuple[tuple[Subject, ...], list[StoredOptOut]]:
+    async def known(reader: RightsReader) -> tuple[tuple[Subject, ...], list[StoredOptOut], tuple[Restricted, ...]]:
         of_it = await reader.subjects(for_whom, number)
         # Of who does not know the number itself: what is known of the block that it is in.
         told = {one.controller for one in of_it}
-        return of_it, [one for one in await reader.opt_outs_ever(for_whom, number) if one.controller not in told]
+        blocks = [one for one in await reader.opt_outs_ever(for_whom, number) if one.controller not in told]
+        return of_it, blocks, await reader.restricted(for_whom, number)
 
-    found, in_blocks = read(settings, known)
+    found, in_blocks, locked = read(settings, known)
     reads(settings, "subject show", for_what, Read(number, controller=for_whom))
     if print_json:
-        told = [facts.subject(one, now) for one in found] + facts.only_in_blocks(number, in_blocks)
-        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        ends = {
+            name: [it.proof.until.isoformat() for it in locked if it.controller == name]
+            for name in {it.controller for it in locked}
+        }
+        told = [{**facts.subject(one, now), "restricted_proof_until": ends.get(one.controller, [])} for one in found]
+        typer.echo(json.dumps(told + facts.only_in_blocks(number, in_blocks), indent=2, ensure_ascii=False))
         return
+    for it in locked:
+        typer.echo(f"Erased by {it.controller}; restricted proof until {tables.moment(it.proof.until)}")
     if found:
         _show(found)
-    else:
+    elif not locked:
         typer.echo(f"Nothing is known of {number}{'' if for_whom is None else f' by {for_whom}'}.")
     if in_blocks:
         typer.echo("\nIt is in blocks that opted out as a whole, of those who know nothing else of it:")
@@ -109,44 +113,77 @@ def export(
 
     That it was handed out is kept as evidence. Nothing of anybody else is in it.
     """
-    from callguard import access
-    from callguard.rights import export as rights
-    from callguard.rights.signing_key import place, signer
-
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
-    now = datetime.now(UTC)
     if str(file) == STDIN and print_json:
         raise InputError("goes to a file: the export is on standard output already", field="--json")
     actor = may_read(settings, "subject export", for_what)
-    though_held = access.though_held(actor, for_what)
+    hand_out(
+        settings, for_whom, number, file, actor, for_what, with_audio=with_audio, force=force, print_json=print_json
+    )
 
-    async def ask(reader: RetentionReader) -> tuple[tuple[Subject, ...], tuple[Sound, ...]]:
-        known = await reader.subjects(for_whom, number)
-        found = [it for one in known for it in await _sounds(reader, one, settings, though_held)] if with_audio else ()
-        return known, tuple(found)
 
-    known, sounds = look(settings, ask)
-    if not known:
+@app.command("key")
+def key_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Show the certificate that exports are signed with, for others to know; the first time, the key is made."""
+    from callguard.rights.signing_key import place, signer
+
+    where = place(config.load(path))
+    key = signer(where)
+    if print_json:
+        told = {"file": str(where), "kid": key.kid, "fingerprint": key.fingerprint, "certificate": key.pem.decode()}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        typer.echo(f"{where}: certificate with SHA-256 fingerprint\n{key.fingerprint}\n\n{key.pem.decode()}", nl=False)
+
+
+def hand_out(
+    settings: config.Config,
+    for_whom: str,
+    number: str,
+    file: Path,
+    actor: Actor,
+    purpose: str | None,
+    *,
+    with_audio: bool,
+    force: bool,
+    print_json: bool,
+) -> None:
+    """Make the file that a person gets, with its evidence, and say what is in it and what not.
+
+    Args:
+        actor: who may read it, and does, for `purpose`.
+
+    Raises:
+        InputError: nothing is known of the number, or the file cannot be made.
+    """
+    from callguard import access
+    from callguard.rights import handing
+    from callguard.rights.signing_key import place, signer
+
+    now = datetime.now(UTC)
+    found = read(
+        settings,
+        lambda reader: handing.gather(
+            reader, settings, for_whom, number, with_audio=with_audio, though_held=access.though_held(actor, purpose)
+        ),
+    )
+    if found is None:
         raise InputError(
             f"nothing is known of this number by {for_whom}, so there is nothing to export", field="NUMBER"
         )
-    (one,) = known
+    one, sounds = found
     key = signer(place(settings))
     with new_file(file, force) as out:
-        files = rights.documents(one, _setting(settings, one), sounds, key, now)
-        files["manifest.json"] = manifest = rights.manifest(one, files, sounds, key, now)
-        files["manifest.jws"] = rights.signature(manifest, key)
-        rights.write(out, files, sounds, now)
+        digest = handing.write(out, settings, one, sounds, key, now)
         there = sum(not it.withheld for it in sounds)
-        digest = hashlib.sha256(manifest).hexdigest()
         # On disk before the file has its name: what was handed out is known.
         legs = tuple(dict.fromkeys(it.leg_id for it in sounds if not it.withheld))
         write(
             settings,
             lambda store: store.exported(
-                for_whom, one.subject_id, now, digest, there, actor=actor, purpose=for_what, legs=legs
+                for_whom, one.subject_id, now, digest, there, actor=actor, purpose=purpose, legs=legs
             ),
         )
     withheld = {it.name: it.withheld for it in sounds if it.withheld}
@@ -164,53 +201,6 @@ def export(
         typer.echo(said, err=str(file) == STDIN)
     for name, why in withheld.items():
         typer.echo(f"Not in it: {name}: {why}", err=True)
-
-
-@app.command("key")
-def key_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Show the certificate that exports are signed with, for others to know; the first time, the key is made."""
-    from callguard.rights.signing_key import place, signer
-
-    where = place(config.load(path))
-    key = signer(where)
-    if print_json:
-        told = {"file": str(where), "kid": key.kid, "fingerprint": key.fingerprint, "certificate": key.pem.decode()}
-        typer.echo(json.dumps(told, indent=2))
-    else:
-        typer.echo(f"{where}: certificate with SHA-256 fingerprint\n{key.fingerprint}\n\n{key.pem.decode()}", nl=False)
-
-
-async def _sounds(reader: RetentionReader, one: Subject, settings: config.Config, though_held: bool) -> list[Sound]:
-    from callguard.keys import master
-    from callguard.keys.names import Shelf
-    from callguard.keys.reading import opening
-    from callguard.rights.audio import sounds
-
-    masters, shelf = master.load(settings), Shelf.of(settings.recording)
-    found: list[Sound] = []
-    for it in one.legs:
-        leg = it.detail.leg
-        until = leg.recording_ended_at or datetime.now(UTC)
-        shared = await reader.others_in_call(leg.leg_id, leg.started_at, until)
-        names = [file.name for file in it.detail.recording.files] if it.detail.recording else []
-        openings = {name: await opening(reader, masters, shelf, name) for name in names}
-        try:
-            held = not though_held and await reader.is_held(leg.leg_id, datetime.now(UTC))
-            found += sounds(it, settings.recording.folder, openings, shared=shared, held=held)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=error.filename) from error
-    return found
-
-
-def _setting(settings: config.Config, one: Subject) -> Setting:
-    """What the configuration says around a person's consents, in the language of their last call."""
-    from callguard.rights.receipts import Setting
-
-    first = next((it.languages[0] for it in settings.profiles.values() if it.controller == one.controller), "en")
-    language = one.legs[-1].detail.leg.language if one.legs else first
-    storage = tuple(f"{it.what} ({it.country})" for it in settings.processing.storage)
-    countries = {name: profile.law_of_caller for name, profile in settings.profiles.items()}
-    return Setting(one.controller, settings.controllers[one.controller], countries, storage, language)
 
 
 def _show(found: Sequence[Subject]) -> None:

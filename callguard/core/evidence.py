@@ -54,6 +54,15 @@ class Kind(StrEnum):
     ACCESS_DENIED = "access.denied"
     RECORDING_PLAYED = "recording.played"
     RECORDING_EXPORTED = "recording.exported"
+    SUBJECT_CORRECTED = "subject.corrected"
+    REQUEST_OPENED = "request.opened"
+    REQUEST_NOTED = "request.noted"
+    REQUEST_IDENTIFIED = "request.identified"
+    REQUEST_EXTENDED = "request.extended"
+    REQUEST_APPROVED = "request.approved"
+    REQUEST_DONE = "request.done"
+    REQUEST_REFUSED = "request.refused"
+    REQUEST_EXPIRED = "request.expired"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:

@@ -18,7 +18,7 @@ from typing import Any
 
 from callguard.config import Config
 from callguard.errors import InputError, SetupError
-from callguard.store.right_records import Proof
+from callguard.store.right_records import ProofKept
 
 NAME = "erasures.jsonl"
 MODE = 0o600
@@ -36,7 +36,7 @@ class Tombstone:
     subject_id: str
     controller: str
     at: datetime
-    proof: Proof | None = None
+    proof: ProofKept | None = None
 
 
 def place(config: Config) -> Path:
@@ -103,7 +103,7 @@ def _of(said: dict[str, Any]) -> Tombstone:
     if not (isinstance(subject_id, str) and isinstance(controller, str) and subject_id):
         raise ValueError("no id")
     proof = said.get("proof")
-    kept = None if proof is None else Proof(str(proof["why"]), _moment(proof["until"]))
+    kept = None if proof is None else ProofKept(str(proof["why"]), _moment(proof["until"]))
     return Tombstone(subject_id, controller, _moment(said["at"]), kept)
 
 

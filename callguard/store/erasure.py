@@ -14,7 +14,7 @@ from callguard.errors import StoreError
 from callguard.store import actions, ledger
 from callguard.store.about import SAME_CALL
 from callguard.store.queries import Transaction
-from callguard.store.right_records import Erased, Proof
+from callguard.store.right_records import Erased, ProofKept
 from callguard.store.rows import new_subject, subject_evidence_row
 from callguard.store.subjects import covers, opt_out_rows
 from callguard.store.times import from_ms, to_ms
@@ -32,7 +32,7 @@ def erase(
     transaction: Transaction,
     subject_id: str,
     at: int,
-    proof: Proof | None,
+    proof: ProofKept | None,
     request_id: str | None,
     *,
     only_if_quiet: bool,
@@ -77,7 +77,7 @@ def _is_running(leg: sqlite3.Row) -> bool:
     return bool(leg["recording"]) and leg["recording_ended_at"] is None and leg["recording_state"] is None
 
 
-def _restrict(transaction: Transaction, subject: sqlite3.Row, proof: Proof) -> None:
+def _restrict(transaction: Transaction, subject: sqlite3.Row, proof: ProofKept) -> None:
     transaction.fetch(
         "restrict_subject",
         subject_id=subject["subject_id"],
@@ -178,7 +178,7 @@ def _prove(
     removed: dict[str, int],
     held: Sequence[sqlite3.Row],
     kept: int,
-    proof: Proof | None,
+    proof: ProofKept | None,
 ) -> None:
     # Whose it was stands nowhere beside it: that is what was removed.
     row = subject_evidence_row(

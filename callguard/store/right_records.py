@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
+
+from callguard.core.requests import Proof, Right, State, Via
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ProofKept:
     """A law has it that somebody's consent can be proved for some time, though they are erased (GDPR Art. 17(3)(b)).
 
     Attributes:
@@ -50,4 +53,89 @@ class Restricted:
     subject_id: str
     controller: str
     number: str
-    proof: Proof
+    proof: ProofKept
+
+
+@dataclass(frozen=True, slots=True)
+class LegToErase:
+    """A leg of somebody who is to be erased, as Asterisk's own records name it; `state` is its recording's."""
+
+    leg_id: str
+    call_id: str
+    channel: str
+    linkedid: str
+    state: str | None
+    running: bool
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToErase:
+    """What an erasure is about.
+
+    Attributes:
+        number: E.164; None where it was withheld, or is erased.
+        erased_at: None where they are not erased yet.
+        opt_outs: so many are in force.
+        last_consent: when a consent to marketing was given or used last; None where none was ever given.
+    """
+
+    subject_id: str
+    controller: str
+    number: str | None
+    erased_at: datetime | None
+    legs: tuple[LegToErase, ...]
+    opt_outs: int
+    last_consent: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a rectification says: a name, or a note, on a call where `call_id` names one.
+
+    Attributes:
+        value: None where it is erased.
+        at: when it was made; None while it is asked for only.
+    """
+
+    what: Literal["name", "note"]
+    value: str | None
+    call_id: str | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStep:
+    """A step of a request; `reason` is somebody's own words, None where there are none, or they are erased."""
+
+    step: str
+    at: datetime
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """What a person asked for by right, and how far it is.
+
+    Attributes:
+        number: E.164; None where it was withheld, or is erased.
+        call_id: the call that it was made in, by key.
+        identity: what kinds of proof there are of who asks.
+        steps: oldest first, from its receipt on.
+    """
+
+    request_id: str
+    controller: str
+    subject_id: str
+    number: str | None
+    call_id: str | None
+    right: Right
+    via: Via
+    state: State
+    identity: frozenset[Proof]
+    received_at: datetime
+    due_at: datetime
+    extended_at: datetime | None
+    ended_at: datetime | None
+    steps: tuple[RequestStep, ...] = ()
+    corrections: tuple[Correction, ...] = ()

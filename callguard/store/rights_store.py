@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from callguard.store import erasure
+from callguard.core.requests import Proof, Right, State, Step, Via, due, extended
+from callguard.store import erasure, requests
 from callguard.store.retention_store import RetentionStore
-from callguard.store.right_records import Erased, Proof
+from callguard.store.right_records import Correction, Erased, ProofKept
 from callguard.store.rights_reader import RightsReader
 from callguard.store.times import to_ms
 
@@ -20,7 +22,7 @@ class RightsStore(RightsReader, RetentionStore):
         subject_id: str,
         at: datetime,
         *,
-        proof: Proof | None = None,
+        proof: ProofKept | None = None,
         request_id: str | None = None,
         only_if_quiet: bool = False,
     ) -> Erased | None:
@@ -52,3 +54,78 @@ class RightsStore(RightsReader, RetentionStore):
     async def forget_proofs(self, now: datetime) -> int:
         """Delete what was kept to prove consents for a time that is over. Returns: of how many subjects."""
         return await self._run(erasure.forget_proofs, now=to_ms(now))
+
+    async def open_request(
+        self,
+        controller: str,
+        number: str,
+        right: Right,
+        via: Via,
+        at: datetime,
+        *,
+        call_id: str | None = None,
+        reason: str | None = None,
+        corrections: Sequence[Correction] = (),
+    ) -> tuple[str, bool]:
+        """Somebody asks for what is their right; it is due in a month.
+
+        Args:
+            number: E.164; the subject is made where it is new.
+            at: when it was received.
+            call_id: of the call in which it was made.
+            reason: own words; evidence has their hash.
+            corrections: what a rectification says.
+
+        Returns:
+            Its id, and whether it is new: not where one like it is pending.
+        """
+        return await self._run(
+            requests.open_,
+            controller=controller,
+            number=number,
+            right=right,
+            via=via,
+            at=to_ms(at),
+            due_at=to_ms(due(at)),
+            call_id=call_id,
+            reason=reason,
+            corrections=corrections,
+        )
+
+    async def move_request(
+        self,
+        request_id: str,
+        step: Step,
+        at: datetime,
+        *,
+        reason: str | None = None,
+        proofs: Collection[Proof] = (),
+        received_at: datetime | None = None,
+    ) -> State:
+        """A request takes a step, with its evidence.
+
+        Args:
+            reason: own words; evidence has their hash.
+            proofs: of who asks, beside those that are known.
+            received_at: for `EXTEND`, from when on the months are counted.
+
+        Returns:
+            The state that it has now: still open after `IDENTIFY`, where the proof is not enough.
+
+        Raises:
+            StoreError: also where there is no such request, or it does not take this step.
+        """
+        until = None if received_at is None else to_ms(extended(received_at))
+        return await self._run(
+            requests.move,
+            request_id=request_id,
+            step=step,
+            at=to_ms(at),
+            reason=reason,
+            proofs=tuple(proofs),
+            due_at=until,
+        )
+
+    async def correct(self, request_id: str, at: datetime) -> int:
+        """Make the corrections that a request says; what they correct stays. Returns: how many are new."""
+        return await self._run(requests.correct, request_id=request_id, at=to_ms(at))

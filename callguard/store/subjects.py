@@ -43,7 +43,7 @@ def opt_out(
     """A subject opts out; see `Store.opt_out`."""
     if until is not None and until <= at:
         raise StoreError("an opt-out ends after it begins")
-    subject_id = _subject(transaction, controller, number, new_opted_out)
+    subject_id = subject(transaction, controller, number, new_opted_out)
     transaction.add("add_block", block_rows(controller, subject_id, number))
     what: Row = {"scope": scope.value, "purpose": purpose, "campaign": campaign}
     if stands(transaction, subject_id, at, source, until, what):
@@ -135,7 +135,7 @@ def decided(transaction: Transaction, record: DialRecord) -> None:
     if transaction.fetch("decision_of_call", call_id=record.call_id):
         return
     at, decision_id = to_ms(record.at), str(uuid7())
-    subject_id = None if record.number is None else _subject(transaction, record.controller, record.number)
+    subject_id = None if record.number is None else subject(transaction, record.controller, record.number)
     transaction.fetch(
         "add_decision",
         decision_id=decision_id,
@@ -190,7 +190,7 @@ def exported(
         prove(transaction, leg_of(transaction, leg_id), Kind.RECORDING_EXPORTED, at, **said)
 
 
-def _subject(
+def subject(
     transaction: Transaction, controller: str, number: str, make: Callable[[str, str], Row] = new_subject
 ) -> str:
     """The subject of a number, who is made where the number is new."""

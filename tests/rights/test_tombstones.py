@@ -11,11 +11,11 @@ import pytest
 
 from callguard.errors import InputError, SetupError
 from callguard.rights.tombstones import Tombstone, note, read
-from callguard.store.right_records import Proof
+from callguard.store.right_records import ProofKept
 
 AT = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 ONE = Tombstone("one", "acme", AT)
-OTHER = Tombstone("other", "zeta", AT, Proof("de.proof: UWG §7a", AT + timedelta(days=1_826)))
+OTHER = Tombstone("other", "zeta", AT, ProofKept("de.proof: UWG §7a", AT + timedelta(days=1_826)))
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from callguard.store.database import open_to_write
 from callguard.store.dial_records import DialRecord, NewEnding, NewGrant, NewOptOut
 from callguard.store.erasure import RUNNING
 from callguard.store.records import FileToSeal, LegRecord, RecordedFile, StoredContentKey
-from callguard.store.right_records import Proof
+from callguard.store.right_records import ProofKept
 
 from .legs import CONTROLLERS, START, make_leg, refused
 from .legs import given as gave
@@ -268,12 +268,12 @@ async def test_without_a_hold_the_key_goes_with_the_person(store: Store) -> None
 async def test_proof_of_consent_is_kept_apart_for_its_time(store: Store, database: Connection) -> None:
     await fill(store)
     who = await subject(store)
-    await store.erase(who, LATER, proof=Proof("de.proof", YEARS))
+    await store.erase(who, LATER, proof=ProofKept("de.proof", YEARS))
     assert holding(database, NUMBER[1:]) == {
         "subjects.number", "restricted_subjects.number", "restricted_grants.evidence",
     }  # fmt: skip
     (one,) = await store.restricted("acme", NUMBER)
-    assert (one.subject_id, one.proof) == (who, Proof("de.proof", YEARS))
+    assert (one.subject_id, one.proof) == (who, ProofKept("de.proof", YEARS))
     (grant,) = await store.restricted_grants(who)
     assert (grant.purpose, grant.evidence, grant.number) == ("marketing.calls", f"form of {NUMBER}", NUMBER)
     ((body,),) = database.execute(

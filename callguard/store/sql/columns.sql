@@ -23,6 +23,8 @@ UNION ALL SELECT 'block_prefixes', 0, MAX(rowid) FROM block_prefixes HAVING MAX(
 UNION ALL SELECT 'restricted_subjects', 0, MAX(rowid) FROM restricted_subjects HAVING MAX(rowid) > 0
 UNION ALL SELECT 'restricted_grants', 0, MAX(rowid) FROM restricted_grants HAVING MAX(rowid) > 0
 UNION ALL SELECT 'actors', 0, MAX(rowid) FROM actors HAVING MAX(rowid) > 0
+UNION ALL SELECT 'request_steps', 0, MAX(rowid) FROM request_steps HAVING MAX(rowid) > 0
+UNION ALL SELECT 'corrections', 0, MAX(rowid) FROM corrections HAVING MAX(rowid) > 0
 UNION ALL SELECT 'pages', 0, 1 WHERE TRUE
 ON CONFLICT (what) DO NOTHING;
 
@@ -98,6 +100,14 @@ WHERE rowid >= :first AND rowid <= :last AND substr(number, 1, 2) <> '+~';
 UPDATE restricted_grants SET evidence = seal_proof(evidence)
 WHERE rowid >= :first AND rowid <= :last AND substr(evidence, 1, 2) <> '+~';
 
+-- name: seal_request_steps(first, last)!
+UPDATE request_steps SET reason = seal_content(reason)
+WHERE rowid >= :first AND rowid <= :last AND substr(reason, 1, 2) <> '+~';
+
+-- name: seal_corrections(first, last)!
+UPDATE corrections SET value = seal_content(value)
+WHERE rowid >= :first AND rowid <= :last AND substr(value, 1, 2) <> '+~';
+
 -- name: clear_columns()
 -- How many rows of each hold something in the clear, of all rows that there are.
 SELECT 'subjects' AS what, COUNT(*) AS clear FROM subjects
@@ -114,4 +124,6 @@ UNION ALL SELECT 'recording_releases', COUNT(*) FROM recording_releases WHERE su
 UNION ALL SELECT 'unlawful_recordings', COUNT(*) FROM unlawful_recordings WHERE substr(reason, 1, 2) <> '+~'
 UNION ALL SELECT 'block_prefixes', COUNT(*) FROM block_prefixes WHERE substr(prefix, 1, 2) <> '+~'
 UNION ALL SELECT 'restricted_subjects', COUNT(*) FROM restricted_subjects WHERE substr(number, 1, 2) <> '+~'
+UNION ALL SELECT 'request_steps', COUNT(*) FROM request_steps WHERE substr(reason, 1, 2) <> '+~'
+UNION ALL SELECT 'corrections', COUNT(*) FROM corrections WHERE substr(value, 1, 2) <> '+~'
 UNION ALL SELECT 'restricted_grants', COUNT(*) FROM restricted_grants WHERE substr(evidence, 1, 2) <> '+~';

@@ -105,6 +105,9 @@ SELECT g.subject_grant_id, g.subject_id, g.evidence, (
 FROM subject_grants AS g WHERE g.subject_id = :subject_id AND g.basis = 'consent'
 ON CONFLICT (subject_grant_id) DO NOTHING;
 
+-- name: proofs_over(now)
+SELECT 1 FROM restricted_subjects WHERE until <= :now LIMIT 1;
+
 -- name: forget_restricted_grants(now)!
 DELETE FROM restricted_grants
 WHERE subject_id IN (SELECT subject_id FROM restricted_subjects WHERE until <= :now);
@@ -128,3 +131,16 @@ FROM restricted_grants AS r
 JOIN restricted_subjects AS s ON s.subject_id = r.subject_id
 JOIN subject_grants AS g ON g.subject_grant_id = r.subject_grant_id
 WHERE r.subject_id = :subject_id ORDER BY g.since, g.subject_grant_id;
+
+-- name: last_marketing_consent(subject_id)
+-- When a consent to marketing was given last, and when a call was allowed last that may have rested on it.
+SELECT MAX(given) AS given, (
+    SELECT MAX(d.at) FROM decisions AS d
+    WHERE d.subject_id = :subject_id AND d.allow = 1 AND json_extract(d.facts, '$.calls') = 'marketing'
+) AS used FROM (
+    SELECT since AS given FROM subject_grants
+    WHERE subject_id = :subject_id AND basis = 'consent' AND purpose LIKE 'marketing.%'
+    UNION ALL
+    SELECT valid_from FROM grants
+    WHERE subject_id = :subject_id AND basis = 'consent' AND state = 'given' AND purpose LIKE 'marketing.%'
+);

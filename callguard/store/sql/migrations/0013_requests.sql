@@ -105,7 +105,7 @@ CREATE TRIGGER corrections_no_update
 BEFORE UPDATE ON corrections
 WHEN NEW.correction_id <> OLD.correction_id OR NEW.request_id <> OLD.request_id OR NEW.subject_id <> OLD.subject_id
     OR NEW.call_id IS NOT OLD.call_id OR NEW.what <> OLD.what
-    OR (NEW.value IS NOT NULL AND NEW.value IS NOT OLD.value) OR (OLD.at IS NOT NULL AND NEW.at IS NOT OLD.at)
+    OR (NEW.value IS NOT NULL AND NEW.value IS NOT OLD.value AND substr(NEW.value, 1, 2) <> '+~') OR (OLD.at IS NOT NULL AND NEW.at IS NOT OLD.at)
 BEGIN
     SELECT RAISE(ABORT, 'corrections are a history: add a row');
 END;
