@@ -36,7 +36,7 @@ MAY: dict[str, set[str]] = {
         "shipped", "toml_file",
     },
     "store": {"core", "errors"},
-    "ledger": {"core", "store", "current", *SHARED},
+    "ledger": {"core", "keys", "store", "current", *SHARED},
     "keys": {"store", *SHARED},
     "registry": {"core", *SHARED},
     "policies": {"core", *SHARED},
@@ -68,7 +68,7 @@ MAY: dict[str, set[str]] = {
         "work", *SHARED,
     },
     "after": {"core", "store", "telephony", "current", "unasked", "watchdog", "talks", *SHARED},
-    "sealing": {"keys", "store", "telephony", *SHARED},
+    "sealing": {"core", "keys", "store", "telephony", *SHARED},
     "dialplan": {"core", "telephony", "current", *SHARED},
     "ari_calls": {
         "core", "store", "telephony", "leg", "dial", "current", "dialplan", "metrics", "room", "watchdog", "talks",

@@ -172,7 +172,10 @@ def _opened(settings: Config, call: str, leg: str | None, masters: Masters | Non
         (one,) = found
         if one.state != "kept":
             raise InputError(f"the recording is {one.state}", field="CALL")
-        return await open_file(reader, masters, Shelf.of(settings.recording), one.files[0].name)
+        file = one.files[0]
+        return await open_file(
+            reader, masters, Shelf.of(settings.recording), file.name, encrypted=file.sealed_with is not None
+        )
 
     return read(settings, find)
 

@@ -47,6 +47,8 @@ class Kind(StrEnum):
     AGENT_REVOKED = "agent.revoked"
     INCIDENT = "incident"
     LEDGER_BEGUN = "ledger.begun"
+    LEDGER_RESTORED = "ledger.restored"
+    LEDGER_KEY_REPLACED = "ledger.key_replaced"
     SUBJECT_EXPORTED = "subject.exported"
 
 
