@@ -88,7 +88,7 @@ MAY: dict[str, set[str]] = {
         "retention", "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
-    "rights": {"core", "store", *SHARED},
+    "rights": {"core", "keys", "policies", "store", "telephony", *SHARED},
     "doctor": {
         "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
         *SHARED,

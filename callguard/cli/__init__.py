@@ -25,7 +25,9 @@ from callguard.cli import (
     recordings,
     registry,
     report,
+    request,
     subject,
+    subject_rights,
 )
 from callguard.cli.check import check
 from callguard.cli.complaint import complaint
@@ -52,6 +54,9 @@ app.add_typer(incidents.app, name="incidents")
 app.add_typer(agent.app, name="agent")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(subject.app, name="subject")
+subject.app.command("erase")(subject_rights.erase)
+subject.app.command("rectify")(subject_rights.rectify)
+app.add_typer(request.app, name="request")
 app.add_typer(report.app, name="report")
 app.command()(run)
 app.command()(check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,8 +28,10 @@ from callguard.cli.options import (
 from callguard.cli.stores import read
 
 if TYPE_CHECKING:
-    from callguard.store.dial_records import Dealings, StoredDecision
+    from callguard.store.dial_records import Dealings, StoredDecision, StoredGrant
     from callguard.store.records import SavedLeg
+    from callguard.store.right_records import Restricted
+    from callguard.store.rights_reader import RightsReader
 
 UNSIGNED = "This statement is not signed: --output FILE makes one that is."
 BEYOND = (
@@ -47,6 +49,10 @@ def complaint(
         typer.Option("--output", "-o", metavar="FILE", help="Make a signed statement for the authority (JSON, JWS)."),
     ] = None,
     force: ForceOption = False,
+    restricted: Annotated[
+        bool,
+        typer.Option("--restricted", help="With the proof of consents that a law has kept of who was erased."),
+    ] = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Gather all that is known of a number: each attempt to call it and why it was allowed or denied, opt-outs, grants.
@@ -57,12 +63,16 @@ def complaint(
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
     found, now = read(settings, lambda reader: reader.dealings(for_whom, number)), datetime.now(UTC)
+    locked = read(settings, lambda reader: _locked(reader, for_whom, number))
     said = _as_json(settings, number, found, now, signed=file is not None)
+    if restricted:
+        said["restricted"] = [_proof(one, grants, now) for one, grants in locked]
     signed_by = UNSIGNED if file is None else f"Signed by {_sign(said, settings, file, force=force)}: {file}"
     if print_json:
         typer.echo(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         _show(settings, number, found, now)
+        _show_locked(locked, now, restricted=restricted)
         typer.echo(signed_by)
 
 
@@ -75,6 +85,38 @@ def _sign(said: dict[str, object], settings: config.Config, file: Path, *, force
     with new_file(file, force) as out:
         out.write(signature(json.dumps(said, ensure_ascii=False).encode(), key))
     return key.fingerprint
+
+
+async def _locked(
+    reader: RightsReader, controller: str | None, number: str
+) -> list[tuple[Restricted, tuple[StoredGrant, ...]]]:
+    return [
+        (one, await reader.restricted_grants(one.subject_id)) for one in await reader.restricted(controller, number)
+    ]
+
+
+def _proof(one: Restricted, grants: Sequence[StoredGrant], now: datetime) -> dict[str, object]:
+    return {
+        "controller": one.controller,
+        "why": one.proof.why,
+        "until": one.proof.until.isoformat(),
+        "grants": [grant.as_json(it, now) for it in grants],
+    }
+
+
+def _show_locked(
+    locked: Sequence[tuple[Restricted, Sequence[StoredGrant]]], now: datetime, *, restricted: bool
+) -> None:
+    for one, grants in locked:
+        typer.echo(
+            f"Erased by {one.controller}; proof is restricted until {tables.moment(one.proof.until)}: {one.proof.why}"
+        )
+        if not restricted:
+            typer.echo("  --restricted shows it, to prove a consent and for nothing else")
+        for it in grants if restricted else ():
+            typer.echo(
+                f"  {it.purpose}: {it.basis}, {it.channel}, since {tables.moment(it.since)}, evidence {it.evidence}"
+            )
 
 
 def _is_ours(found: Dealings) -> bool | None:

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 from uuid import UUID
@@ -19,7 +20,7 @@ from callguard.cli import recordings_list, recordings_marks, recordings_purge
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.stores import read
-from callguard.errors import InputError, SetupError
+from callguard.errors import Denied, InputError, SetupError
 
 if TYPE_CHECKING:
     from callguard.config import Config
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from callguard.keys.master import Masters
     from callguard.store.reader import Reader
     from callguard.store.records import RecordedFile, StoredRecording
+    from callguard.store.rights_reader import RightsReader
 
 CallArgument = Annotated[
     str, typer.Argument(metavar="CALL", help="The call's id, as `calls list` has it.", show_default=False)
@@ -162,7 +164,7 @@ def _opened(settings: Config, call: str, leg: str | None, masters: Masters | Non
     from callguard.keys.names import Shelf
     from callguard.keys.reading import open_file
 
-    async def find(reader: Reader) -> BinaryIO:
+    async def find(reader: RightsReader) -> BinaryIO:
         found = [one for one in await _recordings(reader, call) if leg in (None, one.leg_id)]
         if not found:
             raise InputError("no recording of this call was made", field="CALL")
@@ -172,6 +174,8 @@ def _opened(settings: Config, call: str, leg: str | None, masters: Masters | Non
         (one,) = found
         if one.state != "kept":
             raise InputError(f"the recording is {one.state}", field="CALL")
+        if await reader.is_held(one.leg_id, datetime.now(UTC)):
+            raise Denied("the recording is held, so it is kept and not used (GDPR Art. 18): see `recordings release`")
         file = one.files[0]
         return await open_file(
             reader, masters, Shelf.of(settings.recording), file.name, encrypted=file.sealed_with is not None

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from callguard.config import Config
-    from callguard.store.reader import Reader
+    from callguard.store.rights_reader import RightsReader
     from callguard.store.store import Store
 
 T = TypeVar("T")
 
 
-def read(settings: Config, question: Callable[[Reader], Awaitable[T]]) -> T:
+def read(settings: Config, question: Callable[[RightsReader], Awaitable[T]]) -> T:
     """What the store answers.
 
     Raises: InputError, StoreError.
     """
-    from callguard.store.reader import Reader
+    from callguard.store.rights_reader import RightsReader
 
     async def ask() -> T:
-        async with Reader.reading(settings.store.path) as reader:
+        async with RightsReader.reading(settings.store.path) as reader:
             return await question(reader)
 
     return asyncio.run(ask())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -31,10 +30,7 @@ from callguard.rights import facts
 from callguard.rights.timeline import timeline
 
 if TYPE_CHECKING:
-    from callguard.rights.audio import Sound
-    from callguard.rights.receipts import Setting
     from callguard.store.about import Subject
-    from callguard.store.reader import Reader
 
 OnlyOption = Annotated[str | None, typer.Option(help="Only this controller's.")]
 
@@ -54,11 +50,20 @@ def show(
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
     found, now = read(settings, lambda reader: reader.subjects(for_whom, number)), datetime.now(UTC)
+    locked = read(settings, lambda reader: reader.restricted(for_whom, number))
     if print_json:
-        typer.echo(json.dumps([facts.subject(one, now) for one in found], indent=2, ensure_ascii=False))
-    elif found:
+        ends = {
+            name: [it.proof.until.isoformat() for it in locked if it.controller == name]
+            for name in {it.controller for it in locked}
+        }
+        told = [{**facts.subject(one, now), "restricted_proof_until": ends.get(one.controller, [])} for one in found]
+        typer.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    for it in locked:
+        typer.echo(f"Erased by {it.controller}; restricted proof until {tables.moment(it.proof.until)}")
+    if found:
         _show(found)
-    else:
+    elif not locked:
         typer.echo(f"Nothing is known of {number}{'' if for_whom is None else f' by {for_whom}'}.")
 
 
@@ -81,48 +86,10 @@ def export(
 
     That it was handed out is kept as evidence. Nothing of anybody else is in it.
     """
-    from callguard.rights import export as rights
-    from callguard.rights.signing_key import place, signer
-
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
-    now = datetime.now(UTC)
-
-    async def ask(reader: Reader) -> tuple[tuple[Subject, ...], tuple[Sound, ...]]:
-        known = await reader.subjects(for_whom, number)
-        return known, tuple([it for one in known for it in await _sounds(reader, one, settings)] if with_audio else ())
-
-    known, sounds = read(settings, ask)
-    if not known:
-        raise InputError(
-            f"nothing is known of this number by {for_whom}, so there is nothing to export", field="NUMBER"
-        )
-    (one,) = known
-    key = signer(place(settings))
-    with new_file(file, force) as out:
-        files = rights.documents(one, _setting(settings, one), sounds, key, now)
-        files["manifest.json"] = manifest = rights.manifest(one, files, sounds, key, now)
-        files["manifest.jws"] = rights.signature(manifest, key)
-        rights.write(out, files, sounds, now)
-        there = sum(not it.withheld for it in sounds)
-        digest = hashlib.sha256(manifest).hexdigest()
-        # On disk before the file has its name: what was handed out is known.
-        write(settings, lambda store: store.exported(for_whom, one.subject_id, now, digest, there))
-    withheld = {it.name: it.withheld for it in sounds if it.withheld}
-    if print_json:
-        whose = {
-            "controller": for_whom,
-            "subject": one.subject_id,
-            "signed_by": key.kid,
-            "fingerprint": key.fingerprint,
-        }
-        told = {"file": str(file), "manifest_sha256": digest, **whose, "recordings": there, "withheld": withheld}
-        typer.echo(json.dumps(told, indent=2))
-    else:
-        typer.echo(f"{file}: {len(one.legs)} calls, {there} recordings; signed by {key.fingerprint}")
-    for name, why in withheld.items():
-        typer.echo(f"Not in it: {name}: {why}", err=True)
+    hand_out(settings, for_whom, number, file, with_audio=with_audio, force=force, print_json=print_json)
 
 
 @app.command("key")
@@ -139,36 +106,44 @@ def key_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) ->
         typer.echo(f"{where}: certificate with SHA-256 fingerprint\n{key.fingerprint}\n\n{key.pem.decode()}", nl=False)
 
 
-async def _sounds(reader: Reader, one: Subject, settings: config.Config) -> list[Sound]:
-    from callguard.keys import master
-    from callguard.keys.names import Shelf
-    from callguard.keys.reading import opening
-    from callguard.rights.audio import sounds
+def hand_out(
+    settings: config.Config, for_whom: str, number: str, file: Path, *, with_audio: bool, force: bool, print_json: bool
+) -> None:
+    """Make the file that a person gets, with its evidence, and say what is in it and what not.
 
-    masters, shelf = master.load(settings), Shelf.of(settings.recording)
-    found: list[Sound] = []
-    for it in one.legs:
-        leg = it.detail.leg
-        until = leg.recording_ended_at or datetime.now(UTC)
-        shared = await reader.others_in_call(leg.leg_id, leg.started_at, until)
-        names = [file.name for file in it.detail.recording.files] if it.detail.recording else []
-        openings = {name: await opening(reader, masters, shelf, name) for name in names}
-        try:
-            found += sounds(it, settings.recording.folder, openings, shared=shared)
-        except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=error.filename) from error
-    return found
+    Raises:
+        InputError: nothing is known of the number, or the file cannot be made.
+    """
+    from callguard.rights import handing
+    from callguard.rights.signing_key import place, signer
 
-
-def _setting(settings: config.Config, one: Subject) -> Setting:
-    """What the configuration says around a person's consents, in the language of their last call."""
-    from callguard.rights.receipts import Setting
-
-    first = next((it.languages[0] for it in settings.profiles.values() if it.controller == one.controller), "en")
-    language = one.legs[-1].detail.leg.language if one.legs else first
-    storage = tuple(f"{it.what} ({it.country})" for it in settings.processing.storage)
-    countries = {name: profile.law_of_caller for name, profile in settings.profiles.items()}
-    return Setting(one.controller, settings.controllers[one.controller], countries, storage, language)
+    now = datetime.now(UTC)
+    found = read(settings, lambda reader: handing.gather(reader, settings, for_whom, number, with_audio=with_audio))
+    if found is None:
+        raise InputError(
+            f"nothing is known of this number by {for_whom}, so there is nothing to export", field="NUMBER"
+        )
+    one, sounds = found
+    key = signer(place(settings))
+    with new_file(file, force) as out:
+        digest = handing.write(out, settings, one, sounds, key, now)
+        there = sum(not it.withheld for it in sounds)
+        # On disk before the file has its name: what was handed out is known.
+        write(settings, lambda store: store.exported(for_whom, one.subject_id, now, digest, there))
+    withheld = {it.name: it.withheld for it in sounds if it.withheld}
+    if print_json:
+        whose = {
+            "controller": for_whom,
+            "subject": one.subject_id,
+            "signed_by": key.kid,
+            "fingerprint": key.fingerprint,
+        }
+        told = {"file": str(file), "manifest_sha256": digest, **whose, "recordings": there, "withheld": withheld}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        typer.echo(f"{file}: {len(one.legs)} calls, {there} recordings; signed by {key.fingerprint}")
+    for name, why in withheld.items():
+        typer.echo(f"Not in it: {name}: {why}", err=True)
 
 
 def _show(found: Sequence[Subject]) -> None:

@@ -50,6 +50,17 @@ class Kind(StrEnum):
     LEDGER_RESTORED = "ledger.restored"
     LEDGER_KEY_REPLACED = "ledger.key_replaced"
     SUBJECT_EXPORTED = "subject.exported"
+    SUBJECT_ERASED = "subject.erased"
+    PROOF_DELETED = "proof.deleted"
+    SUBJECT_CORRECTED = "subject.corrected"
+    REQUEST_OPENED = "request.opened"
+    REQUEST_NOTED = "request.noted"
+    REQUEST_IDENTIFIED = "request.identified"
+    REQUEST_EXTENDED = "request.extended"
+    REQUEST_APPROVED = "request.approved"
+    REQUEST_DONE = "request.done"
+    REQUEST_REFUSED = "request.refused"
+    REQUEST_EXPIRED = "request.expired"
 
 
 def entry(kind: str, at_ms: int, *, salt: bytes, **fields: Value) -> bytes:

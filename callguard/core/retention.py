@@ -30,6 +30,7 @@ class Trigger(StrEnum):
     WITHDRAWAL = "withdrawn"
     OBJECTION = "objected"
     UNLAWFUL = "unlawful"
+    ERASURE = "erased"
 
 
 class Start(StrEnum):
@@ -93,6 +94,7 @@ class Facts:
         objected_at: when the subject objected, in the call or by request.
         endings: what the subject has taken back beside the call.
         unlawful_at: when somebody marked it as unlawful.
+        erased_at: when the subject was erased.
         contracts: all that are known of the subject with this controller.
     """
 
@@ -103,6 +105,7 @@ class Facts:
     objected_at: datetime | None = None
     endings: tuple[Ending, ...] = ()
     unlawful_at: datetime | None = None
+    erased_at: datetime | None = None
     contracts: tuple[Contract, ...] = ()
     holds: tuple[Hold, ...] = ()
 
@@ -200,6 +203,8 @@ def _acts(facts: Facts, purpose: Purpose) -> Iterator[tuple[Trigger, datetime, s
     """What ends a purpose before its time."""
     if facts.unlawful_at is not None:
         yield Trigger.UNLAWFUL, facts.unlawful_at, "marked as unlawful (GDPR Art. 17(1)(d))"
+    if facts.erased_at is not None:
+        yield Trigger.ERASURE, facts.erased_at, "the person was erased (GDPR Art. 17(1))"
     beside = _beside(facts, purpose)
     if purpose.basis is Basis.CONSENT:
         for at in (facts.withdrawn_at, beside):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from callguard.store.about import Subject
     from callguard.store.dial_records import StoredDecision, StoredOptOut
     from callguard.store.records import Evidence, LegDetail, SavedLeg, Segment, StoredIncident, StoredRecording
+    from callguard.store.right_records import Correction, StoredRequest
 
 # What each entry of evidence has, and what is told of its leg already.
 COMMON = frozenset({"at", "format", "kind", "salt", "controller", "leg", "call"})
@@ -34,6 +35,8 @@ def subject(one: Subject, now: datetime) -> dict[str, Any]:
         "opt_outs": [opt_out(it) for it in one.opt_outs],
         "grants": [grant(it, now) for it in one.grants],
         "decisions": [{"call": it.call_id, **decision(it)} for it in one.decisions],
+        "corrections": [correction(it) for it in one.corrections],
+        "requests": [request(it) for it in one.requests],
         "evidence": [evidence(it) for it in one.evidence],
     }
 
@@ -187,6 +190,24 @@ def grant(one: Standing, at: datetime) -> dict[str, Any]:
         "until": iso(one.until),
         "ended_at": iso(one.ended_at),
         "evidence": one.evidence,
+    }
+
+
+def correction(one: Correction) -> dict[str, Any]:
+    """What was put right, beside what was wrong."""
+    return {"what": one.what, "value": one.value, "call": one.call_id, "at": iso(one.at)}
+
+
+def request(one: StoredRequest) -> dict[str, Any]:
+    """What was asked for by right."""
+    return {
+        "request": one.request_id,
+        "right": one.right,
+        "via": one.via,
+        "state": one.state,
+        "received_at": one.received_at.isoformat(),
+        "due_at": one.due_at.isoformat(),
+        "ended_at": iso(one.ended_at),
     }
 
 

@@ -52,6 +52,14 @@ def _events(one: Subject) -> Iterator[Event]:
             yield Event(grant.ended_at, one.controller, f"The grant of {grant.purpose} is {grant.ended}")
         elif grant.until is not None:
             yield Event(grant.until, one.controller, f"The grant of {grant.purpose} expires")
+    for correction in one.corrections:
+        if correction.at is not None:
+            what = f"Put right, {correction.what}: {correction.value or '(erased)'}"
+            yield Event(correction.at, one.controller, what, correction.call_id)
+    for request in one.requests:
+        yield Event(request.received_at, one.controller, f"Asked for {request.right} ({request.via})")
+        if request.ended_at is not None:
+            yield Event(request.ended_at, one.controller, f"The request for {request.right} is {request.state}")
 
 
 def _of_leg(one: LegDetail) -> Iterator[Event]:

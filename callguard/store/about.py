@@ -13,6 +13,7 @@ from callguard.core.grants import ended
 from callguard.store import from_rows
 from callguard.store.dial_records import StoredDecision, StoredGrant, StoredOptOut
 from callguard.store.records import Evidence, LegDetail, StoredIncident
+from callguard.store.right_records import Correction, StoredRequest
 from callguard.store.times import to_ms
 
 # One call's legs begin within so long of each other: transfers and conferences included.
@@ -41,7 +42,9 @@ class Subject:
         subject_id: random.
         number: E.164.
         opt_outs: those too that have ended, as with `grants`.
-        evidence: of what is no leg's: opt-outs, grants, dial decisions.
+        evidence: of what is no leg's: opt-outs, grants, dial decisions, requests.
+        corrections: what was put right about them; what was wrong is there still.
+        requests: what they have asked for by right, without the steps.
     """
 
     subject_id: str
@@ -53,6 +56,8 @@ class Subject:
     grants: tuple[StoredGrant, ...]
     decisions: tuple[StoredDecision, ...]
     evidence: tuple[Evidence, ...]
+    corrections: tuple[Correction, ...] = ()
+    requests: tuple[StoredRequest, ...] = ()
 
     @property
     def all_evidence(self) -> tuple[Evidence, ...]:
@@ -125,6 +130,8 @@ async def _subject(fetch: Fetch, row: sqlite3.Row) -> Subject:
         grants=tuple(ended(from_rows.subject_grant(grant), endings) for grant in reversed(grants)),
         decisions=tuple(map(from_rows.decision, await fetch("decisions_of_subject", **whose))),
         evidence=tuple(map(from_rows.evidence, await fetch("evidence_of_subject", **whose))),
+        corrections=tuple(map(from_rows.correction, await fetch("corrections_of_subject", **whose))),
+        requests=tuple(map(from_rows.request, await fetch("requests_of_subject", **whose))),
     )
 
 

@@ -60,7 +60,8 @@ def agree(
         said_no = leg["withdrawn_at"] is not None
         # Who has heard the notice again may think better of a no; what it stopped has to be gone by then.
         anew = heard and said_no and leg["state"] != "kept"
-        if not running and (anew or not (ended or said_no)):
+        # Who was erased is nobody whom anything can be kept of.
+        if leg["erased_at"] is None and not running and (anew or not (ended or said_no)):
             if leg["state"] is not None:
                 transaction.fetch("forget_files", leg_id=leg_id)
                 transaction.fetch("forget_recording", leg_id=leg_id)
@@ -120,6 +121,7 @@ def destroy(transaction: Transaction, leg_id: str, at: int, reason: str) -> None
         transaction.fetch("set_destroyed", leg_id=leg_id, controller=leg["controller"], at=at, reason=reason)
         why = json.loads(begun[0]["destroying_for"]) if begun and begun[0]["destroying_for"] else {}
         prove(transaction, leg, Kind.RECORDING_DESTROYED, at, **{"reason": reason, **why})
+        transaction.fetch("forget_content_key_of_erased", leg_id=leg_id)
 
 
 def hasten(transaction: Transaction, leg_id: str, destroy_at: int) -> None:

@@ -56,6 +56,14 @@ class Database:
         except OSError:
             return False
 
+    async def empty_log(self) -> bool:
+        """Write what stands in the log to the database and cut the log to nothing. Returns: whether that was done.
+
+        Its pages keep what was in them until others take their place, and so also what is erased.
+        """
+        ((busy, _, _),) = await self.connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
+
     async def transact(self, work: Callable[[Transaction], T], *, lock: bool = True) -> T:
         """Do some work in a transaction of its own and commit it; whoever is cancelled meanwhile leaves it whole.
 

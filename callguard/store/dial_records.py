@@ -14,7 +14,7 @@ from callguard.core.model import Basis, GrantState
 from callguard.store.records import SavedLeg
 from callguard.store.times import to_ms
 
-OptOutSource: TypeAlias = Literal["key", "typed_unverified", "agent", "request", "command", "import"]
+OptOutSource: TypeAlias = Literal["key", "typed_unverified", "agent", "request", "command", "import", "erasure"]
 GrantSource: TypeAlias = Literal["command", "import"]
 
 

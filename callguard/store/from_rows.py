@@ -13,6 +13,7 @@ from callguard.core.decide import Scope
 from callguard.core.evidence import Kind
 from callguard.core.grants import Channel, Ending, ended, opted_out
 from callguard.core.model import Basis, GrantState, Outcome, Purpose
+from callguard.core.requests import Proof, Right, State, Via
 from callguard.store.dial_records import KnownSubject, StoredDecision, StoredGrant, StoredOptOut
 from callguard.store.records import (
     Evidence,
@@ -26,6 +27,7 @@ from callguard.store.records import (
     StoredIncident,
     StoredRecording,
 )
+from callguard.store.right_records import Correction, StoredRequest
 from callguard.store.times import from_ms, from_ms_or_none
 
 
@@ -228,3 +230,27 @@ def segment(row: sqlite3.Row) -> Segment:
 def agent_grant(row: sqlite3.Row) -> AgentGrant:
     """An agent's own grant."""
     return AgentGrant(row["name"], row["agreement"], from_ms(row["since"]), from_ms_or_none(row["until"]))
+
+
+def correction(row: sqlite3.Row) -> Correction:
+    """What a rectification says."""
+    return Correction(row["what"], row["value"], row["call_id"], from_ms_or_none(row["at"]))
+
+
+def request(row: sqlite3.Row) -> StoredRequest:
+    """A request, without its steps."""
+    return StoredRequest(
+        request_id=row["request_id"],
+        controller=row["controller"],
+        subject_id=row["subject_id"],
+        number=row["number"],
+        call_id=row["call_id"],
+        right=Right(row["kind"]),
+        via=Via(row["channel"]),
+        state=State(row["state"]),
+        identity=frozenset(Proof(one) for one in row["identity"].split(",") if one),
+        received_at=from_ms(row["received_at"]),
+        due_at=from_ms(row["due_at"]),
+        extended_at=from_ms_or_none(row["extended_at"]),
+        ended_at=from_ms_or_none(row["ended_at"]),
+    )

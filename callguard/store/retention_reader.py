@@ -163,6 +163,7 @@ def _kept(
         objected_at=from_ms(min(objections)) if objections else None,
         endings=said,
         unlawful_at=from_ms_or_none(first["unlawful_at"]),
+        erased_at=from_ms_or_none(first["erased_at"]),
         contracts=tuple(_contract(row, of_contracts) for row in contracts),
         holds=tuple(map(_hold, holds)),
     )

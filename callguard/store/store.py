@@ -24,13 +24,13 @@ from callguard.store.database import open_to_read, open_to_write, prepare, usabl
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction
 from callguard.store.records import FileToSeal, Kept, LegRecord, OpenRecording, StoredContentKey
-from callguard.store.retention_store import RetentionStore
+from callguard.store.rights_store import RightsStore
 from callguard.store.rows import leg_rows
 from callguard.store.times import to_ms
 from callguard.store.writer import Writer
 
 
-class Store(RetentionStore):
+class Store(RightsStore):
     """Reads and writes a store on behalf of one gate, or as a command beside it.
 
     Every method that writes returns when what it wrote is on the disk, and raises `StoreError` when nothing of it is

@@ -39,7 +39,7 @@ def opt_out(
     """A subject opts out; see `Store.opt_out`."""
     if until is not None and until <= at:
         raise StoreError("an opt-out ends after it begins")
-    subject_id = _subject(transaction, controller, number)
+    subject_id = subject(transaction, controller, number)
     what: Row = {"scope": scope.value, "purpose": purpose, "campaign": campaign}
     if stands(transaction, subject_id, at, source, until, what):
         return False
@@ -130,7 +130,7 @@ def decided(transaction: Transaction, record: DialRecord) -> None:
     if transaction.fetch("decision_of_call", call_id=record.call_id):
         return
     at, decision_id = to_ms(record.at), str(uuid7())
-    subject_id = None if record.number is None else _subject(transaction, record.controller, record.number)
+    subject_id = None if record.number is None else subject(transaction, record.controller, record.number)
     transaction.fetch(
         "add_decision",
         decision_id=decision_id,
@@ -173,7 +173,7 @@ def exported(
     )
 
 
-def _subject(transaction: Transaction, controller: str, number: str) -> str:
+def subject(transaction: Transaction, controller: str, number: str) -> str:
     """The subject of a number, who is made where the number is new."""
     try:
         transaction.fetch("add_subject", **new_subject(controller, number))

@@ -20,6 +20,9 @@ COMMIT_EVERY_S = 0.05
 """The least time between the starts of two groups, in seconds. A call that comes alone does not wait. Under load more
 calls share a commit, which halves what a call costs; nobody hears 50 ms, and a slow disk gets 20 commits a second."""
 
+OVERWRITE_TRIES = 3
+"""So often SQLite's log is tried to be emptied; each try waits `database.BUSY_S` for those who read."""
+
 Rows: TypeAlias = Mapping[str, Sequence[Row]]
 """Rows to add, by the name of the statement that adds them."""
 
@@ -118,6 +121,17 @@ class Writer:
             return await self._database.transact(action, lock=False)
         except sqlite3.Error as error:
             raise StoreError(f"the store does not take this: {error}") from error
+
+    async def overwrite_log(self) -> bool:
+        """Bring what SQLite's log (the ``-wal`` file) holds into the database and empty it.
+
+        Returns:
+            Whether it is empty. Not while somebody reads an older state.
+        """
+        for _ in range(OVERWRITE_TRIES):
+            if await self._database.empty_log():
+                return True
+        return False
 
     async def _submit(self, rows: Rows, action: Action[Any] | None) -> Any:
         if self._closed:

@@ -146,7 +146,9 @@ async def test_who_calls_while_a_list_is_made_ready_is_one_subject(
     def calls(ready: int) -> None:
         told.append(ready)
         if len(told) == 1:
-            database.execute("INSERT INTO subjects VALUES ('caller', 'acme', ?, NULL)", (NUMBERS[1],))
+            database.execute(
+                "INSERT INTO subjects (subject_id, controller, number) VALUES ('caller', 'acme', ?)", (NUMBERS[1],)
+            )
 
     assert await store.opt_out_all("acme", LIST, START, "import", calls) == 3
     assert told == [3, 3]
@@ -159,7 +161,9 @@ async def test_against_others_who_always_come_first_it_gives_up(store: Store, da
 
     def calls(ready: int) -> None:
         number = next(made)
-        database.execute("INSERT INTO subjects VALUES (?, 'acme', ?, NULL)", (number, number))
+        database.execute(
+            "INSERT INTO subjects (subject_id, controller, number) VALUES (?, 'acme', ?)", (number, number)
+        )
 
     with pytest.raises(StoreError, match="others write about the same numbers"):
         await store.opt_out_all("acme", LIST, START, "import", calls)

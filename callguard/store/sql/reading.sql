@@ -59,7 +59,12 @@ ORDER BY g.grant_id;
 -- What has been begun to be destroyed, and what is due and not held.
 SELECT r.leg_id, f.name, l.folder, COALESCE(
     json_extract(r.destroying_for, '$.reason'),
-    CASE WHEN EXISTS (SELECT 1 FROM unlawful_recordings AS u WHERE u.leg_id = r.leg_id) THEN 'unlawful' ELSE 'withdrawn'
+    CASE
+        WHEN EXISTS (SELECT 1 FROM unlawful_recordings AS u WHERE u.leg_id = r.leg_id) THEN 'unlawful'
+        WHEN EXISTS (
+            SELECT 1 FROM subjects AS s WHERE s.subject_id = l.subject_id AND s.erased_at IS NOT NULL
+        ) THEN 'erased'
+        ELSE 'withdrawn'
     END
 ) AS reason
 FROM recordings AS r

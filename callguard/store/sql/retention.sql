@@ -18,7 +18,8 @@ SELECT
     (
         SELECT MIN(u.at) FROM unlawful_recordings AS u
         WHERE u.leg_id = r.leg_id AND u.at >= COALESCE(l.agreed_at, l.saved_at)
-    ) AS unlawful_at
+    ) AS unlawful_at,
+    (SELECT s.erased_at FROM subjects AS s WHERE s.subject_id = l.subject_id) AS erased_at
 FROM json_each(:legs) AS asked
 JOIN recordings AS r ON r.leg_id = asked.value
 JOIN legs AS l ON l.leg_id = r.leg_id
@@ -113,10 +114,11 @@ WHERE g.state = 'given' AND NOT EXISTS (
 )
 UNION ALL
 SELECT 'beside', g.controller, NULL, NULL, g.subject_id, g.purpose, g.basis, g.since
-FROM subject_grants AS g
-WHERE COALESCE(g.evidence, '') = '' OR NOT EXISTS (
+FROM subject_grants AS g JOIN subjects AS s ON s.subject_id = g.subject_id
+-- Of an erased subject the references and links are gone; the entries are in the ledger still.
+WHERE s.erased_at IS NULL AND (COALESCE(g.evidence, '') = '' OR NOT EXISTS (
     SELECT 1 FROM subject_evidence AS e WHERE e.subject_id = g.subject_id AND e.kind = 'grant.given'
-)
+))
 ORDER BY 8, 4;
 
 -- name: audit_legs()

@@ -82,10 +82,10 @@ WHERE s.controller = :controller AND s.number = :number
 ORDER BY g.since DESC, g.subject_grant_id DESC;
 
 -- name: subject_grants_listed(controller, number)
--- Of all controllers where controller is NULL, of all numbers where number is NULL.
+-- Of all controllers where controller is NULL, of all numbers where number is NULL; of nobody who is erased.
 SELECT s.subject_id, g.controller, s.number, g.purpose, g.basis, g.channel, g.evidence, g.source, g.since, g.until
 FROM subject_grants AS g JOIN subjects AS s ON s.subject_id = g.subject_id
-WHERE (CAST(:controller AS TEXT) IS NULL OR g.controller = :controller)
+WHERE s.number IS NOT NULL AND (CAST(:controller AS TEXT) IS NULL OR g.controller = :controller)
     AND (CAST(:number AS TEXT) IS NULL OR s.number = :number)
 ORDER BY g.since DESC, g.subject_grant_id DESC;
 

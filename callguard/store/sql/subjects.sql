@@ -59,10 +59,10 @@ WHERE :since IS NOT NULL AND o.since > :since AND o.undone = 0
 ORDER BY 9 DESC, 16 DESC;
 
 -- name: opt_outs_listed(controller, number, at)
--- Of all controllers where controller is NULL, of all numbers where number is NULL.
+-- Of all controllers where controller is NULL, of all numbers where number is NULL; of nobody who is erased.
 SELECT o.controller, s.number, o.scope, o.purpose, o.campaign, o.source, o.reason, o.since, o.until
 FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id
-WHERE (CAST(:controller AS TEXT) IS NULL OR o.controller = :controller)
+WHERE s.number IS NOT NULL AND (CAST(:controller AS TEXT) IS NULL OR o.controller = :controller)
     AND (CAST(:number AS TEXT) IS NULL OR s.number = :number)
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
 ORDER BY o.since DESC, o.opt_out_id DESC;

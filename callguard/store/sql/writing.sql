@@ -62,8 +62,12 @@ UPDATE legs SET withdrawn_at = :at WHERE leg_id = :leg_id;
 
 -- name: leg_status(leg_id)^
 -- `state` is NULL where there is no row of a recording.
-SELECT l.leg_id, l.call_id, l.controller, l.started_at, l.recording, l.agreed_at, l.withdrawn_at, l.recording_ended_at, r.state
-FROM legs AS l LEFT JOIN recordings AS r ON r.leg_id = l.leg_id
+SELECT
+    l.leg_id, l.call_id, l.controller, l.started_at, l.recording, l.agreed_at, l.withdrawn_at, l.recording_ended_at,
+    r.state, s.erased_at
+FROM legs AS l
+JOIN subjects AS s ON s.subject_id = l.subject_id
+LEFT JOIN recordings AS r ON r.leg_id = l.leg_id
 WHERE l.leg_id = :leg_id;
 
 -- name: mark_ended(leg_id, at)!

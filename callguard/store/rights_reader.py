@@ -1,0 +1,103 @@
+"""What the store answers about rights: requests, and what is kept of whom was erased."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from datetime import datetime
+
+from callguard.store import from_rows
+from callguard.store.dial_records import StoredGrant
+from callguard.store.retention_reader import RetentionReader
+from callguard.store.right_records import (
+    Correction,
+    LegToErase,
+    ProofKept,
+    RequestStep,
+    Restricted,
+    StoredRequest,
+    ToErase,
+)
+from callguard.store.times import from_ms, from_ms_or_none, to_ms
+
+
+class RightsReader(RetentionReader):
+    """The part of a `Reader` that concerns rights."""
+
+    async def restricted(self, controller: str | None, number: str) -> tuple[Restricted, ...]:
+        """Whose proof is kept, of those who had a number in E.164 and were erased; of all controllers for None."""
+        rows = await self._fetch("restricted_of_number", controller=controller, number=number)
+        return tuple(
+            Restricted(
+                row["subject_id"], row["controller"], row["number"], ProofKept(row["why"], from_ms(row["until"]))
+            )
+            for row in rows
+        )
+
+    async def restricted_grants(self, subject_id: str) -> tuple[StoredGrant, ...]:
+        """The consents that are proved for an erased subject: for what proves, and for nothing else."""
+        rows = await self._fetch("restricted_grants_of", subject_id=subject_id)
+        return tuple(map(from_rows.subject_grant, rows))
+
+    async def to_erase(self, subject_id: str, now: datetime) -> ToErase | None:
+        """What an erasure of a subject would be about; None where there is no such subject."""
+        for subject in await self._fetch("subject_to_erase", subject_id=subject_id):
+            legs = await self._fetch("legs_to_erase", subject_id=subject_id, now=to_ms(now))
+            in_force = await self._fetch("opt_outs_in_force", subject_id=subject_id, at=to_ms(now))
+            ((given, used),) = await self._fetch("last_marketing_consent", subject_id=subject_id)
+            return ToErase(
+                subject_id,
+                subject["controller"],
+                subject["number"],
+                from_ms_or_none(subject["erased_at"]),
+                tuple(map(_leg, legs)),
+                len(in_force),
+                None if given is None else from_ms(max(given, used or given)),
+            )
+        return None
+
+    async def requests(
+        self, controller: str | None, number: str | None = None, *, pending: bool = False
+    ) -> tuple[StoredRequest, ...]:
+        """Requests without their steps: the pending ones first, and of these the one that is due first.
+
+        Args:
+            controller: None for all; `number` likewise.
+            pending: those alone.
+        """
+        rows = await self._fetch("requests_listed", controller=controller, number=number, pending=int(pending))
+        return tuple(map(from_rows.request, rows))
+
+    async def request(self, request_id: str) -> StoredRequest | None:
+        """A request with its steps; None where there is none of this id."""
+        for row in await self._fetch("request", request_id=request_id):
+            steps = await self._fetch("steps_of_request", request_id=request_id)
+            corrections = await self._fetch("corrections_of_request", request_id=request_id)
+            return replace(
+                from_rows.request(row),
+                steps=tuple(RequestStep(one["step"], from_ms(one["at"]), one["reason"]) for one in steps),
+                corrections=tuple(map(from_rows.correction, corrections)),
+            )
+        return None
+
+    async def overdue_requests(self, now: datetime) -> int:
+        """How many should have been answered by now."""
+        ((count,),) = await self._fetch("overdue_requests", now=to_ms(now))
+        return int(count)
+
+    async def corrections(self, subject_id: str) -> tuple[Correction, ...]:
+        """What was put right about a subject, oldest first."""
+        return tuple(map(from_rows.correction, await self._fetch("corrections_of_subject", subject_id=subject_id)))
+
+    async def recordings_to_restrict(self, subject_id: str) -> tuple[tuple[str, str], ...]:
+        """The call and the leg of each recording of a subject that is kept."""
+        rows = await self._fetch("recordings_to_restrict", subject_id=subject_id)
+        return tuple((row["call_id"], row["leg_id"]) for row in rows)
+
+
+def _leg(row: sqlite3.Row) -> LegToErase:
+    running = bool(row["recording"]) and row["recording_ended_at"] is None and row["recording_state"] is None
+    return LegToErase(
+        row["leg_id"], row["call_id"], row["channel"], row["linkedid"], row["recording_state"], running,
+        bool(row["held"]),
+    )  # fmt: skip

@@ -1,0 +1,73 @@
+-- name: pending_of_subject(subject_id, kind)
+SELECT request_id FROM requests
+WHERE subject_id = :subject_id AND kind = :kind AND state IN ('open', 'identified', 'approved')
+ORDER BY received_at, request_id;
+
+-- name: add_request(request_id, controller, subject_id, call_id, kind, channel, received_at, due_at)!
+INSERT INTO requests (request_id, controller, subject_id, call_id, kind, channel, state, received_at, due_at)
+VALUES (:request_id, :controller, :subject_id, :call_id, :kind, :channel, 'open', :received_at, :due_at);
+
+-- name: add_correction*!
+INSERT INTO corrections (correction_id, request_id, subject_id, call_id, what, value)
+VALUES (:correction_id, :request_id, :subject_id, :call_id, :what, :value);
+
+-- name: add_request_step(request_id, step, at, reason)!
+INSERT INTO request_steps (request_id, number, step, at, reason)
+SELECT :request_id, COALESCE(MAX(number), 0) + 1, :step, :at, :reason FROM request_steps
+WHERE request_id = :request_id;
+
+-- name: set_request(request_id, state, identity, due_at, extended_at, ended_at)!
+UPDATE requests SET
+    state = :state, identity = :identity, due_at = :due_at, extended_at = :extended_at, ended_at = :ended_at
+WHERE request_id = :request_id;
+
+-- name: request(request_id)
+SELECT
+    q.request_id, q.controller, q.subject_id, s.number, s.erased_at, q.call_id, q.kind, q.channel, q.state, q.identity,
+    q.received_at, q.due_at, q.extended_at, q.ended_at
+FROM requests AS q JOIN subjects AS s ON s.subject_id = q.subject_id
+WHERE q.request_id = :request_id;
+
+-- name: requests_listed(controller, number, pending)
+-- The pending ones first, the one that is due first before all; of all controllers, or numbers, where that is NULL.
+SELECT
+    q.request_id, q.controller, q.subject_id, s.number, s.erased_at, q.call_id, q.kind, q.channel, q.state, q.identity,
+    q.received_at, q.due_at, q.extended_at, q.ended_at
+FROM requests AS q JOIN subjects AS s ON s.subject_id = q.subject_id
+WHERE (CAST(:controller AS TEXT) IS NULL OR q.controller = :controller)
+    AND (CAST(:number AS TEXT) IS NULL OR s.number = :number)
+    AND (:pending = 0 OR q.state IN ('open', 'identified', 'approved'))
+ORDER BY q.state NOT IN ('open', 'identified', 'approved'), q.due_at, q.request_id;
+
+-- name: requests_of_subject(subject_id)
+SELECT
+    q.request_id, q.controller, q.subject_id, s.number, s.erased_at, q.call_id, q.kind, q.channel, q.state, q.identity,
+    q.received_at, q.due_at, q.extended_at, q.ended_at
+FROM requests AS q JOIN subjects AS s ON s.subject_id = q.subject_id
+WHERE q.subject_id = :subject_id ORDER BY q.received_at, q.request_id;
+
+-- name: overdue_requests(now)$
+SELECT COUNT(*) AS requests FROM requests
+WHERE state IN ('open', 'identified', 'approved') AND due_at <= :now;
+
+-- name: steps_of_request(request_id)
+SELECT step, at, reason FROM request_steps WHERE request_id = :request_id ORDER BY number;
+
+-- name: corrections_of_request(request_id)
+SELECT correction_id, what, value, call_id, at FROM corrections WHERE request_id = :request_id ORDER BY rowid;
+
+-- name: corrections_of_subject(subject_id)
+SELECT what, value, call_id, at FROM corrections
+WHERE subject_id = :subject_id AND at IS NOT NULL ORDER BY at, rowid;
+
+-- name: set_corrected(correction_id, at)!
+UPDATE corrections SET at = :at WHERE correction_id = :correction_id AND at IS NULL;
+
+-- name: set_name(subject_id, name)!
+UPDATE subjects SET name = :name WHERE subject_id = :subject_id AND erased_at IS NULL;
+
+-- name: recordings_to_restrict(subject_id)
+-- Kept ones that are not being destroyed.
+SELECT l.call_id, l.leg_id FROM legs AS l JOIN recordings AS r ON r.leg_id = l.leg_id
+WHERE l.subject_id = :subject_id AND r.state = 'kept' AND r.destroying_at IS NULL
+ORDER BY l.started_at, l.leg_id;
