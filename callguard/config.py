@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
+from callguard.backup_sections import Backup
 from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
@@ -57,6 +58,7 @@ class Config(Model):
     processing: Processing = Processing()
     recording: Recording
     keys: Keys | None = None
+    backup: Backup | None = None
     prompts: Prompts
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]

@@ -13,7 +13,7 @@ import callguard
 
 ROOT = Path(callguard.__file__).parent
 SHARED = {
-    "errors", "toml_file", "config", "sections", "dial_sections", "key_sections", "retention_sections",
+    "errors", "toml_file", "config", "sections", "backup_sections", "dial_sections", "key_sections", "retention_sections",
     "rights_sections", "controller", "numbers",
 }  # fmt: skip
 # What each part may import of callguard, besides itself.
@@ -28,11 +28,12 @@ MAY: dict[str, set[str]] = {
     "sections": {"core", "controller", "numbers"},
     "dial_sections": {"core", "controller", "numbers", "sections"},
     "key_sections": {"controller", "sections"},
+    "backup_sections": {"key_sections", "sections"},
     "retention_sections": {"core", "controller", "sections"},
     "rights_sections": {"controller", "sections"},
     "config": {
-        "core", "controller", "errors", "numbers", "sections", "dial_sections", "key_sections", "retention_sections",
-        "rights_sections",
+        "core", "controller", "errors", "numbers", "sections", "backup_sections", "dial_sections", "key_sections",
+        "retention_sections", "rights_sections",
         "shipped", "toml_file",
     },
     "store": {"core", "errors"},
@@ -88,15 +89,16 @@ MAY: dict[str, set[str]] = {
         "retention", "room", "sealing", "talks", "unasked", "watchdog", "web", *SHARED,
     },
     "shipped_dialplan": {"shipped"},
+    "backup": {"core", "keys", "ledger", "rights", "store", *SHARED},
     "rights": {"core", "keys", "policies", "store", "telephony", *SHARED},
     "doctor": {
-        "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
+        "backup", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
         *SHARED,
     },
     "setup": {"core", "keys", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
-        "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "prepare", "notify",
+        "backup", "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "prepare", "notify",
         "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights", *SHARED,
     },
 }  # fmt: skip

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+import structlog
+
 from callguard import logs
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption
 from callguard.core.profile import Flow
@@ -21,6 +23,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     from callguard.config import Config
     from callguard.keys import master
     from callguard.notify import Notify
+    from callguard.rights.again import erase_again, known
     from callguard.prepare import check_agi_address, prepare
     from callguard.service import Service
     from callguard.store.store import Store
@@ -33,6 +36,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     # Before the store is taken over from a process that may be serving now.
     check_agi_address(settings)
     masters = master.load(settings)
+    erased = known(settings)
     logs.configure(settings.log.format, settings.log.level)
     # Where a hung process stood when its watchdog ended it (SIGABRT): functions and lines, no values.
     faulthandler.enable()
@@ -46,6 +50,10 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
         async with Store.open(
             settings.store.path, gate=settings.asterisk.app, controllers=controllers, folder=folder
         ) as store:
+            # Whoever put an older store here: nobody who was erased since is served from it. Until then, and where it
+            # cannot be done, calls go on unrecorded.
+            if count := await erase_again(store, erased):
+                structlog.get_logger().warning("this store is older than erasures: they are done again", people=count)
             service = Service(settings, flows, store, path, notify, masters)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

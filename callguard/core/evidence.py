@@ -47,6 +47,7 @@ class Kind(StrEnum):
     AGENT_REVOKED = "agent.revoked"
     INCIDENT = "incident"
     LEDGER_BEGUN = "ledger.begun"
+    STORE_RESTORED = "store.restored"
     LEDGER_RESTORED = "ledger.restored"
     LEDGER_KEY_REPLACED = "ledger.key_replaced"
     SUBJECT_EXPORTED = "subject.exported"
