@@ -13,8 +13,8 @@ import callguard
 
 ROOT = Path(callguard.__file__).parent
 SHARED = {
-    "errors", "toml_file", "config", "sections", "backup_sections", "dial_sections", "key_sections", "retention_sections",
-    "rights_sections", "controller", "numbers",
+    "errors", "toml_file", "config", "sections", "backup_sections", "dial_sections", "key_sections",
+    "retention_sections", "rights_sections", "controller", "numbers",
 }  # fmt: skip
 # What each part may import of callguard, besides itself.
 MAY: dict[str, set[str]] = {

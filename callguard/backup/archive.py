@@ -1,4 +1,4 @@
-"""The format of a backup: a tar archive, encrypted as recordings are (`keys.sealed_file`), its last member the manifest.
+"""The format of a backup: a tar archive, encrypted as recordings are (`keys.sealed_file`), the manifest at its end.
 
 The manifest names each other member with its size and SHA-256. What is cut off, changed, moved or of another backup is
 found by the encryption; the hashes say the same once more of each file, and to who has another tool.

@@ -89,9 +89,7 @@ def _copy(store: Path, copy: Path, tell: Callable[[int, int], None]) -> None:
         source.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         with closing(sqlite3.connect(copy, isolation_level=None)) as target:
             target.execute("PRAGMA synchronous = OFF")  # it is gone in a moment
-            source.backup(
-                target, pages=_PAGES, sleep=0.0, progress=lambda _, left, total: tell(total - left, total)
-            )
+            source.backup(target, pages=_PAGES, sleep=0.0, progress=lambda _, left, total: tell(total - left, total))
             if [row[0] for row in target.execute("PRAGMA quick_check")] != ["ok"]:
                 raise StoreError(f"{store}: is damaged, so no backup is made of it: keep the ones that there are")
             target.execute("PRAGMA journal_mode = DELETE")

@@ -1,8 +1,8 @@
 """Back from a backup: all of it or nothing, with the callguard that serves stopped, and who was erased since stays so.
 
-The store is made ready beside the one in use: its copy is checked, who was erased since is erased in it, and opt-outs that
-only the store in use knows are taken over. Then one rename puts it in its place; the one before gets a name of its own.
-Broken off anywhere, the old store or the whole new one is in use, and the same command does it again.
+The store is made ready beside the one in use: its copy is checked, who was erased since is erased in it, and opt-outs
+that only the store in use knows are taken over. Then one rename puts it in its place; the one before gets a name of its
+own. Broken off anywhere, the old store or the whole new one is in use, and the same command does it again.
 """
 
 from __future__ import annotations
@@ -169,7 +169,13 @@ async def _take_over(before: Path, store: Store, now: datetime) -> int:
         for one in await reader.opt_outs(None, None, now):
             if _what(one) not in there:
                 opt_out = NewOptOut(
-                    one.number, one.scope, one.purpose, one.campaign, since=one.since, until=one.until, reason=one.reason
+                    one.number,
+                    one.scope,
+                    one.purpose,
+                    one.campaign,
+                    since=one.since,
+                    until=one.until,
+                    reason=one.reason,
                 )
                 new.setdefault((one.controller, one.source), []).append(opt_out)
         count = 0
@@ -271,7 +277,7 @@ def _swap(store: Path, staged: Path) -> Path | None:
 
 @contextmanager
 def _nobody_else(store: Path, *, settle: bool = False) -> Iterator[None]:
-    """Nobody has a store open, nor opens it while the context lasts: a connection in WAL mode holds a lock for its life.
+    """Nobody has a store open, nor opens it while the context lasts: in WAL mode each connection holds a lock.
 
     Args:
         settle: have what is in its log in the file itself, where it is not damaged.

@@ -36,7 +36,9 @@ KeyOption = Annotated[
 def backup(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="Where it is written; by default into [backup] folder.", show_default=False),
+        typer.Argument(
+            metavar="FILE", help="Where it is written; by default into [backup] folder.", show_default=False
+        ),
     ] = None,
     with_recordings: Annotated[
         bool, typer.Option("--with-recordings", help="The audio too, encrypted as it lies there.")
@@ -55,7 +57,8 @@ def backup(
     if verify:
         if file is None:
             raise InputError("say which", field="FILE")
-        return _check(settings, file, key, print_json)
+        _check(settings, file, key, print_json)
+        return
     to = file or _named(settings)
     keys = _keys(settings, key)
     with progress("Reading the store") as tell, new_file(to, force) as out:
@@ -79,7 +82,7 @@ def restore(
     check: Annotated[bool, typer.Option("--check", help="Only check it; nothing is changed.")] = False,
     config_only: Annotated[
         Path | None,
-        typer.Option("--config-only", metavar="OUT", help="Only write its configuration to a new file, for a new machine."),
+        typer.Option("--config-only", metavar="OUT", help="Only write its configuration, for a new machine."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Set a store that is there aside.")] = False,
     key: KeyOption = None,
@@ -99,7 +102,8 @@ def restore(
         raise InputError("is needed with --config-only", field="--key")
     settings = config.load(path)
     if check:
-        return _check(settings, file, key, print_json)
+        _check(settings, file, key, print_json)
+        return
     with progress("Checking the backup") as tell, _opened(file, _keys(settings, key)) as archive:
         archive.check(lambda done, of: tell("Checking the backup", done, of))
         done = put_back(settings, archive, force=force, tell=tell)

@@ -23,8 +23,8 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     from callguard.config import Config
     from callguard.keys import master
     from callguard.notify import Notify
-    from callguard.rights.again import erase_again, known
     from callguard.prepare import check_agi_address, prepare
+    from callguard.rights.again import erase_again, known
     from callguard.service import Service
     from callguard.store.store import Store
 

@@ -1,7 +1,7 @@
 """What was signed last, kept beside the signing key: who empties the store of checkpoints has not emptied this.
 
-It is on the disk before the checkpoint's row is in the store. So a crash between the two leaves a note of which there is
-no row yet, and the next signing adds it. A store without the checkpoint before that one has lost it otherwise.
+It is on the disk before the checkpoint's row is in the store. So a crash between the two leaves a note of which there
+is no row yet, and the next signing adds it. A store without the checkpoint before that one has lost it otherwise.
 """
 
 from __future__ import annotations

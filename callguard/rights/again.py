@@ -1,7 +1,7 @@
 """Who was erased stays erased, whichever store is put in the place of the one that did it (R55).
 
-A store from a backup knows nothing of the erasures since. They stand beside it, and in copies: whoever is among them and
-not erased in the store is erased again, before anything is served from it.
+A store from a backup knows nothing of the erasures since. They stand beside it, and in copies: whoever is among them
+and not erased in the store is erased again, before anything is served from it.
 """
 
 from __future__ import annotations

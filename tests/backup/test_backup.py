@@ -7,7 +7,7 @@ import io
 import json
 import stat
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import connect
 
@@ -25,11 +25,9 @@ from callguard.rights.again import erase_again, known
 from callguard.rights.tombstones import Tombstone
 from callguard.store import Store
 from callguard.store.dial_records import NewEnding
-from tests.store.legs import CONTROLLERS, START, given, make_leg
+from tests.store.legs import CONTROLLERS, given, make_leg
 
 from .conftest import LEG, ONE, PLAYED, THREE, TWO, Place
-
-NOW = START + timedelta(days=1)
 
 
 def numbers(store: Path) -> list[str]:
@@ -112,7 +110,7 @@ def test_another_key_opens_nothing_and_an_old_one_does(place: Place) -> None:
 async def test_what_was_there_is_there_again_and_what_protects_people_since_is_too(place: Place) -> None:
     file = place.made("--with-recordings")
     async with Store.open(place.store, gate=None, controllers=CONTROLLERS) as store:
-        await store.opt_out("acme", ONE, Scope.ALL, NOW, "key")
+        await store.opt_out("acme", ONE, Scope.ALL, datetime.now(UTC), "key")
         ending = NewEnding(THREE, GrantState.WITHDRAWN, None, "letter", None)
         await store.grant_all("acme", [ending], datetime.now(UTC), "command")
     for lost in ("spool/" + f"{LEG}.wav", "prompts/played/" + PLAYED, "registries/fub.acme.receipts"):
@@ -191,9 +189,7 @@ async def test_who_was_erased_since_is_erased_before_anything_is_served(place: P
             assert await erase_again(store, known(place.settings)) == 0
 
 
-async def test_calls_are_saved_while_a_backup_is_made_of_them(
-    place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_calls_are_saved_while_a_backup_is_made_of_them(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is of one moment, however many write meanwhile, and does not begin again with each of them."""
     monkeypatch.setattr("callguard.backup.make._PAGES", 5)
     steps: list[int] = []
