@@ -10,6 +10,9 @@ from pydantic import Field
 from callguard.key_sections import KeySource
 from callguard.sections import Model
 
+BACKUP = ".cgbackup"
+"""How the names of backups end in their folder."""
+
 
 class Backup(Model):
     """How backups are made.

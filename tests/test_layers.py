@@ -92,14 +92,14 @@ MAY: dict[str, set[str]] = {
     "backup": {"core", "keys", "ledger", "rights", "store", *SHARED},
     "rights": {"core", "keys", "policies", "store", "telephony", *SHARED},
     "doctor": {
-        "backup", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
+        "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped", "shipped_dialplan",
         *SHARED,
     },
     "setup": {"core", "keys", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
-        "backup", "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "prepare", "notify",
-        "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights", *SHARED,
+        "backup", "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "prepare",
+        "notify", "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights", *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

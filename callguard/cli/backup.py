@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from callguard import config
+from callguard.backup_sections import BACKUP
 from callguard.cli.new_file import new_file
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
 from callguard.cli.progress import progress
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from callguard.config import Config
     from callguard.keys.master import MasterKey
     from callguard.store.store import Store
-
-ENDING = ".cgbackup"
 
 KeyOption = Annotated[
     Path | None,
@@ -126,8 +125,8 @@ def restore(
     else:
         why = f" (the store before cannot be read: {done.unread})" if done.unread else ""
         typer.echo(
-            f"What was said from {done.made_at.astimezone():%Y-%m-%d %H:%M:%S} until now is not in it{why}: add opt-outs "
-            "of that time (`callguard optout import`) before anybody is called"
+            f"What was said from {done.made_at.astimezone():%Y-%m-%d %H:%M:%S} until now is not in it{why}: add "
+            "opt-outs of that time (`callguard optout import`) before anybody is called"
         )
     if differs:
         typer.echo("The configuration is another one than when the backup was made, and is left as it is")
@@ -173,7 +172,7 @@ def _sign(settings: Config) -> str:
 def _named(settings: Config) -> Path:
     if settings.backup is None or settings.backup.folder is None:
         raise InputError("say where, or [backup] folder", field="FILE")
-    return settings.backup.folder / f"callguard-{datetime.now(UTC):%Y%m%dT%H%M%SZ}{ENDING}"
+    return settings.backup.folder / f"callguard-{datetime.now(UTC):%Y%m%dT%H%M%SZ}{BACKUP}"
 
 
 def _keys(settings: Config | None, key: Path | None) -> list[MasterKey]:

@@ -275,6 +275,7 @@ class Here:
         keys: what is wrong with the master keys; empty where nothing is, or there are none.
         disk: what the recordings' folder lies on.
         clear_files: how many files of kept recordings are not encrypted.
+        backup_age_h: of the youngest backup in `[backup] folder`, in hours; None where there is none, or no folder.
     """
 
     prompts: str
@@ -289,6 +290,7 @@ class Here:
     disk: Known[Disk]
     clear_files: Known[int]
     ledger_key: str = ""
+    backup_age_h: Known[float | None] = None
 
 
 @dataclass(frozen=True, slots=True)

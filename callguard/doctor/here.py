@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from callguard.backup_sections import BACKUP
 from callguard.config import Config
 from callguard.doctor import disk, health
 from callguard.doctor.facts import Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
@@ -50,6 +51,7 @@ async def look(config: Config) -> Here:
         keys=await asyncio.to_thread(_keys_fault, config),
         disk=await asyncio.to_thread(disk.below, config.recording.folder.path_here),
         clear_files=await _clear_files(config.store.path),
+        backup_age_h=await asyncio.to_thread(_backup_age_h, config),
     )
 
 
@@ -75,6 +77,17 @@ async def _clear_files(path: Path) -> Known[int]:
             return await store.count_clear()
     except CallguardError as error:
         return Unknown(str(error))
+
+
+def _backup_age_h(config: Config) -> Known[float | None]:
+    folder = None if config.backup is None else config.backup.folder
+    if folder is None:
+        return None
+    try:
+        made = [one.stat().st_mtime for one in folder.iterdir() if one.suffix == BACKUP]
+    except OSError as error:
+        return Unknown(f"{folder}: {error.strerror}")
+    return (time.time() - max(made)) / 3600 if made else None
 
 
 def _keys_fault(config: Config) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from callguard.backup_sections import Backup
 from callguard.doctor.checks import CHECKS, judged
 from callguard.doctor.checks.modules import NEEDED
 from callguard.doctor.facts import (
@@ -108,6 +109,15 @@ def settings_with(**asterisk: str | tuple[str, ...]) -> Break:
 
 def said(answer: Answer, problem: str = "", do: str = "") -> Break:
     return lambda facts: here(facts, health=Answered(answer, problem, do))
+
+
+def backed_up(age_h: float | None) -> Callable[[Facts], Facts]:
+    def change(facts: Facts) -> Facts:
+        settings = Backup.model_validate({"key": {"env": "BACKUP_KEY"}, "folder": "/mnt/backup"})
+        config = facts.config.model_copy(update={"backup": settings})
+        return here(replace(facts, config=config), backup_age_h=age_h)
+
+    return change
 
 
 def unlimited(facts: Facts) -> Facts:
@@ -258,6 +268,8 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
           (StoreIs.ANOTHER, "systemctl restart callguard updates"),
       )),
     (lambda f: here(f, ledger_key="ledger.key: chmod 600"), "ledger.key", RISK, "signed: ledger.key: chmod 600; callg"),
+    (backed_up(None), "backup.fresh", WARNING, "there is no backup in /mnt/backup, and 26 h at most are configured"),
+    (backed_up(30.0), "backup.fresh", WARNING, "the youngest backup is 30 h old in /mnt/backup"),
     (unlimited, "recordings.retention", WARNING, "how long acme keeps recordings for recording.contract; they"),
     (listing(State.MISSING, None, "there is no list yet"), "registries.fresh", WARNING, "us has no list: there is no"),
     (listing(State.UNREADABLE, None, "is damaged"), "registries.fresh", WARNING, "list that cannot be used: is"),
@@ -445,6 +457,7 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
             "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built", "store.opens",
             "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
             "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.live", "recordings.retention",
+            "backup.fresh",
         }  # fmt: skip
 
 

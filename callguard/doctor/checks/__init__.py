@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from callguard.doctor.checks import (
     agents,
+    backup,
     connection,
     conversation,
     freepbx,
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     *recordings.CHECKS,
     *keys.CHECKS,
     *retention.CHECKS,
+    *backup.CHECKS,
     *registries.CHECKS,
     *machine.CHECKS,
 )
