@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from callguard.access_sections import Access, Roles
+from callguard.backup_sections import Backup
 from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
@@ -62,6 +63,7 @@ class Config(Model):
     processing: Processing = Processing()
     recording: Recording
     keys: Keys | None = None
+    backup: Backup | None = None
     prompts: Prompts
     store: Store
     controllers: Annotated[dict[Name, Controller], Field(min_length=1)]

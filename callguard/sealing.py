@@ -8,16 +8,19 @@ the next look goes on from there.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from callguard import sections
+from callguard.core.incidents import Incident
 from callguard.errors import CallguardError
 from callguard.keys.beside import remove_clear, seal_file, sha256_of, sync
 from callguard.keys.fault import CannotOpen, Fault
@@ -41,6 +44,8 @@ FINISH_WITHIN_S = 5.0
 # who withdraws meanwhile waits for them, so they are not many.
 TOGETHER = 32
 TOGETHER_BYTES = 64 << 20
+# What is no single file's fault.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class Sealing:
@@ -59,6 +64,7 @@ class Sealing:
         self._recordings = recordings
         self._due: asyncio.Queue[str] = asyncio.Queue()
         self._missing: set[str] = set()
+        self._told = False
         self._masters = masters
         self._look_now = asyncio.Event()
         recordings.on_kept = self._soon
@@ -181,7 +187,13 @@ class Sealing:
         if new:
             made = await self._store.ensure_content_keys([masters.new_content_key(subject_id) for subject_id in new])
             have |= {key.subject_id: key for key in made}
-        done = await asyncio.to_thread(_seal_all, self._shelf, masters, [(one, have[one.subject_id]) for one in clear])
+        done, problem = await asyncio.to_thread(
+            _seal_all, self._shelf, masters, [(one, have[one.subject_id]) for one in clear]
+        )
+        if problem and not self._told:  # once, and not with each attempt
+            self._told = True
+            await self._store.incident(Incident.RECORDING_UNENCRYPTED, datetime.now(UTC), {"problem": problem})
+        self._told = self._told and not done
         if done:
             kept = await self._store.files_sealed(done)
             # Another callguard that shares folder and store may have destroyed one meanwhile.
@@ -226,17 +238,26 @@ def _tell(one: FileToSeal, error: Exception) -> None:
     log.error("a recording is not encrypted yet, trying again", leg=one.leg_id, problem=str(error))
 
 
-def _seal_all(shelf: Shelf, masters: Masters, clear: Sequence[tuple[FileToSeal, StoredContentKey]]) -> list[FileToSeal]:
-    """Encrypt files; those that are, with their names on the disk. What is wrong with one keeps no other from it."""
-    done = []
+def _seal_all(
+    shelf: Shelf, masters: Masters, clear: Sequence[tuple[FileToSeal, StoredContentKey]]
+) -> tuple[list[FileToSeal], str]:
+    """Encrypt files; those that are, with their names on the disk. What is wrong with one keeps no other from it.
+
+    Returns:
+        Also why the folder takes none; empty where it does.
+    """
+    done: list[FileToSeal] = []
+    problem = ""
     for one, key in clear:
         try:
             if seal_file(shelf, one.file.name, masters.content_key(key)):
                 done.append(_sealed(one, key.id))
         except (CallguardError, OSError) as error:
             _tell(one, error)
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                problem = error.strerror or "it cannot be written"
     sync(shelf.kept_in)
-    return done
+    return done, problem
 
 
 def _remove_all(shelf: Shelf, sealed: Sequence[FileToSeal], destroyed: Sequence[FileToSeal] = ()) -> None:

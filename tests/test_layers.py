@@ -13,7 +13,7 @@ import callguard
 
 ROOT = Path(callguard.__file__).parent
 SHARED = {
-    "errors", "toml_file", "config", "sections", "access_sections", "dial_sections", "key_sections",
+    "errors", "toml_file", "config", "sections", "access_sections", "backup_sections", "dial_sections", "key_sections",
     "retention_sections", "rights_sections", "controller", "numbers",
 }  # fmt: skip
 # What each part may import of callguard, besides itself.
@@ -29,14 +29,15 @@ MAY: dict[str, set[str]] = {
     "access_sections": {"core", "controller", "sections"},
     "dial_sections": {"core", "controller", "numbers", "sections"},
     "key_sections": {"controller", "sections"},
+    "backup_sections": {"key_sections", "sections"},
     "retention_sections": {"core", "controller", "sections"},
     "rights_sections": {"controller", "sections"},
     "config": {
-        "core", "controller", "errors", "numbers", "sections", "access_sections", "dial_sections", "key_sections",
-        "retention_sections", "rights_sections", "shipped", "toml_file",
+        "core", "controller", "errors", "numbers", "sections", "access_sections", "backup_sections", "dial_sections",
+        "key_sections", "retention_sections", "rights_sections", "shipped", "toml_file",
     },
     "store": {"core", "errors"},
-    "ledger": {"core", "store", "current", *SHARED},
+    "ledger": {"core", "keys", "store", "current", *SHARED},
     "keys": {"store", *SHARED},
     "registry": {"core", *SHARED},
     "policies": {"core", *SHARED},
@@ -71,7 +72,7 @@ MAY: dict[str, set[str]] = {
     },
     "after": {"core", "store", "telephony", "current", "unasked", "watchdog", "talks", *SHARED},
     "column_sealing": {"store", *SHARED},
-    "sealing": {"keys", "store", "telephony", *SHARED},
+    "sealing": {"core", "keys", "store", "telephony", *SHARED},
     "dialplan": {"core", "telephony", "current", *SHARED},
     "ari_calls": {
         "core", "store", "telephony", "leg", "dial", "current", "dialplan", "metrics", "room", "watchdog", "talks",
@@ -92,6 +93,7 @@ MAY: dict[str, set[str]] = {
         *SHARED,
     },
     "shipped_dialplan": {"shipped"},
+    "backup": {"core", "keys", "ledger", "rights", "store", *SHARED},
     "rights": {"core", "keys", "policies", "store", "telephony", *SHARED},
     "doctor": {
         "actors", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped",
@@ -100,8 +102,9 @@ MAY: dict[str, set[str]] = {
     "setup": {"core", "keys", "shipped", *SHARED},
     "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
-        "access", "actors", "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony", "speech",
-        "prepare", "notify", "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights", *SHARED,
+        "access", "actors", "backup", "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony",
+        "speech", "prepare", "notify", "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights",
+        *SHARED,
     },
 }  # fmt: skip
 FORBIDDEN_IN_CORE = {"asyncio", "time", "random", "secrets", "logging", "socket", "os", "pathlib"}

@@ -31,6 +31,7 @@ from callguard.cli import (
     subject_rights,
 )
 from callguard.cli.access import guard
+from callguard.cli.backup import backup, restore
 from callguard.cli.check import check
 from callguard.cli.complaint import complaint
 from callguard.cli.doctor import doctor
@@ -62,6 +63,8 @@ app.add_typer(request.app, name="request")
 app.add_typer(report.app, name="report")
 app.command()(run)
 app.command()(check)
+app.command()(backup)
+app.command()(restore)
 app.command()(complaint)
 app.command()(init)
 app.command()(doctor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -13,9 +14,12 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.new_file import new_text
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.stores import write
+from callguard.core.evidence import Kind
+from callguard.core.incidents import Incident
 from callguard.errors import InputError, StoreError
 
 if TYPE_CHECKING:
@@ -46,10 +50,14 @@ def verify_(
     clock_bound: Annotated[
         float, typer.Option(metavar="SECONDS", min=0, help="By so much a clock may have been set back.")
     ] = 5.0,
+    entries_only: Annotated[
+        bool, typer.Option("--entries-only", help="Leave out the rows beside the ledger: twice as fast.")
+    ] = False,
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Look through the whole ledger. Exit code 1: something was done to it, and it says to which entries."""
+    from callguard.ledger import signed
     from callguard.ledger.copies import opened
     from callguard.ledger.keys import verifiers_in
     from callguard.ledger.send import notes_in
@@ -61,8 +69,14 @@ def verify_(
     given = [note for file in checkpoint or () for note in notes_in(file)]
     where = store if store is not None or settings is None else settings.store.path
     began = time.monotonic()
+    last = None if settings is None or store is not None else signed.read(settings.ledger_key_file)
+    sent = None if settings is None or store is not None else signed.last_sent(settings.ledger.send_to_file, known)
     with opened(where or Path()) as copy, progress("Entries") as tell:
-        found = verify(copy, known, given, round(clock_bound * 1000), lambda done, of: tell("Entries", done, of))
+        found = verify(
+            copy, known, given, round(clock_bound * 1000), lambda done, of: tell("Entries", done, of),
+            last=signed.to_continue(last, sent), before=None if last is None else last.before,
+            rows=not entries_only,
+        )  # fmt: skip
     took = time.monotonic() - began
     if print_json:
         typer.echo(json.dumps(_report(found, took, known), indent=2))
@@ -81,6 +95,7 @@ def prove_(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the proof is written.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write a file that proves a call to somebody who has no callguard: see docs/evidence.md."""
@@ -98,21 +113,52 @@ def prove_(
     with opened(settings.store.path) as copy:
         folder = settings.prompts.folder.path_here
         proof = prove(copy, call_id, _verifiers(settings), lambda heard: said_in(folder, dict(heard.sha256)))
-    try:
-        output.write_text(json.dumps(proof, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", file=output, field="--output") from error
+    with new_text(output, force) as out:
+        out.write(json.dumps(proof, indent=2, ensure_ascii=False) + "\n")
     typer.echo(f"{output}: the proof of call {call_id}, which docs/evidence.md says how to check")
 
 
+@app.command("new-key")
+def new_key(path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Make another signing key where the one that signed is lost; an entry says so. Best with a new [ledger] origin.
+
+    What the old one signed stays good: its verifier key stays in the file beside it.
+    """
+    from callguard.ledger.keys import signer, verifier_file
+
+    settings = config.load(path)
+    file = settings.ledger_key_file
+    if file.exists():
+        raise InputError("is there: set it aside first, if it is to be used no more", file=file)
+
+    async def replace(store: Store) -> VerifierKey:
+        made = signer(file, settings.ledger.origin, replacing=True).key
+        await store.note_of_ledger(Kind.LEDGER_KEY_REPLACED, datetime.now(UTC), verifier_key=made.written)
+        return made
+
+    made = write(settings, replace)
+    typer.echo(f"{file} is the signing key now; give its verifier key to whoever checks ({verifier_file(file)}):")
+    typer.echo(made.written)
+
+
 @app.command("checkpoint")
-def checkpoint_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -> None:
+def checkpoint_(
+    after_restore: Annotated[
+        bool,
+        typer.Option(
+            "--after-restore",
+            help="An older store was put back, which does not continue what was signed last: record that, and sign.",
+        ),
+    ] = False,
+    print_json: JsonOption = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
     """Sign what the ledger holds now, print the checkpoint, and send it where the configuration says."""
     from callguard.ledger.keys import signer
     from callguard.ledger.send import send
 
     settings = config.load(path)
-    note, new = _signed(settings)
+    note, new = _signed(settings, after_restore=after_restore)
     problems = asyncio.run(send(note, settings.ledger))
     if print_json:
         key = signer(settings.ledger_key_file, settings.ledger.origin).key
@@ -125,11 +171,15 @@ def checkpoint_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CON
         raise StoreError(f"the checkpoint is signed and kept, and not sent: {told}")
 
 
-def _signed(settings: Config) -> tuple[str, bool]:
-    from callguard.ledger.checkpoints import make
+def _signed(settings: Config, *, after_restore: bool = False) -> tuple[str, bool]:
+    from callguard.ledger.checkpoints import Unsignable, make, why_unsigned
 
     async def sign(store: Store) -> tuple[str, bool]:
-        return await make(store, settings)
+        try:
+            return await make(store, settings, after_restore=after_restore)
+        except Unsignable as error:
+            await store.incident(Incident.LEDGER_UNSIGNED, datetime.now(UTC), why_unsigned(error))
+            raise
 
     return write(settings, sign)
 

@@ -37,7 +37,7 @@ def new_file(file: Path, force: bool) -> Iterator[BinaryIO]:
         # In its own folder, so that giving it its name is one step; mkstemp makes it 0600.
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         made = Path(name)
-        with os.fdopen(descriptor, "wb") as out:
+        with os.fdopen(descriptor, "w+b") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())

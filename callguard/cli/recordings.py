@@ -196,10 +196,11 @@ async def _opened(
     (one,) = found
     if one.state != "kept":
         raise InputError(f"the recording is {one.state}", field="CALL")
-    now = datetime.now(UTC)
+    now, first = datetime.now(UTC), one.files[0]
     ends = [end for it in await judged(reader, settings, [one.leg_id], now) for end in it.verdict.ends]
     own = tuple(end.purpose for end in ends if end.at is None or now < end.at)
-    file = await open_file(reader, masters, Shelf.of(settings.recording), one.files[0].name)
+    encrypted = first.sealed_with is not None
+    file = await open_file(reader, masters, Shelf.of(settings.recording), first.name, encrypted=encrypted)
     return _Found(one.leg_id, own), file
 
 

@@ -9,6 +9,8 @@ import signal
 import sys
 from datetime import UTC, datetime
 
+import structlog
+
 from callguard import logs
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption
 from callguard.core.profile import Flow
@@ -23,6 +25,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     from callguard.keys import master
     from callguard.notify import Notify
     from callguard.prepare import check_agi_address, prepare
+    from callguard.rights.again import erase_again, known
     from callguard.service import Service
     from callguard.store.store import Store
 
@@ -34,6 +37,7 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
     # Before the store is taken over from a process that may be serving now.
     check_agi_address(settings)
     masters = master.load(settings)
+    erased = known(settings)
     logs.configure(settings.log.format, settings.log.level)
     # Where a hung process stood when its watchdog ended it (SIGABRT): functions and lines, no values.
     faulthandler.enable()
@@ -48,6 +52,10 @@ def run(path: ConfigOption = DEFAULT_CONFIG) -> None:
             settings.store.path, gate=settings.asterisk.app, controllers=controllers, folder=folder,
             keys=lambda: masters,
         ) as store:  # fmt: skip
+            # Whoever put an older store here: nobody who was erased since is served from it. Until then, and where it
+            # cannot be done, calls go on unrecorded.
+            if count := await erase_again(store, erased):
+                structlog.get_logger().warning("this store is older than erasures: they are done again", people=count)
             if settings.roles is not None:
                 await store.govern(datetime.now(UTC))
             service = Service(settings, flows, store, path, notify, masters)

@@ -17,6 +17,9 @@ class Incident(StrEnum):
     RECORDING_UNREADABLE = "recording.unreadable"
     """What Asterisk left of a recording is no recording."""
 
+    RECORDING_UNENCRYPTED = "recording.unencrypted"
+    """Recordings cannot be encrypted where they are to be kept: its disk is full, or may not be written."""
+
     RECORDING_UNWATCHED = "recording.unwatched"
     """A recording ran while callguard was away: who was in the call meanwhile is not known."""
 

@@ -289,6 +289,7 @@ class Here:
         clear_files: how many files of kept recordings are not encrypted.
         unknown_members: who has a role, and is no user or group of this machine.
         clear_rows: what is not encrypted in the store, where there are keys.
+        backup_age_h: of the youngest backup in `[backup] folder`, in hours; None where there is none, or no folder.
     """
 
     prompts: str
@@ -305,6 +306,7 @@ class Here:
     clear_rows: Known[ClearRows]
     ledger_key: str = ""
     unknown_members: tuple[str, ...] = ()
+    backup_age_h: Known[float | None] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from callguard import actors
+from callguard.backup_sections import BACKUP
 from callguard.config import Config
 from callguard.doctor import disk, health
 from callguard.doctor.facts import ClearRows, Here, Known, RecordingFolder, StoreFault, StoreIs, Unit, Unknown
@@ -58,6 +59,7 @@ async def look(config: Config) -> Here:
         clear_files=await _asked(config.store.path, Reader.count_clear),
         clear_rows=await _clear_rows(config),
         unknown_members=() if config.roles is None else await asyncio.to_thread(actors.unknown, config.roles),
+        backup_age_h=await asyncio.to_thread(_backup_age_h, config),
     )
 
 
@@ -93,6 +95,17 @@ async def _asked(path: Path, question: Callable[[Reader], Awaitable[T]]) -> Know
             return await question(store)
     except CallguardError as error:
         return Unknown(str(error))
+
+
+def _backup_age_h(config: Config) -> Known[float | None]:
+    folder = None if config.backup is None else config.backup.folder
+    if folder is None:
+        return None
+    try:
+        made = [one.stat().st_mtime for one in folder.iterdir() if one.suffix == BACKUP]
+    except OSError as error:
+        return Unknown(f"{folder}: {error.strerror}")
+    return (time.time() - max(made)) / 3600 if made else None
 
 
 async def _keys_fault(config: Config) -> str:

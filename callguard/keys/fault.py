@@ -55,3 +55,4 @@ class CannotOpen(CallguardError):
     def __init__(self, fault: Fault, what: Path | str, detail: str = "") -> None:
         super().__init__(f"{what}: {TO_DO[fault]}" + (f" ({detail})" if detail else ""))
         self.fault = fault
+        self.why = ", ".join(filter(None, (str(what), detail)))

@@ -137,11 +137,12 @@ def load(config: Config, environment: Mapping[str, str] | None = None) -> Master
     if config.keys is None:
         return None
     environment = os.environ if environment is None else environment
-    current = _had(config.keys.master, "keys.master", environment)
-    return Masters(current, [_had(one, "keys.old", environment) for one in config.keys.old])
+    current = had(config.keys.master, "keys.master", environment)
+    return Masters(current, [had(one, "keys.old", environment) for one in config.keys.old])
 
 
-def _had(source: KeySource, field: str, environment: Mapping[str, str]) -> MasterKey:
+def had(source: KeySource, field: str, environment: Mapping[str, str]) -> MasterKey:
+    """A key, from where it is said to be. Raises: InputError, as `load` does."""
     if source.file is not None:
         text = _read(source.file, f"{field}.file", environment.get("CREDENTIALS_DIRECTORY", ""))
         return _parsed(text, f"{field}.file", source.file)

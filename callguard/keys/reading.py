@@ -18,23 +18,28 @@ from callguard.store.reader import Reader
 from callguard.store.records import RecordedFile
 
 
-async def open_file(reader: Reader, masters: Masters | None, shelf: Shelf, name: str) -> BinaryIO:
+async def open_file(
+    reader: Reader, masters: Masters | None, shelf: Shelf, name: str, *, encrypted: bool = False
+) -> BinaryIO:
     """A recording's file, to be read as the clear one, whichever of the two there is.
+
+    Args:
+        encrypted: the store says that it is: so that one is missing where neither is there.
 
     Raises:
         CannotOpen: there is none, or it cannot be read; also later, by each method that reads.
         StoreError: its key cannot be looked up.
         OSError: it may not be read.
     """
-    for encrypted in (True, False, True):  # it may be encrypted between the looks
+    for sealed in (True, False, True):  # it may be encrypted between the looks
         try:
-            if not encrypted:
+            if not sealed:
                 return shelf.clear(name).open("rb")
             file = shelf.sealed(name)
             return await asyncio.to_thread(open_sealed, file, name, await content_key_of(reader, masters, file))
         except FileNotFoundError:
             continue
-    raise CannotOpen(Fault.MISSING, shelf.clear(name))
+    raise CannotOpen(Fault.MISSING, shelf.sealed(name) if encrypted else shelf.clear(name))
 
 
 async def opening(reader: Reader, masters: Masters | None, shelf: Shelf, name: str) -> Callable[[], BinaryIO]:
@@ -68,7 +73,7 @@ async def content_key_of(reader: Reader, masters: Masters | None, sealed: Path) 
     try:
         return masters.content_key(stored)
     except CannotOpen as error:
-        raise CannotOpen(error.fault, sealed, str(error)) from error
+        raise CannotOpen(error.fault, sealed, error.why) from error
 
 
 async def faults_of(
@@ -81,7 +86,7 @@ async def faults_of(
     clear, sealed = shelf.clear(file.name), shelf.sealed(file.name)
     found: list[CannotOpen] = []
     try:
-        opened = await open_file(reader, masters, shelf, file.name)
+        opened = await open_file(reader, masters, shelf, file.name, encrypted=file.sealed_with is not None)
         found.extend(await asyncio.to_thread(lambda: tuple(_differs(opened, clear, file))))
     except CannotOpen as error:
         found.append(error)

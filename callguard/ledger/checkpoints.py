@@ -5,29 +5,125 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
 from callguard.config import Config
-from callguard.core.evidence import Value
+from callguard.core.checkpoint import Checkpoint, Note, VerifierKey
+from callguard.core.evidence import Kind, Value
 from callguard.core.incidents import Incident
 from callguard.current import Current
 from callguard.errors import CallguardError, StoreError
-from callguard.ledger.keys import signer
+from callguard.ledger import signed
+from callguard.ledger.keys import Signer, lost, signed_file, signer, verifier_file, verifiers_in
 from callguard.ledger.send import PLACES, send
+from callguard.ledger.signed import Signed
 from callguard.store.store import Store
 
 log = structlog.get_logger()
 
+_WAY_ON = (
+    "see `callguard ledger verify`; where an older store was put back, `callguard ledger checkpoint --after-restore` "
+    "says so and signs"
+)
+_NOT_CONTINUED = "the ledger does not continue the {} entries that were signed last (as stands {})"
+_REMOVED = "the checkpoints that its key has signed are gone from the store"
 
-async def make(store: Store, config: Config) -> tuple[str, bool]:
+
+class Unsignable(StoreError):
+    """The ledger is not what was signed before, so it is not signed; `why` in one name, for an incident."""
+
+    def __init__(self, why: str, problem: str) -> None:
+        super().__init__(problem)
+        self.why = why
+
+
+async def make(store: Store, config: Config, *, after_restore: bool = False) -> tuple[str, bool]:
     """Sign what the ledger holds: the note, and whether it is new.
 
-    Raises: InputError, StoreError.
+    Args:
+        after_restore: what was signed and is not there any more is given up; an entry says so.
+
+    Raises:
+        Unsignable: it does not continue what was signed before, or its checkpoints were removed.
+        InputError, StoreError.
     """
+    file, origin = config.ledger_key_file, config.ledger.origin
+    if (await store.ledger_head()).last is not None and not file.exists():
+        raise lost(file)
     # Reading a key, and the library that signs, take their time.
-    ready = await asyncio.to_thread(signer, config.ledger_key_file, config.ledger.origin)
-    return await store.checkpoint(datetime.now(UTC), ready)
+    ready, kept, sent = await asyncio.to_thread(_known, config, origin)
+    if problem := await _problem(store, kept, sent):
+        if not after_restore:
+            raise problem
+        kept = await _give_up(store, file, kept, sent)
+    if kept is not None and kept.note is not None and not after_restore:
+        # What a crash has left between file and row.
+        await store.keep_checkpoint(datetime.now(UTC), kept.note)
+    head = await store.ledger_head()
+    before = None if head.last is None else Checkpoint.of(Note.of(head.last).text).size
+    given_up = () if kept is None else kept.given_up
+
+    def noted(size: int, root: bytes) -> str:
+        note = ready(size, root)
+        signed.write(file, Signed(note, before, given_up))
+        return note
+
+    return await store.checkpoint(datetime.now(UTC), noted)
+
+
+def _known(config: Config, origin: str) -> tuple[Signer, Signed | None, Note | None]:
+    """Who signs, and what is known to have been signed; the key and its file are made where there never was one."""
+    file = config.ledger_key_file
+    kept = signed.read(file)
+    if not file.exists():
+        if kept is not None and kept.note is not None:
+            raise lost(file)
+        signed.write(file, kept := Signed())
+    ready = signer(file, origin)
+    keys = (ready.key, *_verifiers(file))
+    if kept is not None and kept.note is not None and not signed.believed(Note.of(kept.note), keys):
+        raise Unsignable(
+            "forged", f"{signed_file(file)}: what stands there is not signed by the ledger's key; {_WAY_ON}"
+        )
+    return ready, kept, signed.last_sent(config.ledger.send_to_file, keys)
+
+
+def _verifiers(file: Path) -> tuple[VerifierKey, ...]:
+    return verifiers_in(verifier_file(file)) if verifier_file(file).exists() else ()
+
+
+async def _problem(store: Store, kept: Signed | None, sent: Note | None) -> Unsignable | None:
+    known = [(place, Checkpoint.of(note.text)) for place, note in signed.to_continue(kept, sent)]
+    head = await store.ledger_head([one for _, one in known])
+    for place, one in known:
+        if one in head.unlike:
+            return Unsignable("not_continued", f"{_NOT_CONTINUED.format(one.size, place)}; {_WAY_ON}")
+    if kept is None:
+        # A key that never signed has a file that says so.
+        removed = head.last is None and head.size > 0
+    else:
+        removed = kept.before is not None and not await store.has_checkpoint(kept.before)
+    return Unsignable("checkpoints_removed", f"{_REMOVED}; {_WAY_ON}") if removed else None
+
+
+async def _give_up(store: Store, file: Path, kept: Signed | None, sent: Note | None) -> Signed:
+    """What was signed is no more to be continued. The entry comes first: twice, rather than never."""
+    notes = [note for _, note in signed.to_continue(kept, sent)]
+    head = await store.ledger_head([Checkpoint.of(note.text) for note in notes])
+    unlike = {one.text for one in head.unlike}
+    gone = [note.text for note in notes if Checkpoint.of(note.text).text in unlike]
+    what: list[Value] = [{"entries": one.size, "root": one.root.hex()} for one in head.unlike]
+    await store.note_of_ledger(Kind.LEDGER_RESTORED, datetime.now(UTC), entries=head.size, given_up=what)
+    left = Signed(None, None, (*(() if kept is None else kept.given_up), *gone))
+    await asyncio.to_thread(signed.write, file, left)
+    return left
+
+
+def why_unsigned(error: CallguardError) -> dict[str, Value]:
+    """What the incident of a ledger that is not signed says."""
+    return {"why": error.why} if isinstance(error, Unsignable) else {}
 
 
 class Checkpoints:
@@ -58,7 +154,7 @@ class Checkpoints:
             note, new = await make(self._store, config)
         except CallguardError as error:
             log.error("the ledger cannot be signed, trying again", problem=str(error))
-            await self._tell("sign", Incident.LEDGER_UNSIGNED, {})
+            await self._tell("sign", Incident.LEDGER_UNSIGNED, why_unsigned(error))
             return
         self._failing.discard("sign")
         if new:

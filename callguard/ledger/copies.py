@@ -25,6 +25,8 @@ def opened(path: Path) -> Iterator[Transaction]:
         InputError: there is none, or of an older or newer schema.
         StoreError: another program has locked it.
     """
+    if path.is_dir():
+        raise InputError("is a folder: the store's file is needed", file=path)
     with usable(path), closing(_connected(path)) as connection:
         connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")

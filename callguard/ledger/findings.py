@@ -16,6 +16,10 @@ class Tampering(StrEnum):
     CUT_SHORT = "cut_short"
     FORGED = "forged"
     """A checkpoint that the ledger's key has not signed."""
+    CHECKPOINTS_REMOVED = "checkpoints_removed"
+    """What the ledger's key has signed is not in the store any more."""
+    BESIDE_CHANGED = "beside_changed"
+    """A row that callguard acts upon, beside the ledger, is not what its entry says."""
     CLOCK_MOVED = "clock_moved"
 
 

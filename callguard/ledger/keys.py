@@ -46,14 +46,19 @@ def verified(note: Note, key: VerifierKey) -> bool:
     return bool(ours)
 
 
-def signer(file: Path, origin: str) -> Signer:
-    """Who signs for an origin; the key is made where there is none yet.
+def signer(file: Path, origin: str, *, replacing: bool = False) -> Signer:
+    """Who signs for an origin; the key is made where there never was one.
+
+    Args:
+        replacing: it is also made where one has been lost.
 
     Raises:
-        InputError: it cannot be read or made, may be read by others, or is another origin's.
+        InputError: it cannot be read or made, may be read by others, is another origin's, or was lost.
     """
     seed = seed_in(file, origin)
     if seed is None:
+        if not replacing and verifier_file(file).exists():
+            raise lost(file)
         _make(file, SigningSeed(origin, secrets.token_bytes(SEED_BYTES)))
         seed = seed_in(file, origin)
     if seed is None:
@@ -84,13 +89,33 @@ def seed_in(file: Path, origin: str) -> SigningSeed | None:
     except ValueError as error:
         raise InputError(str(error), file=file, field=FIELD) from error
     if seed.name != origin:
-        raise InputError(f"is the key of {seed.name}, and [ledger] origin is {origin}", file=file, field=FIELD)
+        raise InputError(
+            f"is the key of {seed.name}, and [ledger] origin is {origin}: set it back, or set the key's file aside and "
+            "make another (`callguard ledger new-key`)",
+            file=file,
+            field=FIELD,
+        )
     return seed
 
 
 def verifier_file(file: Path) -> Path:
     """Where the verifier key of a signing key stands, with those of the keys before it."""
     return file.with_name(f"{file.name}.pub")
+
+
+def signed_file(file: Path) -> Path:
+    """Where stands what a signing key has signed last: see `ledger.signed`."""
+    return file.with_name(f"{file.name}.signed")
+
+
+def lost(file: Path) -> InputError:
+    """A key that has signed is not there: a new one of which nobody knew would make forgers of all who check."""
+    return InputError(
+        "is gone, and has signed checkpoints: put its copy back in its place; where there is none, `callguard ledger "
+        "new-key` makes another",
+        file=file,
+        field=FIELD,
+    )
 
 
 def verifiers_in(file: Path) -> tuple[VerifierKey, ...]:
@@ -113,7 +138,7 @@ def verifiers_in(file: Path) -> tuple[VerifierKey, ...]:
 def _make(file: Path, seed: SigningSeed) -> None:
     """Another process may be faster: its key stands then."""
     try:
-        made = _written(file, KEY_MODE, f"{seed.written(Signer(seed).key)}\n")
+        made = written_beside(file, KEY_MODE, f"{seed.written(Signer(seed).key)}\n")
         try:
             with suppress(FileExistsError):
                 os.link(made, file)
@@ -132,10 +157,10 @@ def _tell(file: Path, key: VerifierKey) -> None:
     if key not in there:
         # Where the key's folder is not ours to write to, somebody else has to tell.
         with suppress(OSError):
-            _written(file, VERIFIER_MODE, "".join(f"{one.written}\n" for one in (*there, key))).replace(file)
+            written_beside(file, VERIFIER_MODE, "".join(f"{one.written}\n" for one in (*there, key))).replace(file)
 
 
-def _written(file: Path, mode: int, text: str) -> Path:
+def written_beside(file: Path, mode: int, text: str) -> Path:
     """A whole new file beside the one that it is for. Root's belongs to the folder's owner."""
     made = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)

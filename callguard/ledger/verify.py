@@ -14,6 +14,7 @@ from typing import TypeAlias
 from callguard.core.checkpoint import Checkpoint, Note, VerifierKey
 from callguard.core.evidence import leaf_data
 from callguard.core.merkle import TILE, TILE_BITS, CompactRange, backwards, fold, leaf_hash
+from callguard.ledger.beside import Beside
 from callguard.ledger.findings import Finding, Report, Tampering
 from callguard.ledger.keys import verified
 from callguard.store.queries import Transaction
@@ -33,6 +34,10 @@ def verify(
     given: Sequence[Note] = (),
     clock_bound_ms: int = CLOCK_BOUND_MS,
     tell: Callable[[int, int], None] = lambda done, of: None,
+    *,
+    last: Sequence[tuple[str, Note]] = (),
+    before: int | None = None,
+    rows: bool = True,
 ) -> Report:
     """Look through it.
 
@@ -41,12 +46,21 @@ def verify(
         given: checkpoints that were kept elsewhere.
         clock_bound_ms: by so much the time of an entry may be before that of the one ahead of it.
         tell: called with how many entries are done, and of how many.
+        last: what is known to have been signed last, each with where that stands.
+        before: the number of entries of a checkpoint that the store has to have (`ledger.signed`).
+        rows: whether what entries say is compared with the rows beside the ledger.
     """
-    return _Looking(transaction, keys, clock_bound_ms).at_all(given, tell)
+    # What was signed last is in the store as well, mostly.
+    there = {row["note"] for row in transaction.fetch("latest_checkpoint")}
+    notes = [(f"the checkpoint {place}", note) for place, note in last if note.written not in there]
+    notes += [(f"given checkpoint {number}", note) for number, note in enumerate(given, 1)]
+    return _Looking(transaction, keys, clock_bound_ms, rows=rows).at_all(notes, before, bool(last), tell)
 
 
 class _Looking:
-    def __init__(self, transaction: Transaction, keys: Collection[VerifierKey], clock_bound_ms: int) -> None:
+    def __init__(
+        self, transaction: Transaction, keys: Collection[VerifierKey], clock_bound_ms: int, *, rows: bool
+    ) -> None:
         self._transaction = transaction
         self._keys = keys
         self._clock_bound_ms = clock_bound_ms
@@ -61,10 +75,18 @@ class _Looking:
         self._held = 0
         self._odd: dict[int, tuple[Name, Name]] = {}
         self._noted: int | None = None
+        self._beside = Beside(transaction) if rows else None
 
-    def at_all(self, given: Sequence[Note], tell: Callable[[int, int], None]) -> Report:
+    def at_all(
+        self,
+        given: Sequence[tuple[str, Note]],
+        before: int | None,
+        known: bool,
+        tell: Callable[[int, int], None],
+    ) -> Report:
         ((size,),) = self._transaction.fetch("ledger_size")
         signed = self._checkpoints(given)
+        self._say_removed(size, before, known)
         self._signed = sorted(signed, key=lambda one: one.size)
         self._hold_here()
         first = 0
@@ -83,10 +105,20 @@ class _Looking:
         self._end(size)
         self._moved()
         self._nodes_above(size)
+        if self._beside is not None:
+            self._findings += list(self._beside.findings(self._noted or 0, whole=not self._findings))
         root = None if self._broken else self._grown.root()
         return Report(size, root, self._held, tuple(sorted(self._findings, key=lambda one: (one.first or 0, one.what))))
 
-    def _checkpoints(self, given: Iterable[Note]) -> list[Checkpoint]:
+    def _say_removed(self, size: int, before: int | None, known: bool) -> None:
+        """Checkpoints that should be there; of the very first a crash may have left what stands beside the key."""
+        if before is not None and not self._transaction.fetch("checkpoint_of", size=before):
+            said = f"the checkpoint of {before} entries is not in the store any more"
+            self._find(Tampering.CHECKPOINTS_REMOVED, said)
+        elif size and self._keys and not (known or self._transaction.fetch("latest_checkpoint")):
+            self._find(Tampering.CHECKPOINTS_REMOVED, "no checkpoint is in the store, and its key has signed some")
+
+    def _checkpoints(self, given: Iterable[tuple[str, Note]]) -> list[Checkpoint]:
         """Those that are signed as they should be."""
         found = []
         for row in self._transaction.fetch("all_checkpoints"):
@@ -100,8 +132,7 @@ class _Looking:
                 self._find(Tampering.FORGED, f"{place} is one of {one.size}")
             elif one is not None:
                 found.append(one)
-        for number, note in enumerate(given, 1):
-            place = f"given checkpoint {number}"
+        for place, note in given:
             try:
                 one = self._believed(note, place)
             except ValueError as error:
@@ -130,7 +161,9 @@ class _Looking:
                     gone = "'s content is gone" if entry[3] is None else " is not the one that was hashed"
                     self._find(Tampering.CHANGED, f"entry {entry[0]}{gone}", entry[0])
         self._times(page)
-        named = {seq for (seq,) in self._transaction.plain("ledger_named_numbers", first=first, end=first + PAGE)}
+        kinds = self._transaction.plain("ledger_named_kinds", first=first, end=first + PAGE)
+        self._compare_beside(first, page, kinds, whole=whole)
+        named = {seq for seq, _ in kinds}
         there = range(first, end) if whole else {entry[0] for entry in page}
         if whole and named == set(there):
             self._grow_whole(first, kept)
@@ -141,6 +174,18 @@ class _Looking:
             self._grow_whole(first, kept)
         else:
             self._grow_with_gaps(first, end, {entry[0]: entry[2] for entry in page})
+
+    def _compare_beside(
+        self, first: int, page: Sequence[Entry], kinds: Sequence[tuple[int, str]], *, whole: bool
+    ) -> None:
+        if self._beside is None:
+            return
+        if whole:
+            bodies = [entry[3] for entry in page]
+            last = first + len(page)
+            self._beside.page(kinds, lambda seq: bodies[seq - first] if seq < last else None)
+        else:
+            self._beside.page(kinds, {entry[0]: entry[3] for entry in page}.get)
 
     def _times(self, page: Sequence[Entry]) -> None:
         times = [entry[1] for entry in page]

@@ -6,13 +6,15 @@ they stand in its row; the nodes of the tree above are kept as they become compl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from time import time_ns
 from typing import TypeAlias
 
 from callguard.core.checkpoint import Checkpoint, Note
-from callguard.core.evidence import leaf_data
+from callguard.core.evidence import SALT_BYTES, Kind, Value, entry, leaf_data
 from callguard.core.merkle import TILE, TILE_BITS, Tree, completed, fold, leaf_hash
 from callguard.errors import StoreError
 from callguard.store.queries import Row, Transaction
@@ -22,6 +24,25 @@ TOGETHER = 1024
 
 Sign: TypeAlias = Callable[[int, bytes], str]
 """Makes a signed note about so many entries and their root."""
+
+
+class NotContinued(StoreError):
+    """What was signed is not the beginning of what there is: nothing more is signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a ledger holds.
+
+    Attributes:
+        last: the signed note that is kept here about the most entries.
+        unlike: what it was held against and is not the beginning of it.
+    """
+
+    size: int
+    root: bytes
+    last: str | None
+    unlike: tuple[Checkpoint, ...]
 
 
 def append(transaction: Transaction, bodies: Sequence[str], noted_at: Sequence[int] | None = None) -> range:
@@ -106,23 +127,43 @@ def tree(transaction: Transaction) -> Tree:
     return Tree(lambda level, number: _tile(transaction, level, number))
 
 
-def sign(transaction: Transaction, at: int, signer: Sign) -> tuple[str, bool]:
-    """Sign a checkpoint of all that is there; see `Store.checkpoint`."""
+def head(transaction: Transaction, others: Sequence[Checkpoint]) -> Head:
+    """What there is to sign; see `Store.ledger_head`."""
     size, now = size_of(transaction), tree(transaction)
-    for last in transaction.fetch("latest_checkpoint"):
-        signed = Checkpoint.of(Note.of(last["note"]).text)
-        # Who signs two histories has proved nothing.
-        try:
-            changed = signed.size > size or now.root(signed.size) != signed.root
-        except LookupError:
-            changed = True
-        if changed:
-            raise StoreError("the ledger is not the one that was signed last: see `callguard ledger verify`")
-        if signed.size == size:
-            return str(last["note"]), False
-    note = signer(size, now.root(size))
-    transaction.fetch("add_checkpoint", size=size, signed_at=at, note=note)
-    return note, True
+    last = [str(row["note"]) for row in transaction.fetch("latest_checkpoint")]
+    # Who signs two histories has proved nothing.
+    if last and not _continues(now, size, Checkpoint.of(Note.of(last[0]).text)):
+        raise NotContinued("the ledger is not the one that was signed last: see `callguard ledger verify`")
+    unlike = tuple(one for one in others if not _continues(now, size, one))
+    try:
+        return Head(size, now.root(size), last[0] if last else None, unlike)
+    except LookupError as error:
+        raise NotContinued("entries of the ledger were removed: see `callguard ledger verify`") from error
+
+
+def keep_checkpoint(transaction: Transaction, at: int, note: str) -> bool:
+    """Keep a signed note about entries that are there. Returns: whether it is new. Raises: NotContinued."""
+    signed = Checkpoint.of(Note.of(note).text)
+    if transaction.fetch("checkpoint_of", size=signed.size):
+        return False
+    if not _continues(tree(transaction), size_of(transaction), signed):
+        raise NotContinued("the ledger is not the one that was signed: see `callguard ledger verify`")
+    transaction.fetch("add_checkpoint", size=signed.size, signed_at=at, note=note)
+    return True
+
+
+def note_of_itself(transaction: Transaction, kind: Kind, at: int, fields: Mapping[str, Value]) -> None:
+    """Append an entry of what was done to the ledger itself, or with its key."""
+    body = entry(kind, at, salt=secrets.token_bytes(SALT_BYTES), **fields).decode()
+    record(transaction, "add_store_evidence", [{"kind": kind.value, "at": at, "body": body}])
+
+
+def _continues(now: Tree, size: int, signed: Checkpoint) -> bool:
+    """Whether what was signed is the beginning of what there is."""
+    try:
+        return signed.size <= size and now.root(signed.size) == signed.root
+    except LookupError:
+        return False
 
 
 def _complete(transaction: Transaction, before: int, after: int) -> None:

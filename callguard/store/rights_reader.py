@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -42,6 +44,11 @@ class RightsReader(RetentionReader):
     async def has_proofs_over(self, now: datetime) -> bool:
         """Whether anything is kept to prove consents for a time that is over."""
         return bool(await self._fetch("proofs_over", now=to_ms(now)))
+
+    async def not_erased(self, subject_ids: Sequence[str]) -> tuple[str, ...]:
+        """Those of these subjects who are in the store and not erased."""
+        rows = await self._fetch("not_erased", ids=json.dumps(subject_ids))
+        return tuple(str(row["subject_id"]) for row in rows)
 
     async def to_erase(self, subject_id: str, now: datetime) -> ToErase | None:
         """What an erasure of a subject would be about; None where there is no such subject."""

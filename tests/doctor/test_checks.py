@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from callguard.access_sections import Roles
+from callguard.backup_sections import Backup
 from callguard.doctor.checks import CHECKS, judged
 from callguard.doctor.checks.modules import NEEDED
 from callguard.doctor.facts import (
@@ -110,6 +111,15 @@ def settings_with(**asterisk: str | tuple[str, ...]) -> Break:
 
 def said(answer: Answer, problem: str = "", do: str = "") -> Break:
     return lambda facts: here(facts, health=Answered(answer, problem, do))
+
+
+def backed_up(age_h: float | None) -> Callable[[Facts], Facts]:
+    def change(facts: Facts) -> Facts:
+        settings = Backup.model_validate({"key": {"env": "BACKUP_KEY"}, "folder": "/mnt/backup"})
+        config = facts.config.model_copy(update={"backup": settings})
+        return here(replace(facts, config=config), backup_age_h=age_h)
+
+    return change
 
 
 def unlimited(facts: Facts) -> Facts:
@@ -269,6 +279,8 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (roles(), "roles.configured", WARNING, "whoever may use callguard's account or root's may read, hand out"),
     (roles(administrator={"users": ["root"]}), "roles.officer", WARNING, "nobody is officer; what people ask for"),
     (lambda f: here(f, unknown_members=("ana", "dpos")), "roles.known", WARNING, "does not have: ana, dpos; who"),
+    (backed_up(None), "backup.fresh", WARNING, "there is no backup in /mnt/backup, and 26 h at most are configured"),
+    (backed_up(30.0), "backup.fresh", WARNING, "the youngest backup is 30 h old in /mnt/backup"),
     (unlimited, "recordings.retention", WARNING, "how long acme keeps recordings for recording.contract; they"),
     (listing(State.MISSING, None, "there is no list yet"), "registries.fresh", WARNING, "us has no list: there is no"),
     (listing(State.UNREADABLE, None, "is damaged"), "registries.fresh", WARNING, "list that cannot be used: is"),
@@ -458,7 +470,7 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
             "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built", "store.opens",
             "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
             "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.columns", "keys.live",
-            "recordings.retention", "roles.configured", "roles.officer", "roles.known",
+            "recordings.retention", "roles.configured", "roles.officer", "roles.known", "backup.fresh",
         }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from callguard.core.incidents import Incident
 from callguard.keys.beside import seal_file, sha256_of
 from callguard.keys.fault import CannotOpen, Fault
 from callguard.keys.master import MasterKey, Masters
@@ -424,3 +426,36 @@ def test_what_cannot_be_written_leaves_the_clear_file_alone(tmp_path: Path) -> N
     with clear.open("rb") as file:
         assert sha256_of(file) == before
     assert not shelf_of(tmp_path).sealed(clear.name).exists()
+
+
+async def test_a_disk_without_room_is_an_incident_once_until_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(shelf: Shelf, name: str, key: ContentKey) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with at_work(tmp_path, None) as (store, recordings, work):
+        await recorded(tmp_path, store, recordings)
+        work.use(MASTERS)
+        with monkeypatch.context() as patched:
+            patched.setattr("callguard.sealing.seal_file", full)
+            for _ in range(3):
+                await work.look()
+        (incident,) = await store.incidents(10)
+        assert (incident.kind, incident.detail) == (
+            Incident.RECORDING_UNENCRYPTED, {"problem": "No space left on device"},
+        )  # fmt: skip
+        await work.look()
+        assert await store.count_clear() == 0
+
+
+async def test_a_fault_says_what_to_do_once_and_names_the_file_that_is_missing(tmp_path: Path) -> None:
+    async with at_work(tmp_path) as (store, recordings, work):
+        await recorded(tmp_path, store, recordings)
+        await work.look()
+        file = await the_file(store)
+        (wrong,) = await faults_of(store, Masters(MasterKey.new()), shelf_of(tmp_path), file)
+        assert str(wrong).count("none of the master keys") == 1 and MASTERS.current.id in str(wrong)
+        (tmp_path / f"{FIRST}.wav.cg").unlink()
+        (missing,) = await faults_of(store, MASTERS, shelf_of(tmp_path), file)
+        assert f"{FIRST}.wav.cg: there is no such file" in str(missing)

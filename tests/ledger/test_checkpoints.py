@@ -101,7 +101,7 @@ async def test_what_cannot_be_sent_is_told_once_and_sent_later_and_the_others_ar
 async def test_a_key_that_cannot_be_used_is_told_once_and_nothing_stops(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "callguard.db", gate="callguard", controllers=CONTROLLERS) as store:
         _, checkpoints = taken(tmp_path, "", store)
-        signer(tmp_path / "ledger.key", ORIGIN)
+        await checkpoints.round()
         (tmp_path / "ledger.key").chmod(0o644)
         for _ in range(2):
             await checkpoints.round()

@@ -76,7 +76,9 @@ def test_the_verifier_of_a_key_that_was_replaced_is_kept(tmp_path: Path) -> None
     file = tmp_path / "ledger.key"
     first = signer(file, ORIGIN).key
     file.rename(tmp_path / "lost")
-    second = signer(file, "another").key
+    with pytest.raises(InputError, match=r"is gone, and has signed checkpoints: put its copy back .*new-key"):
+        signer(file, "another")
+    second = signer(file, "another", replacing=True).key
     assert verifiers_in(verifier_file(file)) == (first, second)
     # Who only lost the verifier keys gets that of the key in use again.
     verifier_file(file).unlink()

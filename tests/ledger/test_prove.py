@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -90,7 +91,10 @@ def test_the_proof_of_a_call_is_checked_as_the_page_says_and_names_nobody_else(c
         }
     ]  # fmt: skip
     # A second one of the same moment is the same, and signs nothing.
-    run("ledger", "prove", CALL.upper(), "-o", str(file), "--config", config)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    done = callguard("ledger", "prove", CALL, "-o", str(file), "--config", config)
+    assert done.returncode == 2 and "--force replaces it" in done.stderr
+    run("ledger", "prove", CALL.upper(), "-o", str(file), "--force", "--config", config)
     assert file.read_text(encoding="utf-8") == text
     others = configured / "others"
     others.mkdir()

@@ -28,6 +28,7 @@ from .conftest import looked
 
 CHANGED, REMOVED, ADDED, REORDERED = Tampering.CHANGED, Tampering.REMOVED, Tampering.ADDED, Tampering.REORDERED
 CUT, FORGED, CLOCK = Tampering.CUT_SHORT, Tampering.FORGED, Tampering.CLOCK_MOVED
+GONE = Tampering.CHECKPOINTS_REMOVED
 
 CHANGE = 'UPDATE ledger SET body = replace(body, \'"controller":"acme"\', \'"controller":"zeta"\') WHERE seq = {};'
 REHASH = "UPDATE ledger SET leaf = leaf_of(body, noted_at) WHERE seq = {};"
@@ -127,10 +128,10 @@ async def test_who_rewrites_all_of_it_is_found_by_what_was_signed(
         ((sent,),) = database.execute("SELECT note FROM checkpoints WHERE size = 600").fetchall()
         database.execute("DELETE FROM checkpoints")
         database.commit()
-    assert looked(filled, key).findings == ()
+    assert [one.what for one in looked(filled, key).findings] == [GONE]
     with opened(filled) as copy:
-        (one,) = verify(copy, [key.key], [Note.of(sent)]).findings
-        assert (one.what, one.first, one.last) == (CHANGED, 0, 599)
+        one, gone = verify(copy, [key.key], [Note.of(sent)]).findings
+        assert (one.what, one.first, one.last, gone.what) == (CHANGED, 0, 599, GONE)
 
 
 async def test_a_ledger_that_was_cut_short_everywhere_is_found_by_what_was_sent(
@@ -142,7 +143,8 @@ async def test_a_ledger_that_was_cut_short_everywhere_is_found_by_what_was_sent(
         "DELETE FROM ledger WHERE seq >= 600; DELETE FROM evidence WHERE seq >= 600; "
         "DELETE FROM checkpoints WHERE size > 600;"
     )
-    assert looked(filled, key).findings == ()
+    (left,) = looked(filled, key).findings  # the legs, of which no entry tells any more
+    assert left.what == Tampering.BESIDE_CHANGED and "and no entry says that it was made; 9 more are so" in left.said
     with opened(filled) as copy:
         (one,) = verify(copy, [key.key], [Note.of(sent)]).findings
     assert (one.what, one.first, one.last) == (CUT, 600, 619)
@@ -161,7 +163,7 @@ async def test_a_checkpoint_that_another_key_signed_is_forged(filled: Path, key:
 async def test_a_clock_within_its_bound_is_let_be(filled: Path, key: Signer, damaged: Callable[[str], None]) -> None:
     damaged("DELETE FROM checkpoints;" + NOTED.format(619, 60_000))
     with opened(filled) as copy:
-        assert verify(copy, [key.key], clock_bound_ms=61_000).findings == ()
+        assert [one.what for one in verify(copy, [key.key], clock_bound_ms=61_000).findings] == [GONE]
 
 
 async def test_a_copy_is_read_where_nothing_can_be_written(filled: Path, key: Signer, tmp_path: Path) -> None:
@@ -202,3 +204,22 @@ async def test_what_a_key_signed_that_was_replaced_stays_good(filled: Path, key:
         report = verify(copy, [key.key, new.key])
         assert (report.findings, report.checkpoints) == ((), 4)
         assert [one.what for one in verify(copy, [new.key]).findings] == [FORGED] * 3
+
+
+async def test_a_checkpoint_that_the_key_says_it_signed_has_to_be_there(filled: Path, key: Signer) -> None:
+    with closing(connect(filled)) as database:
+        ((last,),) = database.execute("SELECT note FROM checkpoints WHERE size = 620").fetchall()
+        database.execute("DROP TRIGGER checkpoints_no_delete")
+        database.execute("DELETE FROM checkpoints WHERE size >= 600")
+        database.commit()
+    with opened(filled) as copy:
+        (gone,) = verify(copy, [key.key], last=[("beside the key", Note.of(last))], before=600).findings
+        assert (gone.what, gone.said) == (GONE, "the checkpoint of 600 entries is not in the store any more")
+        # What a crash between file and row leaves is none.
+        report = verify(copy, [key.key], last=[("beside the key", Note.of(last))], before=20)
+        assert (report.findings, report.checkpoints) == ((), 2)
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder: the store's file is needed"), opened(tmp_path):
+        pass

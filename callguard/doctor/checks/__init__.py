@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from callguard.doctor.checks import (
     agents,
+    backup,
     connection,
     conversation,
     freepbx,
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     *keys.CHECKS,
     *retention.CHECKS,
     *roles.CHECKS,
+    *backup.CHECKS,
     *registries.CHECKS,
     *machine.CHECKS,
 )

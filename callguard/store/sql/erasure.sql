@@ -2,6 +2,11 @@
 SELECT subject_id, controller, open_text(number) AS number, open_text(name) AS name, erased_at
 FROM subjects WHERE subject_id = :subject_id;
 
+-- name: not_erased(ids)
+-- `ids` is a JSON array.
+SELECT subject_id FROM subjects
+WHERE erased_at IS NULL AND subject_id IN (SELECT value FROM json_each(:ids)) ORDER BY subject_id;
+
 -- name: legs_to_erase(subject_id, now)
 -- `recording_state` is NULL where nothing was captured; `held` while it may not be destroyed.
 SELECT

@@ -46,6 +46,9 @@ SELECT hash FROM ledger_nodes WHERE level = :level AND number >= :first AND numb
 -- name: latest_checkpoint()^
 SELECT size, signed_at, note FROM checkpoints ORDER BY size DESC LIMIT 1;
 
+-- name: checkpoint_of(size)^
+SELECT note FROM checkpoints WHERE size = :size;
+
 -- name: add_checkpoint(size, signed_at, note)!
 INSERT INTO checkpoints (size, signed_at, note) VALUES (:size, :signed_at, :note);
 
@@ -109,12 +112,12 @@ UNION ALL SELECT seq, kind, at, NULL FROM agent_evidence WHERE seq >= :first AND
 UNION ALL SELECT seq, kind, at, NULL FROM store_evidence WHERE seq >= :first AND seq < :end
 UNION ALL SELECT seq, 'incident', at, leg_id FROM incidents WHERE seq >= :first AND seq < :end;
 
--- name: ledger_named_numbers(first, end)
-SELECT seq FROM evidence WHERE seq >= :first AND seq < :end
-UNION ALL SELECT seq FROM subject_evidence WHERE seq >= :first AND seq < :end
-UNION ALL SELECT seq FROM agent_evidence WHERE seq >= :first AND seq < :end
-UNION ALL SELECT seq FROM store_evidence WHERE seq >= :first AND seq < :end
-UNION ALL SELECT seq FROM incidents WHERE seq >= :first AND seq < :end;
+-- name: ledger_named_kinds(first, end)
+SELECT seq, kind FROM evidence WHERE seq >= :first AND seq < :end
+UNION ALL SELECT seq, kind FROM subject_evidence WHERE seq >= :first AND seq < :end
+UNION ALL SELECT seq, kind FROM agent_evidence WHERE seq >= :first AND seq < :end
+UNION ALL SELECT seq, kind FROM store_evidence WHERE seq >= :first AND seq < :end
+UNION ALL SELECT seq, 'incident' FROM incidents WHERE seq >= :first AND seq < :end;
 
 -- name: ledger_tile_numbered(level, first, end)
 SELECT number, hash FROM ledger_nodes WHERE level = :level AND number >= :first AND number < :end;

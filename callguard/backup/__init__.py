@@ -1,0 +1,1 @@
+"""Backups: what is needed to go on after this machine is lost, in one encrypted file, and back from it."""
