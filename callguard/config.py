@@ -89,6 +89,11 @@ class Config(Model):
         """Where the key is that signs the ledger's checkpoints."""
         return self.ledger.key_file or self.store.path.parent / "ledger.key"
 
+    @property
+    def ledger_signed_file(self) -> Path:
+        """Where stands what was signed last: beside the key, or where the service can write if that is elsewhere."""
+        return self.store.path.with_name(f"{self.ledger_key_file.name}.signed")
+
     def registry_file(self, name: str) -> Path:
         """Where the list in force of a registry is."""
         return self.registries[name].file or self.store.path.parent / "registries" / f"{name}.numbers"

@@ -69,7 +69,7 @@ def verify_(
     given = [note for file in checkpoint or () for note in notes_in(file)]
     where = store if store is not None or settings is None else settings.store.path
     began = time.monotonic()
-    last = None if settings is None or store is not None else signed.read(settings.ledger_key_file)
+    last = None if settings is None or store is not None else signed.read(settings.ledger_signed_file)
     sent = None if settings is None or store is not None else signed.last_sent(settings.ledger.send_to_file, known)
     with opened(where or Path()) as copy, progress("Entries") as tell:
         found = verify(

@@ -16,7 +16,7 @@ from callguard.core.incidents import Incident
 from callguard.current import Current
 from callguard.errors import CallguardError, StoreError
 from callguard.ledger import signed
-from callguard.ledger.keys import Signer, lost, signed_file, signer, verifier_file, verifiers_in
+from callguard.ledger.keys import Signer, lost, signer, verifier_file, verifiers_in
 from callguard.ledger.send import PLACES, send
 from callguard.ledger.signed import Signed
 from callguard.store.store import Store
@@ -57,7 +57,7 @@ async def make(store: Store, config: Config, *, after_restore: bool = False) -> 
     if problem := await _problem(store, kept, sent):
         if not after_restore:
             raise problem
-        kept = await _give_up(store, file, kept, sent)
+        kept = await _give_up(store, config.ledger_signed_file, kept, sent)
     if kept is not None and kept.note is not None and not after_restore:
         # What a crash has left between file and row.
         await store.keep_checkpoint(datetime.now(UTC), kept.note)
@@ -67,7 +67,7 @@ async def make(store: Store, config: Config, *, after_restore: bool = False) -> 
 
     def noted(size: int, root: bytes) -> str:
         note = ready(size, root)
-        signed.write(file, Signed(note, before, given_up))
+        signed.write(config.ledger_signed_file, Signed(note, before, given_up))
         return note
 
     return await store.checkpoint(datetime.now(UTC), noted)
@@ -75,18 +75,18 @@ async def make(store: Store, config: Config, *, after_restore: bool = False) -> 
 
 def _known(config: Config, origin: str) -> tuple[Signer, Signed | None, Note | None]:
     """Who signs, and what is known to have been signed; the key and its file are made where there never was one."""
-    file = config.ledger_key_file
-    kept = signed.read(file)
+    file, last = config.ledger_key_file, config.ledger_signed_file
+    kept = signed.read(last)
     if not file.exists():
         if kept is not None and kept.note is not None:
             raise lost(file)
-        signed.write(file, kept := Signed())
+        signed.write(last, kept := Signed())
+    elif kept is None and not verifier_file(file).exists():
+        kept = Signed()  # one that was made elsewhere, and has not signed here
     ready = signer(file, origin)
     keys = (ready.key, *_verifiers(file))
     if kept is not None and kept.note is not None and not signed.believed(Note.of(kept.note), keys):
-        raise Unsignable(
-            "forged", f"{signed_file(file)}: what stands there is not signed by the ledger's key; {_WAY_ON}"
-        )
+        raise Unsignable("forged", f"{last}: what stands there is not signed by the ledger's key; {_WAY_ON}")
     return ready, kept, signed.last_sent(config.ledger.send_to_file, keys)
 
 
@@ -101,7 +101,7 @@ async def _problem(store: Store, kept: Signed | None, sent: Note | None) -> Unsi
         if one in head.unlike:
             return Unsignable("not_continued", f"{_NOT_CONTINUED.format(one.size, place)}; {_WAY_ON}")
     if kept is None:
-        # A key that never signed has a file that says so.
+        # An older callguard's; of a key that never signed it is known.
         removed = head.last is None and head.size > 0
     else:
         removed = kept.before is not None and not await store.has_checkpoint(kept.before)

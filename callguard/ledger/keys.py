@@ -103,11 +103,6 @@ def verifier_file(file: Path) -> Path:
     return file.with_name(f"{file.name}.pub")
 
 
-def signed_file(file: Path) -> Path:
-    """Where stands what a signing key has signed last: see `ledger.signed`."""
-    return file.with_name(f"{file.name}.signed")
-
-
 def lost(file: Path) -> InputError:
     """A key that has signed is not there: a new one of which nobody knew would make forgers of all who check."""
     return InputError(

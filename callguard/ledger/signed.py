@@ -15,7 +15,7 @@ from pathlib import Path
 from callguard.core.checkpoint import Checkpoint, Note, VerifierKey
 from callguard.errors import InputError
 from callguard.keys.beside import sync
-from callguard.ledger.keys import KEY_MODE, signed_file, verified, written_beside
+from callguard.ledger.keys import KEY_MODE, verified, written_beside
 
 # Notes at the end of a file that are looked at; more bytes than one has.
 _END_BYTES = 64 << 10
@@ -36,13 +36,12 @@ class Signed:
     given_up: tuple[str, ...] = ()
 
 
-def read(key_file: Path) -> Signed | None:
-    """What stands beside a key; None where nothing does.
+def read(file: Path) -> Signed | None:
+    """What stands in the file; None where there is none.
 
     Raises:
         InputError: it cannot be read, or is something else.
     """
-    file = signed_file(key_file)
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
         found = Signed(said["note"], said["before"], tuple(map(str, said["given_up"])))
@@ -61,9 +60,8 @@ def read(key_file: Path) -> Signed | None:
         ) from error
 
 
-def write(key_file: Path, signed: Signed) -> None:
+def write(file: Path, signed: Signed) -> None:
     """Keep it, on the disk when this returns. Raises: InputError."""
-    file = signed_file(key_file)
     text = json.dumps({"note": signed.note, "before": signed.before, "given_up": signed.given_up}, ensure_ascii=False)
     try:
         made = written_beside(file, KEY_MODE, f"{text}\n")

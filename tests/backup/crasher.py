@@ -52,7 +52,8 @@ class Steps:
         """Into this process, for good."""
         for name in ("replace", "link", "unlink"):
             setattr(os, name, self.around(getattr(os, name)))
-        restore.sync = self.around(restore.sync)
+        for module, name in ((restore, "sync"),):
+            setattr(module, name, self.around(getattr(module, name)))
         for name in ("note_of_ledger", "erase", "opt_out_all"):
             setattr(Store, name, self.around_transaction(getattr(Store, name)))
 

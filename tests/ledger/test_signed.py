@@ -17,7 +17,7 @@ from callguard.core.incidents import Incident
 from callguard.errors import InputError
 from callguard.ledger import signed
 from callguard.ledger.checkpoints import Unsignable, make
-from callguard.ledger.keys import signed_file, signer
+from callguard.ledger.keys import signer
 from callguard.ledger.send import append
 from callguard.ledger.signed import Signed
 from callguard.store import Store
@@ -62,9 +62,9 @@ async def kinds(folder: Path) -> list[str]:
 
 async def test_what_was_signed_last_is_beside_the_key_for_nobody_else(tmp_path: Path) -> None:
     assert [await sign(tmp_path), await sign(tmp_path)] == [1, 2]
-    file = signed_file(tmp_path / "ledger.key")
+    file = tmp_path / "ledger.key.signed"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    kept = signed.read(tmp_path / "ledger.key")
+    kept = signed.read(tmp_path / "ledger.key.signed")
     assert kept is not None and kept.note is not None
     assert (Checkpoint.of(Note.of(kept.note).text).size, kept.before) == (2, 1)
 
@@ -77,7 +77,7 @@ async def test_checkpoints_that_are_gone_keep_the_ledger_from_being_signed(tmp_p
         await sign(tmp_path)
     assert error.value.why == "checkpoints_removed"
     # And who also removes what stands beside the key.
-    signed_file(tmp_path / "ledger.key").unlink()
+    (tmp_path / "ledger.key.signed").unlink()
     with pytest.raises(Unsignable, match="are gone from the store"):
         await sign(tmp_path)
     assert rows(tmp_path) == []
@@ -96,7 +96,7 @@ async def test_a_history_that_was_written_anew_is_not_signed(tmp_path: Path) -> 
     config = settings(tmp_path, f'send_to_file = "{sent}"')
     for _ in range(2):
         await sign(tmp_path, 3, config=config)
-    kept = signed.read(tmp_path / "ledger.key")
+    kept = signed.read(tmp_path / "ledger.key.signed")
     assert kept is not None and kept.note is not None
     assert append(sent, kept.note) == ""
     store = tmp_path / "callguard.db"
@@ -104,7 +104,7 @@ async def test_a_history_that_was_written_anew_is_not_signed(tmp_path: Path) -> 
     for entries in (2, 4):
         with pytest.raises(Unsignable, match=r"continue the 6 entries that were signed last .as stands beside"):
             await sign(tmp_path, entries)
-    signed.write(tmp_path / "ledger.key", Signed())
+    signed.write(tmp_path / "ledger.key.signed", Signed())
     with pytest.raises(Unsignable, match=r"as stands in .ledger. send_to_file"):
         await sign(tmp_path, config=config)
     sent.unlink()  # not mounted: what is beside the key has to do
@@ -130,7 +130,7 @@ async def test_an_older_store_is_signed_once_somebody_said_that_it_was_restored(
     with closing(connect(tmp_path / "callguard.db")) as one, closing(connect(tmp_path / "backup.db")) as other:
         one.backup(other)
     await sign(tmp_path, config=config)
-    kept = signed.read(tmp_path / "ledger.key")
+    kept = signed.read(tmp_path / "ledger.key.signed")
     assert kept is not None and kept.note is not None
     append(sent, kept.note)
     for name in ("callguard.db", "callguard.db-wal", "callguard.db-shm"):
@@ -185,7 +185,7 @@ async def test_a_lost_key_is_not_replaced_unasked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{}", "7", '{"note": "x", "before": null, "given_up": []}'])
 async def test_what_stands_beside_the_key_and_is_no_note_is_one_line(tmp_path: Path, text: str) -> None:
     await sign(tmp_path)
-    signed_file(tmp_path / "ledger.key").write_text(text, encoding="utf-8")
+    (tmp_path / "ledger.key.signed").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"ledger.key.signed: does not say what was signed last"):
         await sign(tmp_path)
 
@@ -193,6 +193,17 @@ async def test_what_stands_beside_the_key_and_is_no_note_is_one_line(tmp_path: P
 async def test_a_note_of_another_key_beside_ours_is_not_believed(tmp_path: Path) -> None:
     await sign(tmp_path)
     other = signer(tmp_path / "other.key", settings(tmp_path).ledger.origin)
-    signed.write(tmp_path / "ledger.key", Signed(other(0, bytes(32))))
+    signed.write(tmp_path / "ledger.key.signed", Signed(other(0, bytes(32))))
     with pytest.raises(Unsignable, match="is not signed by the ledger's key"):
         await sign(tmp_path)
+
+
+async def test_a_key_in_a_folder_that_is_only_read_signs(tmp_path: Path) -> None:
+    """As systemd hands credentials to a service."""
+    (keys := tmp_path / "keys").mkdir()
+    signer(keys / "ledger.key", settings(tmp_path).ledger.origin)
+    (keys / "ledger.key.pub").unlink()
+    config = settings(tmp_path, f'key_file = "{keys / "ledger.key"}"')
+    assert await sign(tmp_path, config=config) == 1
+    assert sorted(one.name for one in keys.iterdir()) == ["ledger.key", "ledger.key.pub"]
+    assert config.ledger_signed_file == tmp_path / "ledger.key.signed"
