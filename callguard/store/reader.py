@@ -16,6 +16,7 @@ import aiosqlite
 
 from callguard.core.agents import AgentGrant
 from callguard.core.grants import Ending, ended
+from callguard.core.model import Before, Form
 from callguard.errors import StoreError
 from callguard.store import about, from_rows
 from callguard.store.at_once import AtOnce
@@ -35,6 +36,7 @@ from callguard.store.queries import fetch, sql
 from callguard.store.records import (
     DueRecording,
     FileToSeal,
+    Informed,
     LegDetail,
     LegSubject,
     OpenRecording,
@@ -277,6 +279,19 @@ class Reader:
         return Remembered(
             refused=frozenset((row["purpose"], row["notice_version"]) for row in rows if row["language"] is None),
             languages=tuple(row["language"] for row in rows if row["language"] is not None),
+        )
+
+    async def informed(self, controller: str, number: str, profile: str, since: datetime) -> Informed:
+        """What a subject heard of a profile's notice in earlier calls.
+
+        Args:
+            since: a notice that was heard whole before is no longer one to continue; that it is known stays.
+        """
+        rows = await self._fetch("informed_before", controller=controller, number=number, profile=profile)
+        continued = (row for row in rows if row["form"] == Form.WHOLE and row["at"] >= to_ms(since))
+        return Informed(
+            knows=next((row["knows"] for row in rows if row["knows"] is not None), None),
+            heard=tuple(Before(row["version"], row["sha256"], row["call_id"]) for row in continued),
         )
 
     async def subject_of_leg(self, leg_id: str) -> LegSubject | None:
