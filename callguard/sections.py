@@ -130,6 +130,7 @@ class Profile(Model):
         caller_id_days: for how long a call that came to such a number proves that it can be called.
         language_by_number_called: where an inbound call begins, by the number that was called.
         language_by_country: where a call begins, by the country of the subject's number.
+        short_form_months: who heard the same notice whole within so many months hears its short form; 0: never.
     """
 
     controller: Name
@@ -151,6 +152,7 @@ class Profile(Model):
     language_by_number_called: dict[Called, Language] = {}
     language_by_country: dict[Region, Language] = {}
     answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0
+    short_form_months: Annotated[int, Field(ge=0, le=24)] = 0
 
     @property
     def purpose_of_calls(self) -> str | None:

@@ -14,7 +14,7 @@ import callguard
 ROOT = Path(callguard.__file__).parent
 SHARED = {
     "errors", "toml_file", "config", "sections", "dial_sections", "key_sections", "retention_sections",
-    "rights_sections", "controller", "numbers",
+    "rights_sections", "notice_sections", "controller", "numbers",
 }  # fmt: skip
 # What each part may import of callguard, besides itself.
 MAY: dict[str, set[str]] = {
@@ -30,9 +30,10 @@ MAY: dict[str, set[str]] = {
     "key_sections": {"controller", "sections"},
     "retention_sections": {"core", "controller", "sections"},
     "rights_sections": {"controller", "sections"},
+    "notice_sections": {"controller", "config", "sections"},
     "config": {
         "core", "controller", "errors", "numbers", "sections", "dial_sections", "key_sections", "retention_sections",
-        "rights_sections",
+        "rights_sections", "notice_sections",
         "shipped", "toml_file",
     },
     "store": {"core", "errors"},

@@ -131,6 +131,8 @@ def opted_out(scope: str, purpose: str | None, at: datetime) -> tuple[Ending, ..
 def ended(grant: Grant, endings: Iterable[Ending]) -> Grant:
     """The grant with the first of these that ends it."""
     first = min((one for one in endings if one.ends(grant)), key=lambda one: one.at, default=None)
+    if first is not None and grant.ended_at is not None and grant.ended_at <= first.at:
+        return grant  # which was invalidated before
     return grant if first is None else replace(grant, ended=first.state, ended_at=first.at)
 
 

@@ -31,6 +31,7 @@ from callguard.store.dial_records import (
     StoredGrant,
     StoredOptOut,
 )
+from callguard.store.invalidation import Defective, DefectiveGrants, DefectiveNotice, count
 from callguard.store.migrations import check, known
 from callguard.store.queries import fetch, sql
 from callguard.store.records import (
@@ -255,6 +256,19 @@ class Reader:
         for row in await self._fetch("endings_listed") if rows else ():
             by_subject.setdefault(row["subject_id"], []).extend(from_rows.endings(row))
         return tuple(ended(from_rows.subject_grant(row), by_subject.get(row["subject_id"], ())) for row in rows)
+
+    async def defective(self, controller: str, what: DefectiveNotice | DefectiveGrants) -> Defective:
+        """How many consents `Store.invalidate` would end, and how many recordings rest on them."""
+        return count(await self._fetch(what.query, controller=controller, **what.asked), what)
+
+    async def notices_known(self, controller: str) -> dict[str, str]:
+        """Which version of the controller's notice each number knows, by the last that they heard whole, if any."""
+        rows = await self._fetch("last_notices", controller=controller)
+        return {row["number"]: row["knows"] for row in rows if row["knows"] is not None}
+
+    async def notice_known_of_leg(self, leg_id: str) -> str | None:
+        """As `notices_known`, of a leg's subject."""
+        return next((row["knows"] for row in await self._fetch("last_notice_of_leg", leg_id=leg_id)), None)
 
     async def looked_back(
         self, controller: str, number: str, since: datetime

@@ -39,7 +39,11 @@ FROM one JOIN opt_outs AS o ON o.subject_id = one.subject_id
 WHERE o.until IS NULL OR o.until > :at
 UNION ALL
 SELECT 'grant', one.controller, one.number, NULL, g.purpose, NULL, g.source, NULL, g.since,
-    g.until, g.basis, g.channel, g.evidence, NULL, NULL, g.subject_grant_id
+    g.until, g.basis, g.channel, g.evidence, NULL,
+    (
+        SELECT i.at FROM invalidated_grants AS x JOIN invalidations AS i ON i.invalidation_id = x.invalidation_id
+        WHERE x.subject_grant_id = g.subject_grant_id
+    ), g.subject_grant_id
 FROM one JOIN subject_grants AS g ON g.subject_id = one.subject_id
 UNION ALL
 SELECT 'ending', NULL, NULL, NULL, e.purpose, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, e.state, e.at, NULL
