@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.kept import look
 from callguard.cli.new_file import new_file
 from callguard.cli.options import (
     DEFAULT_CONFIG,
@@ -25,16 +27,19 @@ from callguard.cli.options import (
     one_of,
     region_for,
 )
-from callguard.cli.stores import read, write
+from callguard.cli.stores import write
 from callguard.errors import InputError
 from callguard.rights import facts
+from callguard.rights.facts import HELD
 from callguard.rights.timeline import timeline
 
 if TYPE_CHECKING:
+    from callguard.core.retention import Verdict
     from callguard.rights.audio import Sound
     from callguard.rights.receipts import Setting
-    from callguard.store.about import Subject
+    from callguard.store.about import Subject, SubjectLeg
     from callguard.store.reader import Reader
+    from callguard.store.retention_reader import RetentionReader
 
 OnlyOption = Annotated[str | None, typer.Option(help="Only this controller's.")]
 
@@ -53,7 +58,8 @@ def show(
     settings = config.load(path)
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
-    found, now = read(settings, lambda reader: reader.subjects(for_whom, number)), datetime.now(UTC)
+    now = datetime.now(UTC)
+    found = look(settings, lambda reader: _known(reader, settings, for_whom, number, now))
     if print_json:
         typer.echo(json.dumps([facts.subject(one, now) for one in found], indent=2, ensure_ascii=False))
     elif found:
@@ -89,11 +95,11 @@ def export(
     number = a_number(words, region_for(settings, region))
     now = datetime.now(UTC)
 
-    async def ask(reader: Reader) -> tuple[tuple[Subject, ...], tuple[Sound, ...]]:
-        known = await reader.subjects(for_whom, number)
+    async def ask(reader: RetentionReader) -> tuple[tuple[Subject, ...], tuple[Sound, ...]]:
+        known = await _known(reader, settings, for_whom, number, now)
         return known, tuple([it for one in known for it in await _sounds(reader, one, settings)] if with_audio else ())
 
-    known, sounds = read(settings, ask)
+    known, sounds = look(settings, ask)
     if not known:
         raise InputError(
             f"nothing is known of this number by {for_whom}, so there is nothing to export", field="NUMBER"
@@ -137,6 +143,29 @@ def key_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) ->
         typer.echo(json.dumps(told, indent=2))
     else:
         typer.echo(f"{where}: certificate with SHA-256 fingerprint\n{key.fingerprint}\n\n{key.pem.decode()}", nl=False)
+
+
+async def _known(
+    reader: RetentionReader, settings: config.Config, controller: str | None, number: str, now: datetime
+) -> tuple[Subject, ...]:
+    """Who has a number, each recording with when it is to be destroyed by the rules that are in force now."""
+    from callguard.retention import judged
+
+    found = await reader.subjects(controller, number)
+    legs = [leg.detail.leg.leg_id for one in found for leg in one.legs]
+    due = {one.recording.leg_id: one.verdict for one in await judged(reader, settings, legs, now)}
+    return tuple(replace(one, legs=tuple(_judged(leg, due) for leg in one.legs)) for one in found)
+
+
+def _judged(leg: SubjectLeg, due: Mapping[str, Verdict]) -> SubjectLeg:
+    recording, verdict = leg.detail.recording, due.get(leg.detail.leg.leg_id)
+    if recording is None or verdict is None:
+        return leg
+    told = replace(recording, destroy_at=None, reason=HELD)
+    if not verdict.restricted:
+        due_at = min((at for at in (recording.destroy_at, verdict.due_at) if at is not None), default=None)
+        told = replace(recording, destroy_at=due_at, reason=verdict.reason or recording.reason)
+    return replace(leg, detail=replace(leg.detail, recording=told))
 
 
 async def _sounds(reader: Reader, one: Subject, settings: config.Config) -> list[Sound]:
@@ -185,7 +214,7 @@ def _show(found: Sequence[Subject]) -> None:
         typer.echo()
         kept = tables.table("Recording of", "State", "Destroyed", "Bytes", "SHA-256", ids="Recording of")
         for it in recordings:
-            until = tables.moment(it.destroyed_at or it.destroy_at) or "no time set"
+            until = tables.moment(it.destroyed_at or it.destroy_at) or ("held" if it.reason == HELD else "no time set")
             for file in it.files or (None,):
                 tables.add(kept, it.call_id, it.state, until, file and file.size, file and file.sha256)
         tables.show(kept)
