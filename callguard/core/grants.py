@@ -136,6 +136,21 @@ def ended(grant: Grant, endings: Iterable[Ending]) -> Grant:
     return grant if first is None else replace(grant, ended=first.state, ended_at=first.at)
 
 
+def limited(grants: Iterable[Grant], term: timedelta | None) -> tuple[Grant, ...]:
+    """The grants as they stand where a consent lasts no longer than a term, whatever it says itself; None for no term.
+
+    Only a new one renews it.
+    """
+    if term is None:
+        return tuple(grants)
+    return tuple(one if one.basis is not Basis.CONSENT else replace(one, until=_sooner(one, term)) for one in grants)
+
+
+def _sooner(grant: Standing, term: timedelta) -> datetime:
+    end = grant.since + term
+    return end if grant.until is None else min(grant.until, end)
+
+
 def counts(grant: Standing, at: datetime) -> bool:
     """Whether a call at that moment may rest on it, as far as the grant itself tells."""
     return grant.state(at) is GrantState.GIVEN

@@ -397,3 +397,16 @@ def test_it_is_a_command_of_the_program(written: Path) -> None:
     assert (done.returncode, done.stdout.splitlines()[-1]) == (3, "1 of 2 have a basis")
     done = types("import", "-", stdin="number\n")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_consent_that_is_older_than_the_profile_s_term_is_asked_for_anew(run: Run, asking: Path) -> None:
+    """Such as every two years in Spain (Ley 10/2025); what renews it is a grant of its own."""
+    text = asking.read_text(encoding="utf-8")
+    asking.write_text(text.replace('basis = "grant"\n', 'basis = "grant"\nconsent_months = 24\n'), encoding="utf-8")
+    old = (datetime.now(UTC) - timedelta(days=800)).date().isoformat()
+    assert run("grant", "add", NUMBER, *ADD, "--since", old, *ZETA).code == 0
+    assert decided(run) == "basis.missing"
+    anew = ("--purpose", "marketing.energy", "--basis", "consent", "--channel", "phone", "--evidence", "call 18")
+    assert run("grant", "add", NUMBER, *anew, *ZETA).code == 0
+    assert decided(run) == "dial.allowed"
+    assert [one["state"] for one in run("grant", "list", NUMBER, "--json", *ZETA).json] == ["given", "given"]
