@@ -38,7 +38,8 @@ class DialStore(Reader):
     ) -> Defective:
         """Consents turn out to be defective: all of them end, in one transaction, and whoever is asked is asked anew.
 
-        Who heard a defective notice has heard none. The database is locked meanwhile, for about 50 µs a consent.
+        Who heard a defective notice has heard none. The database is locked meanwhile: for each consent in a call 0.2 ms
+        of CPU, for one beside calls 0.03 ms.
 
         Args:
             reason: somebody's own words; evidence has their hash.
