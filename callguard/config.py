@@ -21,6 +21,7 @@ from callguard.controller import Controller
 from callguard.dial_sections import Law, Paths, Processor, Registry
 from callguard.errors import InputError
 from callguard.key_sections import Keys
+from callguard.notice_sections import Notices, NoticeVersion, Recipient, fault
 from callguard.retention_sections import Terms
 from callguard.rights_sections import Export, Processing
 from callguard.sections import (
@@ -43,7 +44,7 @@ from callguard.toml_file import first_fault, line_of, read_toml
 
 ENVIRONMENT_PREFIX = "CALLGUARD_"
 # The sections whose own checks say the field.
-_NAMED = "access|controllers|profiles|registries|processors|processing|recording|retention|roles"
+_NAMED = "access|controllers|notices|profiles|registries|processors|processing|recording|retention|roles"
 # Who types a command also says its environment.
 _FROM_THE_FILE_ALONE = frozenset({"access", "roles"})
 
@@ -74,6 +75,8 @@ class Config(Model):
     agents: Annotated[dict[Name, Agents], Field(default_factory=dict)]
     registries: Annotated[dict[Name, Registry], Field(default_factory=dict)]
     processors: Annotated[dict[Name, Processor], Field(default_factory=dict)]
+    notices: Annotated[dict[Name, Notices], Field(default_factory=dict)]
+    recipients: Annotated[dict[Name, Recipient], Field(default_factory=dict)]
     _file: Path | None = PrivateAttr(default=None)
 
     def wrong(self, problem: str, *where: str) -> InputError:
@@ -116,6 +119,17 @@ class Config(Model):
             (profile.controller, purpose.id) for profile in self.profiles.values() for purpose in profile.purposes
         }
         return tuple(sorted(one for one in recorded if one[1] not in self.retention.get(one[0], {})))
+
+    def notices_of(self, profile: str) -> tuple[NoticeVersion, ...]:
+        """The versions of a profile's notice, oldest first; the last is in force."""
+        versions = self.notices.get(self.profiles[profile].controller, ())
+        return tuple(one for one in versions if one.is_of(profile))
+
+    @model_validator(mode="after")
+    def _each_version_of_a_notice_is_told(self) -> Self:
+        if (problem := fault(self)) is not None:
+            raise ValueError(problem)
+        return self
 
     @model_validator(mode="after")
     def _each_term_is_of_a_purpose(self) -> Self:

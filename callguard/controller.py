@@ -77,7 +77,7 @@ class Controller(BaseModel):
     def spoken(self, language: str) -> dict[str, str]:
         """Each given text but retention in one language; empty where that is missing, which `Config` refuses."""
         texts = {name: getattr(self, name) for name in type(self).model_fields if name != "retention"}
-        return {name: _in(text, language) for name, text in texts.items() if text is not None}
+        return {name: spoken_in(text, language) for name, text in texts.items() if text is not None}
 
     def retention_of(self, purpose: str, language: str) -> str:
         """How long recordings for a purpose are kept; empty where it is missing, which `Config` refuses."""
@@ -85,10 +85,11 @@ class Controller(BaseModel):
             return self.retention
         # A purpose's id has a dot in it, a language's code has none.
         per_purpose = any("." in key for key in self.retention)
-        return _in(self.retention.get(purpose, "") if per_purpose else self.retention, language)
+        return spoken_in(self.retention.get(purpose, "") if per_purpose else self.retention, language)
 
 
-def _in(text: str | Mapping[str, object], language: str) -> str:
+def spoken_in(text: str | Mapping[str, object], language: str) -> str:
+    """A text in one language; empty where it is missing."""
     return text if isinstance(text, str) else str(text.get(language, ""))
 
 

@@ -16,6 +16,7 @@ import uuid_utils
 
 from callguard.callbacks import Callbacks
 from callguard.core.decide import Decision, Facts, Kind
+from callguard.core.grants import limited
 from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.metrics import Metrics
@@ -113,7 +114,7 @@ class Dial:
         facts = Facts(
             number, settings.calls, purpose, settings.campaign, now, known.opt_outs,
             await self._lists.say(config, settings.calls, settings.controller, number),
-            grants=() if purpose is None else known.grants,
+            grants=() if purpose is None else limited(known.grants, settings.consent_lasts),
             needs_basis=settings.basis is not None,
             place=place,
             caller_country=settings.law_of_caller,

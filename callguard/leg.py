@@ -23,7 +23,7 @@ from callguard.metrics import LOST, LegMetrics, Metrics
 from callguard.numbers import to_e164
 from callguard.store import Fenced, Store
 from callguard.store.dial_records import OptOutSource
-from callguard.store.records import Direction, Files, LegRecord, Remembered
+from callguard.store.records import Direction, Files, Informed, LegRecord, Remembered
 from callguard.telephony.door import Door
 
 log = structlog.get_logger()
@@ -144,7 +144,10 @@ class Leg:
             before = await self._remembered()
             signs = replace(self._subject.signs, chosen=before.languages)
             language = language_for(self._flow.languages, signs)
-            self._party = replace(self._party, refused=before.refused, language=language)
+            informed = await self._informed()
+            self._party = replace(
+                self._party, refused=before.refused, language=language, knows=informed.knows, heard=informed.heard
+            )
             self._language = language or self._language
             await self._door.open()
             state, commands = gate.start(self._flow, self._party)
@@ -193,6 +196,18 @@ class Leg:
         except StoreError as error:
             self._log.warning("whether there was a no before is not known, so it is asked", problem=str(error))
             return Remembered()
+
+    async def _informed(self) -> Informed:
+        """What the subject heard of the notice in earlier calls; where that is not known, all of it is told again."""
+        flow, subject = self._flow, self._subject
+        if subject.number is None or not flow.looks_back:
+            return Informed()
+        since = datetime.now(UTC) - flow.brief_for
+        try:
+            return await self._store.informed(subject.controller, subject.number, flow.profile, since)
+        except StoreError as error:
+            self._log.warning("what was heard before is not known, so the whole notice is told", problem=str(error))
+            return Informed()
 
     async def _close(self) -> None:
         self._recording = False
@@ -275,6 +290,8 @@ class Leg:
                     early_keys=save.dropped,
                     notice_version=self._flow.essential(save.language).version,
                     language_chosen=save.chosen,
+                    told=save.told,
+                    knows=save.knows,
                 )
             )
         except Fenced:

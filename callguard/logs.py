@@ -8,7 +8,8 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, Literal, TextIO
+from contextlib import suppress
+from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
 
@@ -48,10 +49,45 @@ def configure(form: Format = "auto", level: str = "info") -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, Unfailing(sys.stderr))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Bridge(logging.WARNING)], level=logging.WARNING, force=True)
+
+
+class Unfailing:
+    """Where lines go that may be lost: a full disk, or a pipe that nobody reads any more, ends no call.
+
+    What a stream could not take is lost. Later lines are tried again; with the first that is written goes how many were
+    not.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def write(self, text: str) -> None:
+        """Write a line, or lose it. The stream keeps nothing of what it could not write."""
+        said = f"{self._lost} lines of this log could not be written before\n{text}" if self._lost else text
+        try:
+            descriptor = self._stream.fileno()
+        except (OSError, ValueError):  # a stream without one, which is memory; or a closed one
+            descriptor = None
+        try:
+            if descriptor is None:
+                self._stream.write(said)
+            else:
+                data = said.encode(errors="backslashreplace")
+                while data:
+                    data = data[os.write(descriptor, data) :]
+            self._lost = 0
+        except (OSError, ValueError):
+            self._lost += 1
+
+    def flush(self) -> None:
+        """Each line is written at once."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def to_journal(environment: Mapping[str, str], stream: TextIO) -> bool:

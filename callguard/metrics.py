@@ -164,7 +164,7 @@ class LegMetrics:
         match answer.cause:
             case Cause.KEY:
                 self._keys.get(answer.keys, self._other).inc()
-            case Cause.HANGUP if ask.prompts[0].id.endswith("/essential"):
+            case Cause.HANGUP if ask.prompts[0].id.endswith(("/essential", "/brief-essential")):
                 self._hangups.inc()
             case Cause.SILENCE if ask.wait_ms:
                 self._silences.inc()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from callguard import config
 from callguard.config import Config
 from callguard.core.model import Purpose
-from callguard.core.profile import Flow, compile_profile
+from callguard.core.profile import Change, Flow, compile_profile
 from callguard.errors import InputError
 from callguard.ledger.keys import seed_in
 from callguard.policies.load import load as load_law
@@ -26,6 +27,7 @@ def prepare(path: Path) -> tuple[Config, dict[str, Flow]]:
     """
     settings = config.load(path)
     load_law(settings)
+    nothing_is_told_early(settings)
     for name in ("ari", "ami"):
         config.secret(settings, name)
     seed_in(settings.ledger_key_file, settings.ledger.origin)
@@ -36,6 +38,16 @@ def prepare(path: Path) -> tuple[Config, dict[str, Flow]]:
         if folder is not None and not (folder.is_dir() and os.access(folder, os.R_OK | os.W_OK | os.X_OK)):
             raise InputError("there is no such folder, or it cannot be written to", file=folder, field=field)
     return settings, compile_flows(settings, Catalogue.load(settings))
+
+
+def nothing_is_told_early(settings: Config) -> None:
+    """A notice is told from its version's day on, wherever it is that day first: by an earlier reload it is untrue."""
+    tomorrow = (datetime.now(UTC) + timedelta(hours=14)).date()
+    for name, versions in settings.notices.items():
+        for number, one in enumerate(versions):
+            if one.since > tomorrow:
+                problem = f"is {one.since}, still to come: add the version on that day, or later"
+                raise settings.wrong(problem, "notices", name, str(number), "since")
 
 
 def compile_flows(settings: Config, catalogue: Catalogue) -> dict[str, Flow]:
@@ -53,6 +65,13 @@ def compile_flows(settings: Config, catalogue: Catalogue) -> dict[str, Flow]:
             switch=lambda language: catalogue.prompt(name, language, SWITCH),
             agent_first=profile.agent_first,
             gate_required=profile.gate_required,
+            versions=tuple(one.version for one in settings.notices_of(name)),
+            changes=lambda language: tuple(
+                Change(one.version, catalogue.prompt(name, language, f"change-{one.version}"))
+                for one in settings.notices_of(name)
+                if one.material
+            ),
+            brief_for=timedelta(days=profile.short_form_months * 365 // 12),
         )
 
     return {name: compiled(name) for name in settings.profiles}

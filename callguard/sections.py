@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -117,6 +118,7 @@ class Profile(Model):
         for_purpose: what outbound calls are for; grants and opt-outs of this purpose are about them. For marketing it
             is ``marketing.calls`` by default, and always one of marketing's.
         basis: ``grant`` calls only those who have granted that purpose, or whom another basis stands for.
+        consent_months: for so long a consent to its calls counts, whatever its own end; then it has to be given anew.
         callee: who speaks first to the person called: the gate, or the agent (then the person's key in the call
             starts the recording). Marketing is `agent_first`, as a recorded message before a person speaks needs a
             consent of its own there (Directive 2002/58/EC Art. 13(1)).
@@ -130,6 +132,7 @@ class Profile(Model):
         caller_id_days: for how long a call that came to such a number proves that it can be called.
         language_by_number_called: where an inbound call begins, by the number that was called.
         language_by_country: where a call begins, by the country of the subject's number.
+        short_form_months: who heard the same notice whole within so many months hears its short form; 0: never.
     """
 
     controller: Name
@@ -139,6 +142,7 @@ class Profile(Model):
     campaign: Name | None = None
     for_purpose: PurposeId | None = None
     basis: Literal["grant"] | None = None
+    consent_months: Annotated[int, Field(ge=1, le=120)] | None = None
     callee: Literal["gate_first", "agent_first"] | None = None
     gate_required: bool = False
     agents: Literal["agreement"] | None = None
@@ -151,6 +155,12 @@ class Profile(Model):
     language_by_number_called: dict[Called, Language] = {}
     language_by_country: dict[Region, Language] = {}
     answer_wait_s: Annotated[float, Field(ge=2, le=20)] = 5.0
+    short_form_months: Annotated[int, Field(ge=0, le=24)] = 0
+
+    @property
+    def consent_lasts(self) -> timedelta | None:
+        """For how long a consent to its calls counts; None for as long as it says itself."""
+        return None if self.consent_months is None else timedelta(days=self.consent_months * 365 // 12)
 
     @property
     def purpose_of_calls(self) -> str | None:

@@ -51,6 +51,12 @@ class Segments:
             return False
         return True
 
+    async def heard_beside(self, talk: Talk, persons: frozenset[str], at: int) -> None:
+        """Keep who may be heard in a leg's recording beside its subject, once. Raises: StoreError."""
+        if new := persons - talk.heard_beside:
+            await self._store.heard_beside(talk.leg_id, new, from_ms(at or self._clock.now()))
+            talk.heard_beside |= new
+
     async def kept_unwatched(self, talk: Talk, what: Unwatched) -> None:
         """What was recorded while nobody watched stays, as nothing says that anybody came. Raises: StoreError."""
         await self._unwatched(talk, what.segment, what.since, kept=True)

@@ -56,6 +56,7 @@ class Talk:
             incident or cut off.
         held_by: who has the other side on hold, by channel; None where nobody has put them there. Empty where they have
             left since, and nobody has come.
+        heard_beside: persons who may be heard in its recording and are not of the house, as far as that is saved.
         stopped: the segment that was ended last and is not saved yet, whether it ran until then, and when that was.
     """
 
@@ -71,6 +72,7 @@ class Talk:
     unwatched_since: int | None = None
     missed: Missed | None = None
     held_by: frozenset[str] | None = None
+    heard_beside: set[str] = field(default_factory=set)
     stopped: tuple[int, bool, int] | None = None
 
     @property

@@ -10,7 +10,7 @@ from typing import NoReturn
 import structlog
 
 from callguard.core import conversation
-from callguard.core.conversation import Conversation, Met, Unwatched
+from callguard.core.conversation import Begin, Conversation, Met, Unwatched
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.parties import Parties
 from callguard.segments import Segments
@@ -60,11 +60,20 @@ class Work:
                     await self._segments.holds_missed(talk, what)
                     talk.waiting.popleft()
                     continue
+                persons: frozenset[str] = frozenset()
                 if isinstance(what, Company):
-                    what = Met(what.others, await self._strangers(session, talk, what), what.at)
+                    strangers, persons = await self._who(session, talk, what)
+                    what = Met(what.others, strangers, what.at)
                 state, orders = conversation.step(talk.state, what)
+                if talk.state.running is None and state.running is None:
+                    persons = frozenset()
                 for order in orders:
+                    if isinstance(
+                        order, Begin
+                    ):  # nothing is captured before it is known of whom; no end waits for that
+                        await self._segments.heard_beside(talk, persons, what.at)
                     await self._segments.carry_out(session, talk, order, what.at)
+                await self._segments.heard_beside(talk, persons, what.at)
                 if isinstance(what, Unwatched):
                     if talk.missed is not None or state.running == what.segment:
                         await self._segments.kept_unwatched(talk, what)
@@ -87,14 +96,23 @@ class Work:
                 with suppress(Disconnected):
                     await self._segments.stop(self.session, talk)
 
-    async def _strangers(self, session: ami.Session, talk: Talk, company: Company) -> frozenset[str]:
-        """Those who may not be recorded."""
-        may = {one: await self._may_be_recorded(session, talk, one) for one in company.others}
+    async def _who(self, session: ami.Session, talk: Talk, company: Company) -> tuple[frozenset[str], frozenset[str]]:
+        """Those who may not be recorded; and of those who may, the persons who are not of the house: by the id of their
+        leg, or of their channel where another gate has asked them.
+        """
+        may: dict[str, bool | None] = {}
+        persons: set[str] = set()
+        for one in company.others:
+            may[one] = await self._may_be_recorded(session, talk, one)
+            leg = self._legs.get(one)
+            if may[one] and (leg is not None or not self._parties.is_inside(one, self._bridges.name(one))):
+                persons.add(one if leg is None else leg.leg_id)
         unknown = {one for one, allowed in may.items() if allowed is None}
         if unknown and company.at == EVER and await _is_over(session, talk):
             # As of the calls that ended while nobody watched, of which this is the last.
             unknown = set()
-        return frozenset(unknown | {one for one, allowed in may.items() if allowed is False})
+        strangers = frozenset(unknown | {one for one, allowed in may.items() if allowed is False})
+        return strangers, frozenset(persons)
 
     async def _may_be_recorded(self, session: ami.Session, talk: Talk, channel: str) -> bool | None:
         """Whether a party has given all that the recording is for, or is no leg of ours and may be all the same; None

@@ -14,7 +14,7 @@ import callguard
 ROOT = Path(callguard.__file__).parent
 SHARED = {
     "errors", "toml_file", "config", "sections", "access_sections", "backup_sections", "dial_sections", "key_sections",
-    "retention_sections", "rights_sections", "controller", "numbers",
+    "notice_sections", "retention_sections", "rights_sections", "controller", "numbers",
 }  # fmt: skip
 # What each part may import of callguard, besides itself.
 MAY: dict[str, set[str]] = {
@@ -32,9 +32,10 @@ MAY: dict[str, set[str]] = {
     "backup_sections": {"key_sections", "sections"},
     "retention_sections": {"core", "controller", "sections"},
     "rights_sections": {"controller", "sections"},
+    "notice_sections": {"controller", "config", "sections"},
     "config": {
         "core", "controller", "errors", "numbers", "sections", "access_sections", "backup_sections", "dial_sections",
-        "key_sections", "retention_sections", "rights_sections", "shipped", "toml_file",
+        "key_sections", "notice_sections", "retention_sections", "rights_sections", "shipped", "toml_file",
     },
     "store": {"core", "errors"},
     "ledger": {"core", "keys", "store", "current", *SHARED},
@@ -94,7 +95,7 @@ MAY: dict[str, set[str]] = {
     },
     "shipped_dialplan": {"shipped"},
     "backup": {"core", "keys", "ledger", "rights", "store", *SHARED},
-    "rights": {"core", "keys", "policies", "store", "telephony", *SHARED},
+    "rights": {"core", "keys", "policies", "retention", "store", "telephony", *SHARED},
     "doctor": {
         "actors", "core", "keys", "store", "ledger", "registry", "telephony", "speech", "setup", "shipped",
         "shipped_dialplan", *SHARED,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from callguard import logs
 
 FAILS = """
 import logging, os, sys
@@ -82,3 +87,51 @@ def test_json_is_one_object_a_line_in_the_journal_and_out_of_it() -> None:
 def test_another_programs_journal_is_not_ours() -> None:
     """JOURNAL_STREAM is inherited by what a service starts with its output elsewhere (systemd.exec(5))."""
     assert not said().startswith("<")
+
+
+SAYS = """
+import sys
+import structlog
+from callguard import logs
+
+logs.configure("keyvalue", "info")
+log = structlog.get_logger()
+for n in range(1_000):
+    log.info("call", n=n)
+print("serving")
+"""
+
+
+def test_a_log_that_cannot_be_written_ends_nothing() -> None:
+    """A full disk."""
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run([sys.executable, "-c", SAYS], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert done.stdout == "serving\n"
+
+
+def test_a_log_that_nobody_reads_any_more_ends_nothing() -> None:
+    """A closed pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-c", SAYS], stdout=subprocess.PIPE, stderr=writing, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stdout) == (0, "serving\n")
+
+
+def test_a_log_that_can_be_written_again_says_what_is_missing() -> None:
+    class Broken(io.StringIO):
+        broken = True
+
+        def write(self, text: str) -> int:
+            if self.broken:
+                raise OSError(errno.ENOSPC, "no space")
+            return super().write(text)
+
+    stream = Broken()
+    lines = logs.Unfailing(stream)
+    lines.write("one\n")
+    lines.write("two\n")
+    stream.broken = False
+    lines.write("three\n")
+    lines.write("four\n")
+    assert stream.getvalue() == "2 lines of this log could not be written before\nthree\nfour\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,6 +47,12 @@ class Keeping:
         self.known: tuple[Segment, ...] = ()
         self.incidents: list[str] = []
         self.details: list[dict[str, object]] = []
+        self.beside: list[tuple[str, str]] = []
+
+    async def heard_beside(self, leg_id: str, others: Collection[str], at: datetime) -> None:
+        if self.broken:
+            raise StoreError("locked")
+        self.beside += [(leg_id, other) for other in sorted(others)]
 
     async def segment_ended(
         self, leg_id: str, number: int, began_at: datetime | None, at: datetime, why: Why, cut_ms: int
@@ -596,6 +602,42 @@ async def test_one_call_that_cannot_be_saved_keeps_no_other_from_being_finished(
     call.come(STRANGER)
     assert await call.talks.keep_only([]) == {LEG}
     assert not call.talks.agreed(OTHER_LEG, [])  # it is forgotten
+
+
+async def test_who_may_be_heard_beside_the_subject_is_kept_once_and_those_of_the_house_are_not(call: Call) -> None:
+    call.follow()
+    subject = Subject(OTHER_LEG, OTHER_LEG, OTHER, OTHER, "acme", "service", "inbound", None, None, 0, "mixed")
+    call.talks.follow(subject, ("recording.quality",), recorded=True)
+    elsewhere = "pbx-7"  # whom another gate has asked
+    call.telephony.stands[elsewhere] = "leg:recording.quality"
+    call.come(AGENT, ANA)
+    await call.talks.settled(LEG)
+    assert call.store.beside == []
+    call.come(OTHER, elsewhere)
+    call.go(elsewhere)
+    call.come(elsewhere)
+    await call.talks.settled(LEG)
+    await call.talks.settled(OTHER_LEG)
+    assert sorted(call.store.beside) == [(LEG, OTHER_LEG), (LEG, elsewhere), (OTHER_LEG, LEG), (OTHER_LEG, elsewhere)]
+
+
+async def test_that_it_cannot_be_kept_who_is_heard_keeps_no_recording_going(call: Call) -> None:
+    """A stranger ends it all the same, and it is kept when the store is back."""
+    call.follow()
+    subject = Subject(OTHER_LEG, OTHER_LEG, OTHER, OTHER, "acme", "service", "inbound", None, None, 0, "mixed")
+    call.talks.follow(subject, ("recording.quality",), recorded=True)
+    call.come(AGENT, ANA)
+    await call.talks.settled(LEG)
+    call.store.broken = True
+    call.come(OTHER)
+    call.come(STRANGER)
+    with suppress(StoreError):
+        await call.talks.settled(LEG)
+    call.store.broken = False
+    await call.talks.keep_only([ANA, OTHER])
+    await call.talks.settled(LEG)
+    assert (LEG, OTHER_LEG) in call.store.beside
+    assert (1, Why.STRANGER, True) in call.store.ended  # with each new party begins a segment
 
 
 @pytest.mark.parametrize("app", ["callguard", "callguard--2", "callguard-b"])

@@ -31,6 +31,7 @@ from callguard.cli.options import (
 from callguard.cli.stores import read
 from callguard.core.access import DIALLING, Read
 from callguard.core.decide import Decision, Facts, Finding, Registered, list_age_days
+from callguard.core.grants import limited
 from callguard.core.windows import zone_of
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def check(
         if number is None:
             return (), ()
         opt_outs = await reader.opt_outs(calling.controller, number, when)
-        return opt_outs, await reader.grants_of(calling.controller, number)
+        return opt_outs, limited(await reader.grants_of(calling.controller, number), calling.consent_lasts)
 
     from callguard.policies.load import load as load_law
 

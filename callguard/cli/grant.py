@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from callguard import config
-from callguard.cli import grant_files, tables
+from callguard.cli import grant_files, grant_invalidate, tables
 from callguard.cli.access import ForOption, reads
 from callguard.cli.options import (
     DEFAULT_CONFIG,
@@ -152,6 +152,7 @@ app.command("suspend")(grant_files.suspend)
 app.command("import")(grant_files.import_)
 app.command("export")(grant_files.export)
 app.command("check")(grant_files.check)
+app.command("invalidate")(grant_invalidate.invalidate)
 
 
 # A grant as JSON names it, with its state at a moment.

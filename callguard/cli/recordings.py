@@ -22,6 +22,7 @@ from callguard.cli.access import ForOption, hears
 from callguard.cli.kept import look
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 from callguard.cli.progress import progress
+from callguard.cli.sharing import refuse_untold
 from callguard.cli.stores import read
 from callguard.errors import InputError, SetupError
 
@@ -136,10 +137,21 @@ def export(
     to: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="A file that is not there yet.")],
     leg: LegOption = None,
     for_what: ForOption = None,
+    recipient: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="NAME",
+            help="Who is to have it, where it is not the controller itself: one of its processors, or one of "
+            "\\[recipients] whom the last notice that the person heard names.",
+        ),
+    ] = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write a recording's audio (WAV) to a new file that only you may read; nothing is left where it fails."""
     settings = config.load(path)
+    if recipient is not None:
+        read(settings, lambda reader: _refuse_untold(reader, settings, call, leg, recipient))
     try:
         descriptor = os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError as error:
@@ -154,6 +166,12 @@ def export(
     except BaseException:
         to.unlink(missing_ok=True)
         raise
+
+
+async def _refuse_untold(reader: Reader, settings: Config, call: str, leg: str | None, recipient: str) -> None:
+    for one in await _recordings(reader, call):
+        if leg in (None, one.leg_id):
+            await refuse_untold(reader, settings, one.controller, recipient, one.leg_id)
 
 
 def _copy(settings: Config, action: str, call: str, leg: str | None, for_what: str | None, to: BinaryIO) -> None:

@@ -30,6 +30,7 @@ from callguard.cli.stores import read, write
 from callguard.core.access import Read
 from callguard.errors import InputError
 from callguard.rights import facts
+from callguard.rights.facts import HELD
 from callguard.rights.timeline import timeline
 
 if TYPE_CHECKING:
@@ -58,15 +59,16 @@ def show(
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
     now = datetime.now(UTC)
+    from callguard.rights.handing import known
 
-    async def known(reader: RightsReader) -> tuple[tuple[Subject, ...], list[StoredOptOut], tuple[Restricted, ...]]:
-        of_it = await reader.subjects(for_whom, number)
+    async def ask(reader: RightsReader) -> tuple[tuple[Subject, ...], list[StoredOptOut], tuple[Restricted, ...]]:
+        of_it = await known(reader, settings, for_whom, number, now)
         # Of who does not know the number itself: what is known of the block that it is in.
         told = {one.controller for one in of_it}
         blocks = [one for one in await reader.opt_outs_ever(for_whom, number) if one.controller not in told]
         return of_it, blocks, await reader.restricted(for_whom, number)
 
-    found, in_blocks, locked = read(settings, known)
+    found, in_blocks, locked = read(settings, ask)
     reads(settings, "subject show", for_what, Read(number, controller=for_whom))
     if print_json:
         ends = {
@@ -217,7 +219,7 @@ def _show(found: Sequence[Subject]) -> None:
         typer.echo()
         kept = tables.table("Recording of", "State", "Destroyed", "Bytes", "SHA-256", ids="Recording of")
         for it in recordings:
-            until = tables.moment(it.destroyed_at or it.destroy_at) or "no time set"
+            until = tables.moment(it.destroyed_at or it.destroy_at) or ("held" if it.reason == HELD else "no time set")
             for file in it.files or (None,):
                 tables.add(kept, it.call_id, it.state, until, file and file.size, file and file.sha256)
         tables.show(kept)

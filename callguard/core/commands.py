@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from callguard.core.model import Answer, Heard, Outcome, Prompt
+from callguard.core.model import Answer, Heard, Outcome, Prompt, Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Save:
     """Commit what was answered, and what proves it. Saved or SaveFailed comes back.
 
     `granted` names the purposes whose basis stands; `record` tells whether a recording will follow; `chosen`, that the
-    subject chose the language by key, and went through the gate in it.
+    subject chose the language by key, and went through the gate in it. `told` is what they were informed of; `knows`,
+    the version of the controller's notice that they know from now on, as `Party` has it.
     """
 
     outcome: Outcome
@@ -53,6 +54,8 @@ class Save:
     heard: tuple[Heard, ...]
     dropped: int
     chosen: bool = False
+    told: tuple[Told, ...] = ()
+    knows: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ Value: TypeAlias = "str | int | Sequence[Value] | Mapping[str, Value] | None"
 class Kind(StrEnum):
     """What an entry proves."""
 
+    INFORMED = "informed"
     GATE = "gate"
     CONSENT_GIVEN = "consent.given"
     WITHDRAWN = "withdrawn"
@@ -42,6 +43,9 @@ class Kind(StrEnum):
     OPTOUT_ENDED = "optout.ended"
     GRANT_GIVEN = "grant.given"
     GRANT_ENDED = "grant.ended"
+    CONSENT_INVALIDATED = "consent.invalidated"
+    GRANT_INVALIDATED = "grant.invalidated"
+    BASIS_CHANGED = "basis.changed"
     DIAL_DECIDED = "dial.decided"
     AGENT_GRANTED = "agent.granted"
     AGENT_REVOKED = "agent.revoked"

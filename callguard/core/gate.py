@@ -12,8 +12,20 @@ from typing import NamedTuple
 
 from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
-from callguard.core.model import Answer, Basis, GrantState, Heard, Meaning, Outcome, Party, Purpose
-from callguard.core.profile import Aside, Flow, Inform, Notice, Question, Step
+from callguard.core.model import (
+    Answer,
+    Basis,
+    Form,
+    GrantState,
+    Heard,
+    Meaning,
+    Outcome,
+    Party,
+    Prompt,
+    Purpose,
+    Told,
+)
+from callguard.core.profile import Aside, Change, Changes, Flow, Inform, Notice, Question, Step
 
 KEYS = {
     "1": Meaning.GIVE,
@@ -69,6 +81,8 @@ class State(NamedTuple):
         repeats: silences at this question so far.
         turns: prompts asked so far, the full layer's pieces not counted.
         essential: the notice's essential part has been heard on this leg, in this language.
+        continues: the earlier call that this one merely continues: the notice is short then; empty for the whole one.
+        up_to_date: what has changed in the notice since the version that they know was heard, in this language.
         gone: the caller hung up, or the call went on without us.
     """
 
@@ -85,6 +99,8 @@ class State(NamedTuple):
     repeats: int = 0
     turns: int = 0
     essential: bool = False
+    continues: str = ""
+    up_to_date: bool = False
     gone: bool = False
     answers: tuple[Answer, ...] = ()
     heard: tuple[Heard, ...] = ()
@@ -121,10 +137,34 @@ def closed(flow: Flow, party: Party) -> Outcome:
     return Outcome.DIVERTED if diverted else Outcome.ERROR
 
 
-def _begin(flow: Flow, state: State) -> Move:
-    """From the notice; or, for who said no to all of it before, with the short form (rule 4)."""
-    remembered = all(_said_no(flow, state, purpose) for purpose in flow.purposes)
-    return _ask(flow, state._replace(aside=Aside.REMEMBERED if remembered else None))
+def _begin(flow: Flow, state: State, *, whole: bool = False) -> Move:
+    """From the notice; or, for who said no to all of it before, with what says so in its place (rule 4).
+
+    Args:
+        whole: who wants to hear it again has all of it.
+    """
+    if all(_said_no(flow, state, purpose) for purpose in flow.purposes):
+        return _ask(flow, state._replace(aside=Aside.REMEMBERED, continues=""))
+    return _ask(flow, state._replace(aside=None, continues="" if whole else _continued(flow, state)))
+
+
+def _continued(flow: Flow, state: State) -> str:
+    """The earlier call in which this very notice was heard whole, where there is a short form of it."""
+    notice = next(step for step in flow.steps[state.language] if isinstance(step, Notice))
+    if notice.brief is None or _missed(flow, state):
+        return ""
+    here = (notice.essential.version, notice.essential.sha256.get("wav"))
+    return next((one.call_id for one in state.party.heard if (one.version, one.sha256) == here), "")
+
+
+def _missed(flow: Flow, state: State) -> tuple[Change, ...]:
+    """What has changed since the version that they know. Who knows none hears the notice as it is now."""
+    changes = next((step.changes for step in flow.steps[state.language] if isinstance(step, Changes)), ())
+    if state.party.knows is None or not changes:
+        return ()
+    # One that is named no more is older than those that are.
+    known = flow.versions.index(state.party.knows) if state.party.knows in flow.versions else -1
+    return tuple(change for change in changes if flow.versions.index(change.version) > known)
 
 
 def _said_no(flow: Flow, state: State, purpose: Purpose) -> bool:
@@ -143,6 +183,8 @@ def _ask(flow: Flow, state: State) -> Move:
     at = _at(flow, state)
     if isinstance(at, Question) and _said_no(flow, state, at.purpose) and state.aside is None:
         return _next(flow, _with(state, Answer(at.purpose, GrantState.REFUSED, "", "remembered")))
+    if isinstance(at, Changes) and state.aside is None and not _missed(flow, state):
+        return _next(flow, state._replace(up_to_date=True))
     state = state._replace(turns=state.turns + 1)
     if state.aside is not None:
         prompt = flow.asides[state.language][state.aside]
@@ -151,12 +193,23 @@ def _ask(flow: Flow, state: State) -> Move:
         keys = {Aside.REMEMBERED: ALL_KEYS, Aside.FAREWELL: OPT_OUT}.get(state.aside, PROTECTING)
         return state, (Ask((prompt,), keys, ASIDE_WAIT_MS),)
     if isinstance(at, Notice):
-        return state, (Ask((at.essential,), PROTECTING, 0),)
+        return state, (Ask((_notice(state, at),), PROTECTING, 0),)
+    if isinstance(at, Changes):
+        return state, (Ask(tuple(change.prompt for change in _missed(flow, state)), PROTECTING, 0),)
     if isinstance(at, Inform):
-        return state, (Ask((at.prompt,), PROTECTING, at.wait_ms),)
+        return state, (Ask((_asking(state, at),), PROTECTING, at.wait_ms),)
     if isinstance(at, Question):
-        return state, (Ask((at.again if state.repeats else at.prompt,), ALL_KEYS, at.wait_ms),)
+        return state, (Ask((at.again if state.repeats else _asking(state, at),), ALL_KEYS, at.wait_ms),)
     return _save(flow, state)
+
+
+def _notice(state: State, at: Notice) -> Prompt:
+    """What is essential on this leg."""
+    return at.brief if at.brief is not None and state.continues else at.essential
+
+
+def _asking(state: State, at: Inform | Question) -> Prompt:
+    return at.brief if at.brief is not None and state.continues else at.prompt
 
 
 def _answered(flow: Flow, state: State, event: Event) -> Move:
@@ -181,7 +234,7 @@ def _key(flow: Flow, state: State, event: Answered) -> Move:
             return _ask(flow, state._replace(aside=None, refused=frozenset()))
         # Rule 2: informed, and pressed after the words that informed; else it is as if nothing had been pressed.
         asked = at if state.detail is None and state.aside is None else None
-        if isinstance(asked, Question) and state.essential and event.began_ms >= _heard_enough_ms(flow, asked):
+        if isinstance(asked, Question) and state.essential and event.began_ms >= _heard_enough_ms(flow, state, asked):
             return _next(flow, _with(state, Answer(asked.purpose, GrantState.GIVEN, event.keys, "key")))
         return _ask(flow, state._replace(dropped=state.dropped + 1))
     if meaning is Meaning.REFUSE:
@@ -191,11 +244,12 @@ def _key(flow: Flow, state: State, event: Answered) -> Move:
         piece_or_none = piece if piece < len(flow.details[state.language]) else None
         return _ask(flow, state._replace(detail=piece_or_none, aside=None))
     if meaning is Meaning.REPEAT:
-        return _begin(flow, state._replace(step=0, detail=None, repeats=0, answers=()))
+        return _begin(flow, state._replace(step=0, detail=None, repeats=0, answers=()), whole=True)
     if meaning is Meaning.LANGUAGE:
         after = _next_language(flow, state)
         state = state._replace(language=after, chosen=state.chosen or after != state.language)
-        return _begin(flow, state._replace(step=0, detail=None, repeats=0, answers=(), essential=False))
+        anew = state._replace(step=0, detail=None, repeats=0, answers=(), essential=False, up_to_date=False)
+        return _begin(flow, anew)
     if meaning is Meaning.OPT_OUT:
         if state.party.known or state.typed or state.opted_out:
             return _opt(state)
@@ -212,12 +266,13 @@ def _next_language(flow: Flow, state: State) -> str:
     return flow.languages[(flow.languages.index(state.language) + 1) % len(flow.languages)]
 
 
-def _heard_enough_ms(flow: Flow, question: Question) -> int:
+def _heard_enough_ms(flow: Flow, state: State, question: Question) -> int:
     """How much of a question comes before its yes: of one among several, what it is about, so that a key pressed twice
     answers one.
     """
     several = sum(isinstance(step, Question) for step in flow.steps[question.prompt.language]) > 1
-    return question.prompt.length_ms // 2 if several else 0
+    asked = question.again if state.repeats else _asking(state, question)
+    return asked.length_ms // 2 if several else 0
 
 
 def _refused(flow: Flow, state: State, at: Step, keys: str) -> Move:
@@ -241,11 +296,13 @@ def _silence(flow: Flow, state: State, event: Answered) -> Move:
     if state.aside is not None:
         return _ask(flow, state._replace(aside=None))
     if isinstance(at, Notice):
-        # In one go: by AGI a key that comes to nothing begins it anew, and its beginning three times is not all of it.
-        heard = max((part.heard_ms for part in event.heard if part.prompt == at.essential), default=0)
-        if heard < at.essential.length_ms - HEARD_TOLERANCE_MS:
+        if not _is_heard(_notice(state, at), event):
             return _save(flow, _rest_unknown(flow, state, "failed"))
         return _next(flow, state._replace(essential=True))
+    if isinstance(at, Changes):
+        if not all(_is_heard(change.prompt, event) for change in _missed(flow, state)):
+            return _save(flow, _rest_unknown(flow, state, "failed"))
+        return _next(flow, state._replace(up_to_date=True))
     if isinstance(at, Inform):
         informed = (Answer(purpose, GrantState.GIVEN, "", "informed") for purpose in at.purposes)
         return _next(flow, _with(state, *informed))
@@ -254,6 +311,18 @@ def _silence(flow: Flow, state: State, event: Answered) -> Move:
             return _ask(flow, state._replace(repeats=1))
         return _next(flow, _with(state, Answer(at.purpose, GrantState.UNKNOWN, "", "silence")))
     raise Unforeseen("an answer to no question")
+
+
+def _is_heard(prompt: Prompt, event: Answered) -> bool:
+    """Whether all of it was, in one go.
+
+    By AGI a key that comes to nothing begins it anew, and its beginning three times is not all of it.
+    """
+    return _is_whole(Heard(prompt, max((part.heard_ms for part in event.heard if part.prompt == prompt), default=0)))
+
+
+def _is_whole(part: Heard) -> bool:
+    return part.heard_ms >= part.prompt.length_ms - HEARD_TOLERANCE_MS
 
 
 def _opt(state: State) -> Move:
@@ -279,8 +348,38 @@ def _next(flow: Flow, state: State) -> Move:
 def _save(flow: Flow, state: State) -> Move:
     outcome, granted, record = _outcome(flow, state)
     chosen = state.chosen and not _broken_off(state)
-    save = Save(outcome, state.answers, granted, record, state.language, state.heard, state.dropped, chosen)
+    told, knows = _told(flow, state), _knows(flow, state)
+    save = Save(
+        outcome, state.answers, granted, record, state.language, state.heard, state.dropped, chosen, told, knows
+    )
     return state._replace(phase=Phase.SAVING), (save,)
+
+
+def _told(flow: Flow, state: State) -> tuple[Told, ...]:
+    """What they were informed of, by what was played: as much of each as was heard in one go."""
+    most: dict[Prompt, Heard] = {}
+    for part in state.heard:
+        if part.prompt not in most or most[part.prompt].heard_ms < part.heard_ms:
+            most[part.prompt] = part
+    told = []
+    for prompt, part in most.items():
+        for step in flow.steps.get(prompt.language, ()):
+            if isinstance(step, Notice) and prompt == step.essential:
+                told.append(Told(part, Form.WHOLE, _is_whole(part)))
+            elif isinstance(step, Notice) and prompt == step.brief:
+                told.append(
+                    Told(part, Form.SHORT, _is_whole(part), _continued(flow, state._replace(language=prompt.language)))
+                )
+            elif isinstance(step, Changes) and any(prompt == change.prompt for change in step.changes):
+                told.append(Told(part, Form.CHANGE, _is_whole(part)))
+    return tuple(told)
+
+
+def _knows(flow: Flow, state: State) -> str | None:
+    """The version that they know now. Who did not hear what has changed knows no newer one than before."""
+    if not state.essential or not (state.up_to_date or not _missed(flow, state)):
+        return state.party.knows
+    return flow.versions[-1] if flow.versions else ""
 
 
 def _saved(flow: Flow, state: State, event: Event) -> Move:

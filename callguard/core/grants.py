@@ -131,7 +131,24 @@ def opted_out(scope: str, purpose: str | None, at: datetime) -> tuple[Ending, ..
 def ended(grant: Grant, endings: Iterable[Ending]) -> Grant:
     """The grant with the first of these that ends it."""
     first = min((one for one in endings if one.ends(grant)), key=lambda one: one.at, default=None)
+    if first is not None and grant.ended_at is not None and grant.ended_at <= first.at:
+        return grant  # which was invalidated before
     return grant if first is None else replace(grant, ended=first.state, ended_at=first.at)
+
+
+def limited(grants: Iterable[Grant], term: timedelta | None) -> tuple[Grant, ...]:
+    """The grants as they stand where a consent lasts no longer than a term, whatever it says itself; None for no term.
+
+    Only a new one renews it.
+    """
+    if term is None:
+        return tuple(grants)
+    return tuple(one if one.basis is not Basis.CONSENT else replace(one, until=_sooner(one, term)) for one in grants)
+
+
+def _sooner(grant: Standing, term: timedelta) -> datetime:
+    end = grant.since + term
+    return end if grant.until is None else min(grant.until, end)
 
 
 def counts(grant: Standing, at: datetime) -> bool:

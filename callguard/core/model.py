@@ -93,6 +93,15 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """A notice that was heard whole in an earlier call: which sound, in which version, and that call's id."""
+
+    version: str
+    sha256: str
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Party:
     """Whom the gate asks, as far as it needs to know.
 
@@ -102,12 +111,17 @@ class Party:
         refused: ids of the purposes to which they said no before and have not said yes since, each with the version of
             the notice that they heard then: it stands for that notice, and another one asks anew.
         language: in which the call begins, one of the flow's; None for its first.
+        knows: the version of the controller's notice that they know, "" where it had no name yet; None for who has
+            heard none.
+        heard: the notices that they heard whole not too long ago, the latest first.
     """
 
     known: bool = True
     callee: bool = False
     refused: frozenset[tuple[str, str | None]] = frozenset()
     language: str | None = None
+    knows: str | None = None
+    heard: tuple[Before, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,30 @@ class Heard:
 
     prompt: Prompt
     heard_ms: int
+
+
+class Form(StrEnum):
+    """In which form a notice was told: whole, short as a mere continuation, or what has changed in it."""
+
+    WHOLE = "whole"
+    SHORT = "short"
+    CHANGE = "change"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """That somebody was informed, whatever they answered: a record of its own beside what they gave.
+
+    Attributes:
+        heard: how much of the notice's essential part, or of what has changed, was played.
+        whole: whether that is all of it.
+        continues: of the short form, the earlier call in which the same notice was heard whole.
+    """
+
+    heard: Heard
+    form: Form
+    whole: bool
+    continues: str = ""
 
 
 @dataclass(frozen=True, slots=True)

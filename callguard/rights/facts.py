@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COMMON = frozenset({"at", "format", "kind", "salt", "controller", "leg", "call"})
 # What an incident says of the person's own recording. The rest may tell of others: channels, files that are somebody's.
 OWN_DETAIL = frozenset({"segment", "from", "to", "kept"})
+# Why a recording has no time at which it is destroyed: somebody has said that it is kept (GDPR Art. 18).
+HELD = "held"
 # Of Asterisk's ids the second names a call in which others may have had a part.
 GROUPING = frozenset({"channel", "linkedid"})
 

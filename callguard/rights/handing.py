@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO
 
 from callguard.config import Config
+from callguard.core.retention import Verdict
 from callguard.errors import InputError
 from callguard.keys import master
 from callguard.keys.names import Shelf
 from callguard.keys.reading import opening
+from callguard.retention import judged
 from callguard.rights import export
 from callguard.rights.audio import Sound, sounds
+from callguard.rights.facts import HELD
 from callguard.rights.jws import Signer
 from callguard.rights.receipts import Setting
-from callguard.store.about import Subject
+from callguard.store.about import Subject, SubjectLeg
 from callguard.store.retention_reader import RetentionReader
 
 
@@ -31,9 +36,19 @@ async def gather(
         InputError: a recording cannot be read.
         StoreError: the store cannot be read.
     """
-    for one in await reader.subjects(controller, number):
+    for one in await known(reader, settings, controller, number, datetime.now(UTC)):
         return one, tuple(await _sounds(reader, one, settings, though_held)) if with_audio else ()
     return None
+
+
+async def known(
+    reader: RetentionReader, settings: Config, controller: str | None, number: str, now: datetime
+) -> tuple[Subject, ...]:
+    """Who has a number, each recording with when it is to be destroyed by the rules that are in force now."""
+    found = await reader.subjects(controller, number)
+    legs = [leg.detail.leg.leg_id for one in found for leg in one.legs]
+    due = {one.recording.leg_id: one.verdict for one in await judged(reader, settings, legs, now)}
+    return tuple(replace(one, legs=tuple(_judged(leg, due) for leg in one.legs)) for one in found)
 
 
 def write(out: IO[bytes], settings: Config, one: Subject, found: tuple[Sound, ...], key: Signer, now: datetime) -> str:
@@ -43,6 +58,17 @@ def write(out: IO[bytes], settings: Config, one: Subject, found: tuple[Sound, ..
     files["manifest.jws"] = export.signature(manifest, key)
     export.write(out, files, found, now)
     return hashlib.sha256(manifest).hexdigest()
+
+
+def _judged(leg: SubjectLeg, due: Mapping[str, Verdict]) -> SubjectLeg:
+    recording, verdict = leg.detail.recording, due.get(leg.detail.leg.leg_id)
+    if recording is None or verdict is None:
+        return leg
+    told = replace(recording, destroy_at=None, reason=HELD)
+    if not verdict.restricted:
+        due_at = min((at for at in (recording.destroy_at, verdict.due_at) if at is not None), default=None)
+        told = replace(recording, destroy_at=due_at, reason=verdict.reason or recording.reason)
+    return replace(leg, detail=replace(leg.detail, recording=told))
 
 
 async def _sounds(reader: RetentionReader, one: Subject, settings: Config, though_held: bool) -> list[Sound]:

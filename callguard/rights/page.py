@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from callguard.rights import consents
+from callguard.rights.facts import HELD
 from callguard.rights.timeline import timeline
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def _recordings(one: Subject, sounds: Mapping[str, Sound]) -> Iterable[Sequence[
         if it is None:
             continue
         length = "" if it.duration_ms is None else f"{it.duration_ms / 1000:.1f} s"
-        until = _moment(it.destroyed_at or it.destroy_at) or "no time set"
+        until = _moment(it.destroyed_at or it.destroy_at) or ("held" if it.reason == HELD else "no time set")
         for file in it.files:
             sound = sounds.get(file.name)
             if sound is None:

@@ -27,6 +27,7 @@ MAX_WHISPER_MS = 2_000
 _MAX_MS = {
     "details-": MAX_DETAIL_MS,
     "remembered": MAX_ASIDE_MS,
+    "change-": MAX_ASIDE_MS,
     "optout-": MAX_ASIDE_MS,
     "call-stopped": MAX_SAID_MS,
     "call-required": MAX_DETAIL_MS,
@@ -39,6 +40,7 @@ _MAX_MS = {
 # Which keys mean something while a part is heard; the first beginning that fits decides.
 _WORKING: dict[str, frozenset[str]] = {
     "question-": ALL_KEYS,
+    "brief-question-": ALL_KEYS,
     "again-": ALL_KEYS,
     "remembered": ALL_KEYS,
     "optout-number": frozenset(),
@@ -84,6 +86,7 @@ def lint(profile: Profile, controller: Controller, pieces: Sequence[Piece], cata
         *short_layer_faults(pieces),
         *([] if catalogue is None else _too_long(pieces, catalogue)),
         *_untold(short, _SHORT_ASKING if asks else _SHORT_INFORMING, "short layer"),
+        *_short_form_faults(pieces, asks=asks),
         *(fault for second in seconds for fault in _untold([second], _SECOND, "question-2")),
         *_untold(full, _FULL_ASKING if asks else _FULL_INFORMING, "full layer"),
         *_untold([*short, *full], (_BOTH | given) - {Element.RIGHTS}, "both layers"),
@@ -109,6 +112,20 @@ def _too_long(pieces: Sequence[Piece], catalogue: Catalogue) -> list[str]:
         for what, length, limit in timed
         if length > limit
     ]
+
+
+def _short_form_faults(pieces: Sequence[Piece], *, asks: bool) -> list[str]:
+    """A yes after it counts as well (rule 2 of the gate), so it tells what the short layer tells, in fewer words."""
+    brief = [piece for piece in pieces if piece.is_brief]
+    if not brief:
+        return []
+    words, most = (sum(piece.words for piece in of) for of in (brief, [piece for piece in pieces if piece.is_short]))
+    faults = _untold(brief, _SHORT_ASKING if asks else _SHORT_INFORMING, "short form")
+    if not any(DETAILS in piece.keys for piece in brief):
+        faults.append(f"short form: key {DETAILS} is not announced")
+    if words >= most:
+        faults.append(f"short form: has {words} words, and the short layer no more than {most}")
+    return faults
 
 
 def _untold(pieces: Sequence[Piece], wanted: frozenset[Element], where: str) -> list[str]:

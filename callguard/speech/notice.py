@@ -12,7 +12,7 @@ from collections.abc import Collection
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from callguard.controller import OPTIONAL, Controller
 
@@ -68,7 +68,8 @@ _TOLD_BY = {
     Element.MORE: "more_at",
 }
 _ANNOUNCED_BY = {Element.CHOICE: {YES, NO}, Element.OBJECTION: {NO}, Element.OPTOUT: {OPT_OUT}}
-_PLACEHOLDERS = frozenset(Controller.model_fields).union({"purpose", "basis"}, *_BOTH.values())
+_CHANGE = frozenset({"day", "month", "year", "change"})
+_PLACEHOLDERS = frozenset(Controller.model_fields).union({"purpose", "basis"}, _CHANGE, *_BOTH.values())
 
 
 def _only_known_placeholders(template: str) -> str:
@@ -142,7 +143,7 @@ class Consent(Frozen):
     """Asks for consent to one purpose by key; `again` is the short form after silence.
 
     `remembered` takes the notice's place for who said no before; `goodbye` is for whom the gate could not serve. Both
-    go with two purposes as well.
+    go with two purposes as well. `brief` and `brief_question` are the short form, for mere continuation.
     """
 
     kinds: ClassVar = frozenset({"consent", "one"})
@@ -151,9 +152,14 @@ class Consent(Frozen):
     again: Part
     remembered: Part
     goodbye: Part
+    brief: Part | None = None
+    brief_question: Part | None = None
 
     def parts(self) -> dict[str, Part]:
         return {"essential": self.essential, "question-1": self.question, "again-1": self.again}
+
+    def short_form(self) -> dict[str, Part]:
+        return _short_form(self.brief, self.brief_question)
 
 
 class ConsentToTwo(Frozen):
@@ -164,6 +170,11 @@ class ConsentToTwo(Frozen):
     first: Part
     second: Part
     again: Part
+    brief: Part | None = None
+    brief_first: Part | None = None
+
+    def short_form(self) -> dict[str, Part]:
+        return _short_form(self.brief, self.brief_first)
 
     def parts(self) -> dict[str, Part]:
         return {
@@ -176,7 +187,7 @@ class ConsentToTwo(Frozen):
 
     @model_validator(mode="after")
     def _each_question_names_its_purpose(self) -> Self:
-        for name in ("first", "second", "again"):
+        for name in ("first", "second", "again", *(["brief_first"] if self.brief_first else [])):
             if "purpose" not in _placeholders(getattr(self, name).text):
                 raise ValueError(f"{name}: {{purpose}} is not in the text, and a yes is to one purpose that is named")
         return self
@@ -189,16 +200,35 @@ class Informed(Frozen):
     essential: Part
     question: Part
     goodbye: Part
+    brief: Part | None = None
+    brief_question: Part | None = None
 
     def parts(self) -> dict[str, Part]:
         return {"essential": self.essential, "question-1": self.question}
 
+    def short_form(self) -> dict[str, Part]:
+        return _short_form(self.brief, self.brief_question)
+
     @model_validator(mode="after")
     def _no_sham_yes(self) -> Self:
-        for name in ("essential", "question"):
-            if YES in getattr(self, name).keys:
+        for name in ("essential", "question", "brief", "brief_question"):
+            part = getattr(self, name)
+            if part is not None and YES in part.keys:
                 raise ValueError(f"{name}: key {YES} is a yes, and on another basis than consent none is asked")
         return self
+
+
+def _short_form(essential: Part | None, question: Part | None) -> dict[str, Part]:
+    """Its parts; none where one of them is missing."""
+    if essential is None or question is None:
+        return {}
+    return {"brief-essential": essential, "brief-question-1": question}
+
+
+class Change(Part):
+    """What is new in a version of the notice, since a day; its `months` are as the text needs them."""
+
+    months: Annotated[tuple[str, ...], Field(min_length=12, max_length=12)]
 
 
 class OptOut(Frozen):

@@ -85,7 +85,7 @@ def _composed(config: Config, name: str, loaded: Texts) -> tuple[Piece, ...]:
     controller = config.controllers[profile.controller]
     if fault := texts.too_long_a_name(name, profile, controller, loaded):
         raise config.wrong(fault, "controllers", profile.controller, "name")
-    return texts.compose(name, profile, controller, loaded)
+    return texts.compose(name, profile, controller, loaded, config.notices_of(name))
 
 
 def _take(piece: Piece, source: texts.Texts, folder: Path) -> Take:

@@ -80,7 +80,13 @@ def report(config: Config) -> tuple[Notice, ...]:
     for name, profile in config.profiles.items():
         controller = config.controllers[profile.controller]
         for language in profile.languages:
-            filled.append((name, language, texts.fill(name, profile, controller, texts.load(folder, language))))
+            filled.append(
+                (
+                    name,
+                    language,
+                    texts.fill(name, profile, controller, texts.load(folder, language), config.notices_of(name)),
+                )
+            )
     built = not any(texts.short_layer_faults(pieces) for *_, pieces in filled)
     catalogue = Catalogue.load(config) if built else None
     return tuple(_notice(config, name, language, pieces, catalogue) for name, language, pieces in filled)

@@ -18,8 +18,10 @@ from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, mod
 from callguard.controller import OPTIONAL, Controller, Language, Line
 from callguard.core.model import Basis
 from callguard.errors import InputError, SetupError
+from callguard.notice_sections import NoticeVersion
 from callguard.sections import Profile, PurposeId, PurposeSetting
 from callguard.speech.notice import (
+    Change,
     Consent,
     ConsentToTwo,
     Denied,
@@ -68,6 +70,7 @@ class Texts(Frozen):
     denied: Denied
     call: InCall
     whisper: Whisper | None = None
+    change: Change | None = None
     switch: Part
     details: Annotated[tuple[Detail, ...], Field(min_length=1, max_length=40)]
     _file: Path = PrivateAttr(default=Path())
@@ -85,6 +88,12 @@ class Texts(Frozen):
         """Where they were read, for messages."""
         return self._file
 
+    def notice(self, purposes: Sequence[PurposeSetting]) -> Consent | ConsentToTwo | Informed:
+        """The kind of notice that these purposes need."""
+        if purposes[0].basis is not Basis.CONSENT:
+            return self.informed
+        return self.consent if len(purposes) == 1 else self.consent_to_two
+
     def parts(self, purposes: Sequence[PurposeSetting], given: Collection[str]) -> dict[str, Part]:
         """The parts for a profile by their names: the notice's as they are heard, then those beside it.
 
@@ -93,8 +102,7 @@ class Texts(Frozen):
             given: which of its texts the controller gives; a detail that needs another is left out.
         """
         asks = purposes[0].basis is Basis.CONSENT
-        asking = self.consent if len(purposes) == 1 else self.consent_to_two
-        notice = asking if asks else self.informed
+        notice = self.notice(purposes)
         return {
             **notice.parts(),
             **{f"details-{detail.name}": detail for detail in self.details if detail.is_for(notice.kinds, given)},
@@ -148,6 +156,11 @@ class Piece:
         return self.part in ("essential", "question-1")
 
     @property
+    def is_brief(self) -> bool:
+        """Whether it belongs to the short form, which is heard on mere continuation."""
+        return self.part.startswith("brief-")
+
+    @property
     def is_layer(self) -> bool:
         """Whether it belongs to the short layer or to the full one."""
         return self.is_short or self.part.startswith("details-")
@@ -155,7 +168,9 @@ class Piece:
     @property
     def may_open(self) -> bool:
         """Whether it may be the first that is heard of callguard in a call."""
-        return self.part in ("essential", "remembered", "goodbye") or self.part.startswith(("denied", "whisper"))
+        return self.part in ("essential", "brief-essential", "remembered", "goodbye") or self.part.startswith(
+            ("denied", "whisper")
+        )
 
 
 def default_folder() -> Path:
@@ -199,20 +214,35 @@ def load(folder: Path, language: str) -> Texts:
     return texts
 
 
-def compose(profile_name: str, profile: Profile, controller: Controller, texts: Texts) -> tuple[Piece, ...]:
+def compose(
+    profile_name: str,
+    profile: Profile,
+    controller: Controller,
+    texts: Texts,
+    versions: Sequence[NoticeVersion] = (),
+) -> tuple[Piece, ...]:
     """`fill`, for use: what everyone hears has to be short.
 
     Raises:
         InputError: as `fill`, or what everyone hears has too many words or announces too many keys.
     """
-    pieces = fill(profile_name, profile, controller, texts)
+    pieces = fill(profile_name, profile, controller, texts, versions)
     for fault in short_layer_faults(pieces):
         raise InputError(f"profile {profile_name}: {fault}", file=texts.file)
     return pieces
 
 
-def fill(profile_name: str, profile: Profile, controller: Controller, texts: Texts) -> tuple[Piece, ...]:
+def fill(
+    profile_name: str,
+    profile: Profile,
+    controller: Controller,
+    texts: Texts,
+    versions: Sequence[NoticeVersion] = (),
+) -> tuple[Piece, ...]:
     """The texts of a profile: the notice in the order in which it is heard, then what is said beside it.
+
+    Args:
+        versions: of the controller's notice, as the profile has it.
 
     Raises:
         InputError: a purpose or basis has no phrase, or a text names what it cannot mean.
@@ -227,10 +257,15 @@ def fill(profile_name: str, profile: Profile, controller: Controller, texts: Tex
         for number, (phrase, retention) in enumerate(zip(phrases, retentions, strict=True), 1):
             values |= {f"purpose_{number}": phrase, f"retention_{number}": retention}
 
+    changes = {f"change-{one.version}": one for one in versions if one.material}
+
     def spoken(name: str, part: Part) -> str:
-        question = re.fullmatch(r"(?:question|again)-(\d)", name)
+        question = re.fullmatch(r"(?:brief-)?(?:question|again)-(\d)", name)
         meant = int(question[1]) - 1 if question else 0 if len(phrases) == 1 else None
         alone = {} if meant is None else {"purpose": phrases[meant], "retention": retentions[meant]}
+        if (new := changes.get(name)) is not None and isinstance(part, Change):
+            since = {"day": str(new.since.day), "month": part.months[new.since.month - 1], "year": str(new.since.year)}
+            alone |= since | {"change": new.change_in(texts.language)}
         try:
             return part.text.format_map(values | alone)
         except KeyError as error:
@@ -242,12 +277,17 @@ def fill(profile_name: str, profile: Profile, controller: Controller, texts: Tex
         Piece(
             id=f"{profile_name}/{name}",
             language=texts.language,
-            version=texts.version,
+            version="+".join((texts.version, *(one.version for one in versions[-1:]))),
             text=spoken(name, part),
             elements=part.elements,
             keys=part.keys,
         )
-        for name, part in (texts.parts(profile.purposes, given) | _whispered(profile_name, profile, texts)).items()
+        for name, part in (
+            texts.parts(profile.purposes, given)
+            | _whispered(profile_name, profile, texts)
+            | _brief(profile_name, profile, texts)
+            | {name: _change(profile_name, texts) for name in changes}
+        ).items()
     )
 
 
@@ -279,6 +319,22 @@ def _whispered(profile_name: str, profile: Profile, texts: Texts) -> dict[str, P
         problem = f"profile {profile_name}: there are no texts for it"
         raise InputError(problem, file=texts.file, field="whisper")
     return texts.whisper.parts()
+
+
+def _brief(profile_name: str, profile: Profile, texts: Texts) -> dict[str, Part]:
+    if not profile.short_form_months:
+        return {}
+    parts = texts.notice(profile.purposes).short_form()
+    if not parts:
+        problem = f"profile {profile_name}: short_form_months needs texts of a short form: brief, and its question"
+        raise InputError(problem, file=texts.file)
+    return parts
+
+
+def _change(profile_name: str, texts: Texts) -> Change:
+    if texts.change is None:
+        raise InputError(f"profile {profile_name}: there is no text for it", file=texts.file, field="change")
+    return texts.change
 
 
 def short_layer_faults(pieces: Sequence[Piece]) -> list[str]:

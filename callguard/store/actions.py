@@ -6,13 +6,13 @@ import json
 import sqlite3
 
 from callguard.core.evidence import Kind, Value
-from callguard.core.model import Basis, GrantState, Heard, Outcome, Purpose
+from callguard.core.model import Basis, Form, GrantState, Heard, Outcome, Purpose, Told
 from callguard.errors import StoreError
 from callguard.store import ledger
 from callguard.store.from_rows import opened
 from callguard.store.queries import Transaction
 from callguard.store.records import Kept, OpenRecording
-from callguard.store.rows import evidence_row, grant_row, heard_value
+from callguard.store.rows import evidence_row, grant_row, heard_value, informed_rows, told_value
 from callguard.store.times import to_ms
 
 # One key is told of by the dialplan, in whole seconds, and by AMI.
@@ -151,6 +151,8 @@ def _agree_once(
             for purpose in new.values()
         ],
     )
+    told = tuple(Told(one, Form.WHOLE, whole=True) for one in heard[:1])
+    transaction.add("add_informed", informed_rows(leg_id, told, None, at))
     granted = (*standing, *new)
     asked = {row["purpose"] for row in transaction.fetch("leg_purposes", leg_id=leg_id)}
     outcome = Outcome.GIVEN if asked == set(granted) else Outcome.PARTIAL
@@ -166,6 +168,8 @@ def _agree_once(
     proof: dict[str, Value] = {"given": tuple(new), "key": key, "outcome": outcome, "granted": granted}
     if heard:
         proof["heard"] = tuple(map(heard_value, heard))
+    if told:
+        prove(transaction, leg, Kind.INFORMED, at, knows=None, told=tuple(map(told_value, told)))
     prove(transaction, leg, Kind.CONSENT_GIVEN, at, **proof)
 
 

@@ -9,10 +9,12 @@ from functools import partial
 import aiosqlite
 
 from callguard.core.decide import Scope
+from callguard.core.model import Basis
 from callguard.core.roles import Actor
-from callguard.store import lists, staged, subject_grants, subjects
+from callguard.store import invalidation, lists, staged, subject_grants, subjects
 from callguard.store.at_once import AtOnce
 from callguard.store.dial_records import DialRecord, GrantSource, NewEnding, NewGrant, NewOptOut, OptOutSource
+from callguard.store.invalidation import Defective, DefectiveGrants, DefectiveNotice
 from callguard.store.queries import Transaction
 from callguard.store.reader import Reader
 from callguard.store.times import to_ms
@@ -25,6 +27,31 @@ class DialStore(Reader):
     def __init__(self, reading: aiosqlite.Connection, at_once: AtOnce, writer: Writer) -> None:
         super().__init__(reading, at_once)
         self._writer = writer
+
+    async def invalidate(
+        self,
+        controller: str,
+        what: DefectiveNotice | DefectiveGrants,
+        reason: str,
+        at: datetime,
+        *,
+        basis: Basis | None = None,
+    ) -> Defective:
+        """Consents turn out to be defective: all of them end, in one transaction, and whoever is asked is asked anew.
+
+        Who heard a defective notice has heard none. The database is locked meanwhile: for each consent in a call 0.2 ms
+        of CPU, for one beside calls 0.03 ms.
+
+        Args:
+            reason: somebody's own words; evidence has their hash.
+            basis: what recordings that rested on them are kept on; None where they are unlawful, and destroyed.
+
+        Raises:
+            StoreError: also where `basis` is consent.
+        """
+        return await self._run(
+            invalidation.invalidate, controller=controller, what=what, reason=reason, at=to_ms(at), basis=basis
+        )
 
     async def called(self, number: str, at: datetime) -> None:
         """Somebody has called one of the house's own numbers, in E.164."""

@@ -121,6 +121,8 @@ def subject_grant(row: sqlite3.Row) -> StoredGrant:
         controller=row["controller"],
         number=row["number"],
         source=row["source"],
+        ended=None if row["at"] is None else GrantState.INVALIDATED,
+        ended_at=from_ms_or_none(row["at"]),
     )
 
 

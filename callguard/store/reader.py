@@ -16,6 +16,7 @@ import aiosqlite
 
 from callguard.core.agents import AgentGrant
 from callguard.core.grants import Ending, ended
+from callguard.core.model import Before, Form
 from callguard.errors import StoreError
 from callguard.store import about, access, from_rows
 from callguard.store.at_once import AtOnce
@@ -31,11 +32,13 @@ from callguard.store.dial_records import (
     StoredGrant,
     StoredOptOut,
 )
+from callguard.store.invalidation import Defective, DefectiveGrants, DefectiveNotice, count
 from callguard.store.migrations import check, known
 from callguard.store.queries import fetch, sql
 from callguard.store.records import (
     DueRecording,
     FileToSeal,
+    Informed,
     LegDetail,
     LegSubject,
     OpenRecording,
@@ -289,6 +292,19 @@ class Reader:
             by_subject.setdefault(row["subject_id"], []).extend(from_rows.endings(row))
         return tuple(ended(from_rows.subject_grant(row), by_subject.get(row["subject_id"], ())) for row in rows)
 
+    async def defective(self, controller: str, what: DefectiveNotice | DefectiveGrants) -> Defective:
+        """How many consents `Store.invalidate` would end, and how many recordings rest on them."""
+        return count(await self._fetch(what.query, controller=controller, **what.asked), what)
+
+    async def notices_known(self, controller: str) -> dict[str, str]:
+        """Which version of the controller's notice each number knows, by the last that they heard whole, if any."""
+        rows = await self._fetch("last_notices", controller=controller)
+        return {row["number"]: row["knows"] for row in rows if row["knows"] is not None}
+
+    async def notice_known_of_leg(self, leg_id: str) -> str | None:
+        """As `notices_known`, of a leg's subject."""
+        return next((row["knows"] for row in await self._fetch("last_notice_of_leg", leg_id=leg_id)), None)
+
     async def looked_back(
         self, controller: str, number: str, since: datetime
     ) -> tuple[tuple[datetime, ...], tuple[datetime, ...]]:
@@ -312,6 +328,19 @@ class Reader:
         return Remembered(
             refused=frozenset((row["purpose"], row["notice_version"]) for row in rows if row["language"] is None),
             languages=tuple(row["language"] for row in rows if row["language"] is not None),
+        )
+
+    async def informed(self, controller: str, number: str, profile: str, since: datetime) -> Informed:
+        """What a subject heard of a profile's notice in earlier calls.
+
+        Args:
+            since: a notice that was heard whole before is no longer one to continue; that it is known stays.
+        """
+        rows = await self._fetch("informed_before", controller=controller, number=number, profile=profile)
+        continued = (row for row in rows if row["form"] == Form.WHOLE and row["at"] >= to_ms(since))
+        return Informed(
+            knows=next((row["knows"] for row in rows if row["knows"] is not None), None),
+            heard=tuple(Before(row["version"], row["sha256"], row["call_id"]) for row in continued),
         )
 
     async def subject_of_leg(self, leg_id: str) -> LegSubject | None:

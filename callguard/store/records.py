@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from callguard.core.evidence import Kind, Value
-from callguard.core.model import Answer, Basis, GrantState, Heard, Outcome, Purpose
+from callguard.core.model import Answer, Basis, Before, GrantState, Heard, Outcome, Purpose, Told
 
 Direction: TypeAlias = Literal["inbound", "outbound"]
 Files: TypeAlias = Literal["mixed", "two"]
@@ -32,6 +32,8 @@ class LegRecord:
         early_keys: yeses pressed before the essential part was heard, and dropped.
         notice_version: of the notice that was heard when the answers were given.
         language_chosen: whether the subject chose the language by key, and went through the gate in it.
+        told: what the subject was informed of; a record of its own, whatever was answered.
+        knows: the version of the controller's notice that the subject knows from now on; None for none.
     """
 
     leg_id: str
@@ -55,6 +57,16 @@ class LegRecord:
     early_keys: int
     notice_version: str | None = None
     language_chosen: bool = False
+    told: tuple[Told, ...] = ()
+    knows: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Informed:
+    """What a subject heard of a profile's notice in earlier calls, as `core.model.Party` has it."""
+
+    knows: str | None = None
+    heard: tuple[Before, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

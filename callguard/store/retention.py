@@ -30,7 +30,7 @@ def hold(
             "add_hold", hold_id=hold_id, leg_id=leg["leg_id"], controller=leg["controller"], reason=reason, since=at,
             until=until,
         )  # fmt: skip
-        said = _hashed(hold_id, reason)
+        said = hashed(hold_id, reason)
         prove(transaction, leg, Kind.RECORDING_HELD, at, hold=hold_id, until=until, reason_sha256=said)
     return tuple(str(leg["leg_id"]) for leg in legs)
 
@@ -48,7 +48,7 @@ def release(
     ]
     for leg, which in in_force:
         transaction.fetch("add_release", hold_id=which, reason=reason, at=at)
-        prove(transaction, leg, Kind.RECORDING_RELEASED, at, hold=which, reason_sha256=_hashed(which, reason))
+        prove(transaction, leg, Kind.RECORDING_RELEASED, at, hold=which, reason_sha256=hashed(which, reason))
     return tuple(which for _, which in in_force)
 
 
@@ -56,17 +56,20 @@ def mark_unlawful(transaction: Transaction, call_id: str, leg_id: str | None, re
     """A call's recordings should not be; see `RetentionStore.mark_unlawful`."""
     legs = _to_mark(transaction, call_id, leg_id)
     for leg in legs:
-        transaction.fetch("hasten_destruction", leg_id=leg["leg_id"], destroy_at=at)
-        if transaction.fetch("unlawful_marks", leg_id=leg["leg_id"]):
-            continue
-        mark_id = str(uuid7())
-        transaction.fetch(
-            "add_unlawful_mark", mark_id=mark_id, leg_id=leg["leg_id"], controller=leg["controller"], reason=reason,
-            at=at,
-        )  # fmt: skip
-        said = _hashed(mark_id, reason)
-        prove(transaction, leg, Kind.RECORDING_UNLAWFUL, at, mark=mark_id, reason_sha256=said)
+        mark(transaction, leg, reason, at)
     return tuple(str(leg["leg_id"]) for leg in legs)
+
+
+def mark(transaction: Transaction, leg: sqlite3.Row, reason: str, at: int) -> None:
+    """What is recorded of a leg, or being recorded, should not be: it is destroyed as soon as nothing holds it."""
+    transaction.fetch("hasten_destruction", leg_id=leg["leg_id"], destroy_at=at)
+    if transaction.fetch("unlawful_marks", leg_id=leg["leg_id"]):
+        return
+    mark_id = str(uuid7())
+    transaction.fetch(
+        "add_unlawful_mark", mark_id=mark_id, leg_id=leg["leg_id"], controller=leg["controller"], reason=reason, at=at
+    )
+    prove(transaction, leg, Kind.RECORDING_UNLAWFUL, at, mark=mark_id, reason_sha256=hashed(mark_id, reason))
 
 
 def begin_destroying(
@@ -92,6 +95,6 @@ def _to_mark(transaction: Transaction, call_id: str, leg_id: str | None) -> list
     ]  # fmt: skip
 
 
-def _hashed(of: str, reason: str) -> str:
+def hashed(of: str, reason: str) -> str:
     """Somebody's own words may be about a person: they stand in their row, which can be erased."""
     return sha256(f"{of} {reason}".encode()).hexdigest()

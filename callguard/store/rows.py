@@ -10,7 +10,7 @@ import uuid_utils
 
 from callguard.core.blocks import Block
 from callguard.core.evidence import SALT_BYTES, Kind, Value, entry
-from callguard.core.model import Answer, GrantState, Heard, Purpose
+from callguard.core.model import Answer, GrantState, Heard, Purpose, Told
 from callguard.store.queries import Row
 from callguard.store.records import LegRecord
 from callguard.store.times import to_ms
@@ -67,6 +67,7 @@ def leg_rows(record: LegRecord, folder: str | None = None) -> Rows:
             )
             for answer in record.answers
         ),
+        "add_informed": informed_rows(record.leg_id, record.told, record.knows, saved_at),
         "add_evidence": (
             evidence_row(
                 Kind.GATE,
@@ -85,6 +86,7 @@ def leg_rows(record: LegRecord, folder: str | None = None) -> Rows:
                 granted=record.granted,
                 recording=record.recording,
             ),
+            *_informed_proof(record, saved_at),
         ),
     }
 
@@ -133,6 +135,51 @@ def grant_row(
         "reason": reason,
         "notice_version": notice_version,
     }
+
+
+def informed_rows(leg_id: str, told: tuple[Told, ...], knows: str | None, at: int) -> tuple[Row, ...]:
+    """What a subject was informed of on a leg, a row for each sound."""
+    return tuple(
+        {
+            "leg_id": leg_id,
+            "language": one.heard.prompt.language,
+            "form": one.form.value,
+            "version": one.heard.prompt.version,
+            "sha256": one.heard.prompt.sha256["wav"],
+            "length_ms": one.heard.prompt.length_ms,
+            "heard_ms": one.heard.heard_ms,
+            "whole": int(one.whole),
+            "continues": one.continues or None,
+            "knows": knows,
+            "at": at,
+        }
+        for one in told
+    )
+
+
+def told_value(one: Told) -> Value:
+    """What was told, as evidence has it; the short form says why, and which call it continues."""
+    said: dict[str, Value] = {"form": one.form, "whole": one.whole}
+    if one.continues:
+        said |= {"reason": "continuation", "continues": one.continues}
+    return heard_value(one.heard) | said
+
+
+def _informed_proof(record: LegRecord, at: int) -> tuple[Row, ...]:
+    if not record.told:
+        return ()
+    return (
+        evidence_row(
+            Kind.INFORMED,
+            at,
+            leg_id=record.leg_id,
+            call_id=record.call_id,
+            controller=record.controller,
+            profile=record.profile,
+            knows=record.knows,
+            told=tuple(map(told_value, record.told)),
+        ),
+    )
 
 
 def evidence_row(kind: Kind, at: int, *, leg_id: str, call_id: str, controller: str, **fields: Value) -> Row:
@@ -205,7 +252,7 @@ def _answer(answer: Answer) -> Value:
     }
 
 
-def heard_value(heard: Heard) -> Value:
+def heard_value(heard: Heard) -> dict[str, Value]:
     """How much of which sound was heard, as evidence has it."""
     prompt = heard.prompt
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from callguard.core.conversation import Why
 from callguard.core.evidence import Kind
 from callguard.store.actions import leg_of, prove
@@ -13,6 +15,12 @@ def begin(transaction: Transaction, leg_id: str, number: int, at: int, why: Why)
     leg = leg_of(transaction, leg_id)
     transaction.fetch("begin_segment", leg_id=leg_id, number=number, at=at, why=why.value)
     prove(transaction, leg, Kind.RECORDING_RESUMED, at, segment=number, why=why)
+
+
+def heard_beside(transaction: Transaction, leg_id: str, others: Collection[str], at: int) -> None:
+    """See `Store.heard_beside`. Whose voices they are is nothing that the recording's evidence needs."""
+    leg_of(transaction, leg_id)
+    transaction.add("add_company", [{"leg_id": leg_id, "other": other, "at": at} for other in sorted(others)])
 
 
 def end(

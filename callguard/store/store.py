@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -251,6 +251,14 @@ class Store(RightsStore, AccessStore):
         await self._run(
             segments.end, leg_id=leg_id, number=number, began_at=began, at=to_ms(at), why=why, cut_ms=cut_ms
         )
+
+    async def heard_beside(self, leg_id: str, others: Collection[str], at: datetime) -> None:
+        """Other persons may be heard in a leg's recording, from `at` on at the latest.
+
+        Args:
+            others: their legs' ids, or what another gate's are known by here.
+        """
+        await self._run(segments.heard_beside, leg_id=leg_id, others=others, at=to_ms(at))
 
     async def recording_kept(self, leg_id: str, kept: Kept, destroy_at: datetime | None) -> None:
         """A recording ended and its files are complete.

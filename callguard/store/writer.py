@@ -27,7 +27,7 @@ OVERWRITE_TRIES = 3
 Rows: TypeAlias = Mapping[str, Sequence[Row]]
 """Rows to add, by the name of the statement that adds them."""
 
-ADDING_ORDER = ("add_subject", "add_leg", "add_grant")
+ADDING_ORDER = ("add_subject", "add_leg", "add_grant", "add_informed")
 """Foreign keys' order. The evidence follows."""
 
 T = TypeVar("T")

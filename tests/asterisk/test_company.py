@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +18,12 @@ from callguard.demo.rtp import Key, Segment, Silence, Tone
 from callguard.demo.sipp import CallResult, EndedBy
 from callguard.demo.tones import AGENT, CALLER_AFTER_STOP, CALLER_AFTER_YES, CALLER_BEFORE, tones
 from callguard.demo.ulaw import RATE
+from callguard.rights.audio import OTHERS
+from callguard.store.reader import Reader
 from callguard.store.records import LegDetail
 from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, WAIT_S, World, load_modules, says_yes, stop_keys
 from tests.asterisk.test_talks import COLLEAGUE, STRANGER, heard, parts, picks_up, says
+from tests.test_cli import callguard
 
 CONFIGURATION = {
     "confbridge.conf": "[general]\n[default_user]\ntype = user\nquiet = yes\n[default_bridge]\ntype = bridge\n",
@@ -251,6 +256,26 @@ async def test_the_key_stops_a_recording_in_a_conference_too(house: World) -> No
     assert {result.ended_by for result in await asyncio.gather(*calls)} == {EndedBy.CALLER}
     leg = await house.destroyed((await house.latest()).leg.call_id)
     assert not [name for name in house.files() if name.startswith(leg.leg.leg_id)]
+
+
+async def test_who_met_in_a_conference_is_handed_nobody_elses_voice(house: World, tmp_path: Path) -> None:
+    """Each is heard in the recording of the other, though these are calls of their own."""
+    numbers = ("+34600000091", "+34600000092")
+    calls = [house.call(*says_yes(house.times, 3_500), extension="3210", from_number=one) for one in numbers]
+    calls.append(house.call(Tone(AGENT, house.times.essential + 5_000), extension="3211"))
+    assert {result.ended_by for result in await asyncio.gather(*calls)} == {EndedBy.CALLER}
+    async with Reader.reading(house.gate.store) as store:
+        legs = [leg for leg in await store.calls(10) if leg.recording]
+    assert len({leg.call_id for leg in legs}) == len(numbers)
+    for leg in legs:
+        assert (await house.settled(leg.call_id)).recording is not None
+    settings = str(house.gate.folder / "callguard.toml")
+    for number in numbers:
+        words = ("subject", "export", number, "-o", str(tmp_path / f"{number}.zip"), "--with-audio", "--json")
+        done = await asyncio.to_thread(callguard, *words, "--config", settings)
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["recordings"] == 0
+        assert OTHERS in done.stderr
 
 
 def beside(house: World) -> Gate:

@@ -164,7 +164,7 @@ async def test_a_yes_to_the_notice_heard_again_records_from_then_on(door: World)
     for n in (1, 2):
         leg = await world.leg(world.told(seen[n][1]).call)
         assert (leg.leg.outcome, leg.leg.recording, leg.recording) == (Outcome.REFUSED, False, None)
-        assert kinds(leg) == [Kind.GATE]
+        assert kinds(leg) == [Kind.GATE, Kind.INFORMED]
         assert not [name for name in world.files() if name.startswith(leg.leg.leg_id)]
     withdrew = await world.leg(world.told(seen[3][1]).call)
     assert [grant.state for grant in withdrew.grants] == [GrantState.GIVEN, GrantState.WITHDRAWN, GrantState.GIVEN]
@@ -217,7 +217,7 @@ async def test_a_no_to_the_notice_heard_again_stops_and_a_hang_up_in_it_gives_no
         assert [name for _, name in call.names][-1].startswith("[NO REC] ")
     for _, call in seen[2:]:
         leg = await world.leg(world.told(call).call)
-        assert kinds(leg) == [Kind.GATE]
+        assert kinds(leg) == [Kind.GATE, Kind.INFORMED]
         assert not leg.leg.recording
 
 
@@ -270,7 +270,7 @@ async def test_with_callguard_dead_the_keys_stop_explain_and_replay_and_start_no
     await world.gate.start()
     assert (await world.destroyed(world.told(stopped).call)).leg.withdrawn_at is not None
     leg = await world.leg(world.told(heard).call)
-    assert (kinds(leg), leg.leg.recording) == ([Kind.GATE], False)
+    assert (kinds(leg), leg.leg.recording) == ([Kind.GATE, Kind.INFORMED], False)
     assert not [name for name in world.files() if name.startswith(leg.leg.leg_id)]
     (contract,) = [one for one in world.agent.calls[before:] if world.told(one).state == "informed"]
     leg = await world.settled(world.told(contract).call)
@@ -298,8 +298,8 @@ async def test_after_the_key_next_to_nothing_is_in_the_file_and_it_gives_way_to_
             assert sum(after) <= STOPPED_WITHIN_MS
         leg = await there.settled(there.told(seen[3][1]).call)
         assert there.tones(leg) == {CALLER_BEFORE, AGENT, PROMPT_HZ}
-        assert kinds(leg)[-4:] == [
-            Kind.RECORDING_KEPT, Kind.RECORDING_DESTROYED, Kind.CONSENT_GIVEN, Kind.RECORDING_KEPT,
+        assert kinds(leg)[-5:] == [
+            Kind.RECORDING_KEPT, Kind.RECORDING_DESTROYED, Kind.INFORMED, Kind.CONSENT_GIVEN, Kind.RECORDING_KEPT,
         ]  # fmt: skip
         assert len([name for name in there.files() if name.startswith(leg.leg.leg_id)]) == 2  # with its sidecar
 

@@ -53,8 +53,8 @@ async def test_a_call_is_signed_while_it_is_kept_and_when_callguard_stops(world:
         folder = settings.prompts.folder.path_here
         proof: dict[str, Any] = prove(store, told.call, [key], lambda heard: said_in(folder, dict(heard.sha256)))
     said = [json.loads(entry["leaf"])["entry"] for entry in proof["entries"]]
-    assert [one["kind"] for one in said] == ["gate", "recording.kept"]
-    assert said[1]["files"] == [
+    assert [one["kind"] for one in said] == ["gate", "informed", "recording.kept"]
+    assert said[2]["files"] == [
         {"name": file.name, "size": file.size, "sha256": file.sha256} for file in leg.recording.files
     ]
     assert [notice["prompt"] for notice in proof["notices"]] == [one["prompt"] for one in said[0]["heard"]]

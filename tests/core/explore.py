@@ -7,7 +7,7 @@ regulator would. It is shared by the exhaustive search, by hypothesis and by the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
 from callguard.core.model import Basis, Heard, Outcome, Party
-from callguard.core.profile import Aside, Flow, Inform, Notice, Question
+from callguard.core.profile import Aside, Changes, Flow, Inform, Notice, Question
 
 PROTECTING = {"2", "3", "0", "#", "9", "*9", "*8"}
 TYPED = "34600000001"
@@ -34,6 +34,7 @@ class Observer:
     Attributes:
         ask: the Ask that waits for its answer.
         informed_in: the language in which the essential part was heard whole, or none yet.
+        told_in: the language in which all was heard that has changed since they last heard the notice.
         stands: purposes whose basis stands, by the rules.
         refused: purposes that the subject said no to.
         committed: purposes whose basis was given to Save, once Saved came back.
@@ -48,6 +49,8 @@ class Observer:
 
     ask: Ask | None = None
     informed_in: str = ""
+    told_in: str = ""
+    again: bool = False
     stands: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
     saving: frozenset[str] | None = None
@@ -97,6 +100,10 @@ class Observer:
                 return replace(seen, refused=self._said_no(flow, language))
             if aside is Aside.FAREWELL:
                 return replace(seen, left=True)
+            if isinstance(at, Changes):
+                heard = [part.prompt for part in event.heard if part.heard_ms >= part.prompt.length_ms - 100]
+                all_of_it = set(_ids(heard)) >= set(_ids(_unknown(flow, self.party, language)))
+                return replace(seen, told_in=language) if all_of_it else replace(seen, failed=True)
             if isinstance(at, Notice):
                 whole = all(part.heard_ms >= part.prompt.length_ms - 100 for part in event.heard) and event.heard
                 return replace(seen, informed_in=language) if whole else replace(seen, failed=True)
@@ -116,12 +123,12 @@ class Observer:
             case "9":
                 return replace(seen, wants_out=True)
             case "0" | "*8":  # all is asked again
-                return replace(seen, stands=frozenset(), refused=frozenset())
+                return replace(seen, stands=frozenset(), refused=frozenset(), again=True)
             case "#":
                 after = flow.languages[(flow.languages.index(self.language) + 1) % len(flow.languages)]
                 if language != self.language:  # it is being named
                     after = language
-                seen = replace(seen, informed_in="", stands=frozenset(), refused=frozenset())
+                seen = replace(seen, informed_in="", told_in="", stands=frozenset(), refused=frozenset(), again=False)
                 return replace(seen, language=after, chosen=self.chosen or after != self.language)
         return seen
 
@@ -151,6 +158,12 @@ class Observer:
                         raise Broken("saved in another language than was spoken")
                     if command.chosen and (self.failed or self.over or not self.chosen):
                         raise Broken("a language is remembered that nobody chose, or was not asked in to the end")
+                    knows: str | None = flow.versions[-1] if flow.versions else ""
+                    untold = _unknown(flow, self.party, self.language) and self.told_in != self.language
+                    if self.informed_in != self.language or untold:
+                        knows = self.party.knows
+                    if command.knows != knows:
+                        raise Broken("R12: known is another version than was heard")
                     again = {answer.purpose.id for answer in command.answers if answer.reason == "remembered"}
                     if not again <= self._said_no(flow, self.language):
                         raise Broken("rule 4: a no is remembered that nobody said to this notice")
@@ -180,6 +193,23 @@ class Observer:
                 raise Broken("rule 8: sent away who has not opted out, or who called")
         elif not ask.keys >= PROTECTING:
             raise Broken("rule 2: a key that protects does not act")
+        brief = [step.brief for step in flow.steps[language] if isinstance(step, Notice | Inform | Question)]
+        if ask.prompts[0] in brief:
+            if "1" not in {one.version for one in self.party.heard} or language != "en" or self.again:
+                raise Broken("R13: the short form for who has not heard the whole notice, or wants to hear it again")
+            if _unknown(flow, self.party, language):
+                raise Broken("R13: the short form of a notice that has changed")
+        elif aside is None and (
+            ask.prompts[0] == flow.essential(language)
+            and brief[0] is not None and self.party.heard and language == "en" and not self.again
+            and not _unknown(flow, self.party, language)
+        ):  # fmt: skip
+            raise Broken("R13: the whole notice on mere continuation")
+        at = next((step for step in flow.steps[language] if ask.prompts[0] in _prompts(step)), None)
+        if isinstance(at, Inform | Question) and _unknown(flow, self.party, language) and self.told_in != language:
+            raise Broken("R12: asked before what has changed was heard")
+        if isinstance(at, Changes) and _ids(ask.prompts) != _ids(_unknown(flow, self.party, language)):
+            raise Broken("R12: told is not what has changed since they heard the notice")
         if aside is Aside.OPTED_OUT and not self.out:
             raise Broken("rule 8: confirmed what is not committed")
         if aside is Aside.REMEMBERED:
@@ -216,7 +246,26 @@ class Observer:
 
 
 def _prompts(step: Any) -> tuple[Any, ...]:
-    return tuple(getattr(step, name) for name in ("essential", "prompt", "again") if hasattr(step, name))
+    if isinstance(step, Changes):
+        return tuple(change.prompt for change in step.changes)
+    names = ("essential", "prompt", "again", "brief")
+    return tuple(prompt for name in names if (prompt := getattr(step, name, None)) is not None)
+
+
+def _ids(prompts: Iterable[Any]) -> list[str]:
+    return [prompt.id for prompt in prompts]
+
+
+def _unknown(flow: Flow, party: Party, language: str) -> list[Any]:
+    """What has changed in the notice since the version that a party knows."""
+    if party.knows is None:
+        return []
+    since = flow.versions.index(party.knows) + 1 if party.knows in flow.versions else 0
+    return [
+        change.prompt
+        for step in flow.steps[language] if isinstance(step, Changes)
+        for change in step.changes if change.version in flow.versions[since:]
+    ]  # fmt: skip
 
 
 def events(observer: Observer) -> Iterator[Event]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 
-from callguard.core.model import Basis, Party, Prompt, Purpose
-from callguard.core.profile import Flow, compile_profile
+from callguard.core.model import Basis, Before, Party, Prompt, Purpose
+from callguard.core.profile import Change, Flow, compile_profile
 
 QUALITY = Purpose("recording.quality", Basis.CONSENT)
 TRAINING = Purpose("recording.training", Basis.CONSENT)
@@ -26,6 +27,9 @@ def flow(
     gate_required: bool = False,
     versions: Mapping[str, str] = MappingProxyType({}),
     switch: bool = False,
+    brief: bool = False,
+    notices: tuple[str, ...] = (),
+    changed: tuple[str, ...] = (),
 ) -> Flow:
     return compile_profile(
         "p",
@@ -37,7 +41,14 @@ def flow(
         switch=lambda language: prompt(language, "switch") if switch else None,
         agent_first=agent_first,
         gate_required=gate_required,
+        versions=notices,
+        changes=lambda language: tuple(Change(one, prompt(language, f"change-{one}")) for one in changed),
+        brief_for=timedelta(days=365 if brief else 0),
     )
+
+
+# Who has heard whole what `flow` says first, in English.
+CONTINUES = (Before("1", "00", "call-before"),)
 
 
 # Every kind of profile: consent, another basis required or not, two questions, and a mixture.
@@ -65,4 +76,16 @@ CALLS = {
     **{f"{name}, caller": (one, Party()) for name, one in FLOWS.items()},
     "two questions, said no to one before": (FLOWS["two questions"], Party(refused=NO_TO_TRAINING)),
     "two questions, said no to both before": (FLOWS["two questions"], Party(refused=NO_TO_ALL)),
+    "consent, continues": (flow(QUALITY, languages=("en",), brief=True), Party(knows="", heard=CONTINUES)),
+    "consent, continues in one of two languages": (
+        flow(QUALITY, brief=True, versions={"es": "2"}), Party(knows="", heard=CONTINUES),
+    ),
+    "informed, continues": (flow(SECURITY, languages=("en",), brief=True), Party(knows="", heard=CONTINUES)),
+    "consent, changed since": (
+        flow(QUALITY, languages=("en",), brief=True, notices=("1", "2", "3", "4"), changed=("2", "3")),
+        Party(knows="1", heard=CONTINUES),
+    ),
+    "required, changed since": (
+        flow(CONTRACT, languages=("en",), notices=("2", "3"), changed=("3",)), Party(knows=""),
+    ),
 }  # fmt: skip

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from callguard.core import gate
 from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
-from callguard.core.model import GrantState, Heard, Outcome, Party
+from callguard.core.model import Form, GrantState, Heard, Outcome, Party
+from callguard.core.profile import Flow
 from tests.core.explore import CALLER, LONGEST_CALL, Broken, advance, begin, events, explore
-from tests.core.flows import CALLS, FLOWS, NO_TO_ALL, NO_TO_TRAINING, QUALITY, TRAINING, flow
+from tests.core.flows import CALLS, CONTINUES, FLOWS, NO_TO_ALL, NO_TO_TRAINING, QUALITY, TRAINING, flow
 
 # Deep enough for every step and everything beside the steps; the first test goes to the gate's own limit.
 SHALLOW = 6
@@ -101,25 +102,27 @@ MUTATIONS = {
         'Answer(purpose, GrantState.GIVEN, keys, "key") for',
     ),
     "rule 2: a yes is taken during the notice": (
-        "return state, (Ask((at.essential,), PROTECTING, 0),)",
-        "return state, (Ask((at.essential,), ALL_KEYS, 0),)",
+        "return state, (Ask((_notice(state, at),), PROTECTING, 0),)",
+        "return state, (Ask((_notice(state, at),), ALL_KEYS, 0),)",
     ),
     "rule 2: the question comes without the notice": (
         "return _begin(flow, state._replace(refused=party.refused))",
         "return _begin(flow, state._replace(refused=party.refused, step=1, essential=True))",
     ),
     "rule 2: a key that was already down counts": (
-        "and event.began_ms >= _heard_enough_ms(flow, asked):", "and True:"
+        "and event.began_ms >= _heard_enough_ms(flow, state, asked):", "and True:"
     ),
-    "rule 2: a yes comes before it is told to what": ("question.prompt.length_ms // 2 if several", "0 if several"),
-    "rule 2: half a notice is a notice": ("if heard < at.essential.length_ms - HEARD_TOLERANCE_MS:", "if heard < 0:"),
+    "rule 2: a yes comes before it is told to what": ("asked.length_ms // 2 if several", "0 if several"),
+    "rule 2: half a notice is a notice": (
+        "part.heard_ms >= part.prompt.length_ms - HEARD_TOLERANCE_MS", "True"
+    ),
     "rule 2: another language's notice counts": (
-        "state._replace(step=0, detail=None, repeats=0, answers=(), essential=False)",
+        "state._replace(step=0, detail=None, repeats=0, answers=(), essential=False, up_to_date=False)",
         "state._replace(detail=None, repeats=0, answers=())",
     ),
     "rule 2: a no is not heard during the notice": (
-        "return state, (Ask((at.essential,), PROTECTING, 0),)",
-        "return state, (Ask((at.essential,), frozenset({'0'}), 0),)",
+        "return state, (Ask((_notice(state, at),), PROTECTING, 0),)",
+        "return state, (Ask((_notice(state, at),), frozenset({'0'}), 0),)",
     ),
     "rule 3: silence gives": (
         'Answer(at.purpose, GrantState.UNKNOWN, "", "silence")',
@@ -132,7 +135,7 @@ MUTATIONS = {
     "rule 3: any key gives": ("meaning = KEYS.get(event.keys)", "meaning = KEYS.get(event.keys, Meaning.GIVE)"),
     "rule 3: a no gives": ("Answer(at.purpose, GrantState.REFUSED, keys", "Answer(at.purpose, GrantState.GIVEN, keys"),
     "rule 4: a no is remembered that nobody said": (
-        "remembered = all(_said_no(flow, state, purpose)", "remembered = any(True"
+        "if all(_said_no(flow, state, purpose)", "if any(True"
     ),
     "rule 4: a no to another notice is remembered": (
         "return (purpose.id, flow.essential(state.language).version) in state.refused",
@@ -172,6 +175,23 @@ MUTATIONS = {
     "rule 8: it cannot be undone": ("(OptOut(state.opted_out, state.typed),)", "(OptOut(False, state.typed),)"),
     "rule 8: a callee who opted out is put through": (
         "    if state.aside is Aside.FAREWELL:\n        return Outcome.DIVERTED, (), False\n", ""
+    ),
+    "R12: what has changed is passed over": (
+        "return tuple(change for change in changes if flow.versions.index(change.version) > known)", "return ()"
+    ),
+    "R12: half of what has changed is enough": (
+        "if not all(_is_heard(change.prompt, event) for change in _missed(flow, state)):", "if False:"
+    ),
+    "R12: who hung up knows what has changed": (
+        "if not state.essential or not (state.up_to_date or not _missed(flow, state)):", "if not state.essential:"
+    ),
+    "R13: the short form for a notice never heard": (
+        "(one.version, one.sha256) == here), \"\")", "True), \"\")"
+    ),
+    "R13: the short form of what has changed": ("if notice.brief is None or _missed(flow, state):", "if False:"),
+    "R13: who wants to hear it again has the short form": ('"" if whole else _continued', "_continued"),
+    "rule 2: a yes is taken after the first words of what has changed": (
+        "for change in _missed(flow, state)), PROTECTING, 0),)", "for change in _missed(flow, state)), ALL_KEYS, 0),)"
     ),
     "nobody is held for ever": ("if state.turns >= MAX_TURNS:", "if False:"),
 }  # fmt: skip
@@ -263,6 +283,57 @@ def test_the_beginning_of_the_notice_again_and_again_is_not_the_notice() -> None
     assert isinstance(save, Save)
     assert not save.record
     assert {answer.reason for answer in save.answers} == {"failed"}
+
+
+def _walk(one: Flow, party: Party, *happened: Event) -> tuple[list[str], Save | None]:
+    state, commands = gate.start(one, party)
+    said = [_word(command) for command in commands]
+    save = None
+    for event in happened:
+        state, commands = gate.step(one, state, event)
+        said += [_word(command) for command in commands]
+        save = next((command for command in commands if isinstance(command, Save)), save)
+    return said, save
+
+
+def test_a_mere_continuation_is_short_and_says_what_it_continues() -> None:
+    two = flow(QUALITY, TRAINING, languages=("en",), brief=True)
+    said, save = _walk(
+        two, Party(knows="", heard=CONTINUES), played("brief-essential"), pressed("1", 2_900), pressed("1", 2_900)
+    )
+    assert said[:3] == ["play en/brief-essential", "play en/brief-question-1", "play en/question-2"]
+    assert save is not None
+    ((told),) = save.told
+    assert (told.form, told.whole, told.continues) == (Form.SHORT, True, "call-before")
+
+
+def test_what_has_changed_is_told_before_the_question_and_once() -> None:
+    one = flow(QUALITY, brief=True, notices=("1", "2"), changed=("2",))
+    said, save = _walk(
+        one, Party(knows="1", heard=CONTINUES),
+        played(), pressed("1"), played("change-2"), pressed("#"), played(language="es"),
+        played("change-2", "es"), pressed("1"),
+    )  # fmt: skip
+    assert said[:6] == [
+        "play en/essential", "play en/change-2", "play en/change-2", "play en/question-1", "play es/essential",
+        "play es/change-2",
+    ]  # fmt: skip
+    assert save is not None
+    assert (save.knows, {told.form for told in save.told}) == ("2", {Form.WHOLE, Form.CHANGE})
+    said, _ = _walk(one, Party(knows="2"), played())
+    assert said == ["play en/essential", "play en/question-1"]
+    said, _ = _walk(one, Party(), played())
+    assert said == ["play en/essential", "play en/question-1"]
+
+
+def test_who_hangs_up_while_it_is_told_hears_it_again_next_time() -> None:
+    one = flow(QUALITY, notices=("1", "2"), changed=("2",))
+    _, save = _walk(one, Party(knows="1"), played(), Answered(Cause.HANGUP))
+    assert save is not None
+    assert save.knows == "1"
+    _, save = _walk(one, Party(knows=None), Answered(Cause.HANGUP))
+    assert save is not None
+    assert (save.knows, save.told) == (None, ())
 
 
 def test_silence_asks_once_more_and_goes_through() -> None:

@@ -10,13 +10,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callguard.core.decide import Facts, Registered, Scope, decide
-from callguard.core.grants import Channel, Ending, Standing, bases, counts, ended, opted_out, survives
+from callguard.core.grants import Channel, Ending, Standing, bases, counts, ended, limited, opted_out, survives
 from callguard.core.model import Basis, GrantState
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 PURPOSE = "marketing.calls"
+
+
+def test_a_consent_lasts_no_longer_than_the_term_and_only_a_new_one_renews_it() -> None:
+    contract = replace(GIVEN, basis=Basis.CONTRACT)
+    sooner = replace(GIVEN, until=GIVEN.since + DAY)
+    assert [one.until for one in limited((GIVEN, contract, sooner), 5 * DAY)] == [
+        GIVEN.since + 5 * DAY, None, GIVEN.since + DAY,
+    ]  # fmt: skip
+    assert [one.state(NOW) for one in limited((GIVEN, contract), 5 * DAY)] == [GrantState.EXPIRED, GrantState.GIVEN]
+    anew = replace(GIVEN, since=NOW - DAY)
+    assert bases(limited((GIVEN, anew), 5 * DAY), PURPOSE, (), NOW) == {Basis.CONSENT}
+    assert limited((GIVEN,), None) == (GIVEN,)
+
+
 GIVEN = Standing(PURPOSE, Basis.CONSENT, Channel.PAPER, NOW - 10 * DAY, None, "form 17")
 LISTED = Registered("rpo", NOW.date() - 2 * DAY, 15, listed=True)
 FACTS = Facts("+390612345678", "marketing", PURPOSE, None, NOW, (), (), (GIVEN,), needs_basis=True)

@@ -18,7 +18,7 @@ from callguard.core.profile import Flow
 from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.metrics import Metrics
-from callguard.store.records import LegRecord, Remembered
+from callguard.store.records import Informed, LegRecord, Remembered
 from callguard.store.writer import Fenced
 from tests.faults.transcripts import NAME, NUMBER
 
@@ -128,6 +128,10 @@ class FakeStore:
     async def remembered(self, controller: str, number: str, since: datetime) -> Remembered:
         await self._work()
         return Remembered()
+
+    async def informed(self, controller: str, number: str, profile: str, since: datetime) -> Informed:
+        await self._work()
+        return Informed()
 
     async def outcome(self, channel: str, linkedid: str) -> None:
         await self._work()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from sqlite3 import connect
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,27 @@ def test_it_is_told_in_words_and_in_the_order_of_time(run: Run, known: Path) -> 
     assert [one for one in said if one not in done.out] == []
     table = done.out.split("\n\n")[1].splitlines()[1:]
     assert len(table) > 15 and [line[:25] for line in table] == sorted(line[:25] for line in table)
+
+
+def test_when_a_recording_is_destroyed_is_what_the_rules_say(run: Run, known: Path) -> None:
+    """By the controller's term, not only by what somebody has said of it; and what is held has no such time."""
+    (before,) = [call for call in shown(run) if call["call"] == SHARED]
+    assert before["recording"]["destroy_at"] is None
+    assert "no time set" in run("subject", "show", NUMBER).out
+    text = known.read_text(encoding="utf-8")
+    known.write_text(f'{text}\n[retention.acme]\n"recording.quality" = {{ days = 36_500 }}\n', encoding="utf-8")
+    (after,) = [call for call in shown(run) if call["call"] == SHARED]
+    assert after["recording"]["destroy_at"].startswith("2126-")
+    assert "no time set" not in run("subject", "show", NUMBER).out
+    assert run("recordings", "hold", SHARED, "--reason", "a claim").code == 0
+    (held,) = [call for call in shown(run) if call["call"] == SHARED]
+    assert (held["recording"]["destroy_at"], held["recording"]["reason"]) == (None, "held")
+    assert "held" in run("subject", "show", NUMBER).out
+
+
+def shown(run: Run) -> list[Any]:
+    calls: list[Any] = run("subject", "show", NUMBER, "--json", "--controller", "acme").json[0]["calls"]
+    return calls
 
 
 def test_nobody_else_is_in_it(run: Run, known: Path) -> None:

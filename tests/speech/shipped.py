@@ -74,6 +74,14 @@ ACME: dict[str, str | dict[str, str]] = {
     },
 }
 
+CHANGE = {
+    "de": "Aufzeichnungen dienen auch der Schulung neuer Mitarbeiter",
+    "en": "recordings also serve to teach new staff",
+    "es": "las grabaciones sirven también para formar al personal nuevo",
+    "fr": "les enregistrements servent aussi à former les nouveaux",
+    "it": "le registrazioni servono anche a formare il personale nuovo",
+    "pl": "nagrania służą też szkoleniu nowych pracowników",
+}
 ASKED = ("recording.quality", "recording.training", "recording.analysis", "recording.contract")
 # One of each kind of notice.
 KINDS = {
@@ -96,11 +104,18 @@ def configure(
         "store": {"path": folder / "store.db"},
         "prompts": {"folder": {"path_here": folder / "prompts"}},
         "controllers": {"acme": ACME},
+        "notices": {
+            "acme": [
+                {"version": "1", "since": "2026-01-31"},
+                {"version": "2", "since": "2026-12-01", "material": True, "change": CHANGE},
+            ]
+        },
         "profiles": {
             name: {
                 "controller": "acme",
                 "languages": languages,
                 "whisper": name == "one",
+                "short_form_months": 12,
                 "purposes": [{"id": purpose, "basis": basis} for purpose, basis in purposes],
             }
             for name, purposes in kinds.items()

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from callguard.config import Config
 from callguard.speech.catalogue import Catalogue
 from callguard.speech.lint import lint
 from callguard.speech.notice import Element
-from callguard.speech.texts import Piece, compose, load
+from callguard.speech.texts import Piece, compose, default_folder, fill, load
 
 from .conftest import Site
 
@@ -192,4 +193,40 @@ def test_a_notice_that_informs_in_the_place_of_one_that_asks(built: Site) -> Non
         "short layer: choice is not told",
         "short layer: withdrawal is not told",
         "full layer: withdrawal is not told",
+    ]
+
+
+@pytest.fixture
+def brief(shipped: Config) -> dict[str, Piece]:
+    texts = load(default_folder(), "en")
+    profile = shipped.profiles["one"]
+    return {piece.part: piece for piece in fill("one", profile, shipped.controllers["acme"], texts)}
+
+
+def short_form_faults(shipped: Config, pieces: dict[str, Piece]) -> list[str]:
+    faults = lint(shipped.profiles["one"], shipped.controllers["acme"], tuple(pieces.values()), None)
+    return [fault for fault in faults if fault.startswith(("short form", "brief"))]
+
+
+@pytest.mark.parametrize(
+    ("part", "element"),
+    [
+        ("brief-essential", Element.CONTROLLER), ("brief-essential", Element.EXISTENCE),
+        ("brief-essential", Element.PURPOSE), ("brief-essential", Element.WITHDRAWAL),
+        ("brief-question-1", Element.CHOICE), ("brief-question-1", Element.RIGHTS),
+    ],
+)  # fmt: skip
+def test_what_the_short_form_leaves_untold(
+    part: str, element: Element, shipped: Config, brief: dict[str, Piece]
+) -> None:
+    assert short_form_faults(shipped, brief) == []
+    brief[part] = replace(brief[part], elements=brief[part].elements - {element})
+    assert short_form_faults(shipped, brief) == [f"short form: {element.value} is not told"]
+
+
+def test_a_short_form_that_is_not_short_or_hides_the_rights_key(shipped: Config, brief: dict[str, Piece]) -> None:
+    long = replace(brief["brief-question-1"], text="word " * 40, keys=frozenset("12"))
+    assert short_form_faults(shipped, brief | {"brief-question-1": long}) == [
+        "short form: key 3 is not announced",
+        "short form: has 57 words, and the short layer no more than 33",
     ]

@@ -160,3 +160,26 @@ def test_no_language_is_spoken_faster_or_slower_than_people_follow(shipped: Conf
         ]
         rate = sum(len(entry.text) for entry in entries) / sum(entry.length_ms for entry in entries) * 1000
         assert 11 < rate < 20, (language, rate)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_full_layer_tells_what_data_how_and_whom_to_turn_to(language: str, notices: tuple[Notice, ...]) -> None:
+    """R9 and R10: which data are collected, how, what for and how they are kept; the authority and the officer."""
+    for notice in (one for one in notices if one.language == language):
+        full = {part.piece.part: part.piece for part in notice.full}
+        told = frozenset[Element]().union(*(piece.elements for piece in full.values()))
+        assert told >= {Element.DATA, Element.STORAGE, Element.PURPOSE, Element.RETENTION, Element.RECIPIENTS}
+        assert {Element.OFFICER, Element.COMPLAINT, Element.RIGHTS, Element.CONTACT} <= told
+        authority, officer = ACME["authority"], ACME["officer"]
+        assert isinstance(authority, dict)
+        assert authority[language] in full["details-complaint"].text
+        assert str(officer) in full["details-officer"].text
+        assert full["details-data"].elements >= {Element.DATA, Element.STORAGE, Element.PURPOSE}
+
+
+def test_the_short_form_is_shorter_as_heard_in_every_language(notices: tuple[Notice, ...]) -> None:
+    for notice in notices:
+        brief = length_ms(part for part in notice.parts if part.piece.is_brief)
+        short = length_ms(notice.short)
+        assert brief is not None and short is not None
+        assert 2_000 < brief < short - 300, (notice.profile, notice.language)

@@ -183,7 +183,7 @@ async def test_who_hears_the_notice_again_may_give_after_a_withdrawal_and_what_w
     assert (expected.purposes, expected.started_at, expected.file) == ((QUALITY,), LATER, "second")
     # The recording of before is history: in the evidence.
     assert [entry.kind for entry in detail.evidence[1:]] == [
-        Kind.WITHDRAWN, Kind.RECORDING_KEPT, Kind.RECORDING_DESTROYED, Kind.CONSENT_GIVEN,
+        Kind.WITHDRAWN, Kind.RECORDING_KEPT, Kind.RECORDING_DESTROYED, Kind.INFORMED, Kind.CONSENT_GIVEN,
     ]  # fmt: skip
 
 

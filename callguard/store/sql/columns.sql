@@ -25,6 +25,7 @@ UNION ALL SELECT 'restricted_grants', 0, MAX(rowid) FROM restricted_grants HAVIN
 UNION ALL SELECT 'actors', 0, MAX(rowid) FROM actors HAVING MAX(rowid) > 0
 UNION ALL SELECT 'request_steps', 0, MAX(rowid) FROM request_steps HAVING MAX(rowid) > 0
 UNION ALL SELECT 'corrections', 0, MAX(rowid) FROM corrections HAVING MAX(rowid) > 0
+UNION ALL SELECT 'invalidations', 0, MAX(rowid) FROM invalidations HAVING MAX(rowid) > 0
 UNION ALL SELECT 'pages', 0, 1 WHERE TRUE
 ON CONFLICT (what) DO NOTHING;
 
@@ -108,6 +109,10 @@ WHERE rowid >= :first AND rowid <= :last AND substr(reason, 1, 2) <> '+~';
 UPDATE corrections SET value = seal_content(value)
 WHERE rowid >= :first AND rowid <= :last AND substr(value, 1, 2) <> '+~';
 
+-- name: seal_invalidations(first, last)!
+UPDATE invalidations SET reason = seal_proof(reason)
+WHERE rowid >= :first AND rowid <= :last AND substr(reason, 1, 2) <> '+~';
+
 -- name: clear_columns()
 -- How many rows of each hold something in the clear, of all rows that there are.
 SELECT 'subjects' AS what, COUNT(*) AS clear FROM subjects
@@ -126,4 +131,5 @@ UNION ALL SELECT 'block_prefixes', COUNT(*) FROM block_prefixes WHERE substr(pre
 UNION ALL SELECT 'restricted_subjects', COUNT(*) FROM restricted_subjects WHERE substr(number, 1, 2) <> '+~'
 UNION ALL SELECT 'request_steps', COUNT(*) FROM request_steps WHERE substr(reason, 1, 2) <> '+~'
 UNION ALL SELECT 'corrections', COUNT(*) FROM corrections WHERE substr(value, 1, 2) <> '+~'
+UNION ALL SELECT 'invalidations', COUNT(*) FROM invalidations WHERE substr(reason, 1, 2) <> '+~'
 UNION ALL SELECT 'restricted_grants', COUNT(*) FROM restricted_grants WHERE substr(evidence, 1, 2) <> '+~';

@@ -6,7 +6,8 @@ SELECT leg_id FROM recordings WHERE state = 'kept' AND leg_id > :after ORDER BY 
 SELECT COUNT(*) AS kept FROM recordings WHERE state = 'kept';
 
 -- name: kept_facts(legs)
--- One row for each purpose given, as it was given last, one without where there is none; `legs` is a JSON array.
+-- One row for each purpose given, as it was given last and unless that was invalidated, one without where there is none;
+-- `legs` is a JSON array.
 SELECT
     r.leg_id, l.call_id, r.controller, l.folder, r.ended_at, COALESCE(l.agreed_at, l.saved_at) AS began_at,
     l.withdrawn_at, r.destroy_at, g.purpose, g.basis,
@@ -27,7 +28,7 @@ LEFT JOIN grants AS g ON g.leg_id = l.leg_id AND g.state = 'given'
     AND ',' || l.granted || ',' LIKE '%,' || g.purpose || ',%'
     AND NOT EXISTS (
         SELECT 1 FROM grants AS again
-        WHERE again.leg_id = g.leg_id AND again.purpose = g.purpose AND again.state = 'given'
+        WHERE again.leg_id = g.leg_id AND again.purpose = g.purpose AND again.state IN ('given', 'invalidated')
             AND again.grant_id > g.grant_id
     )
 WHERE r.state = 'kept'

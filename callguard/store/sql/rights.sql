@@ -56,14 +56,20 @@ FROM subject_evidence AS e JOIN ledger AS entry ON entry.seq = e.seq
 WHERE e.subject_id = :subject_id ORDER BY e.seq;
 
 -- name: others_in_call(leg_id, since, until)
--- Legs of other people in the same call, by its id or by what Asterisk groups calls by, among those of that time.
+-- Legs of other people in the same call, by its id or by what Asterisk groups calls by, among those of that time; and whoever
+-- may be heard in the leg's recording, such as in a conference.
 SELECT o.leg_id
 FROM legs AS l JOIN legs AS o ON o.call_id = l.call_id
 WHERE l.leg_id = :leg_id AND o.subject_id <> l.subject_id
 UNION
 SELECT o.leg_id
 FROM legs AS l JOIN legs AS o ON o.started_at BETWEEN :since AND :until AND o.linkedid = l.linkedid
-WHERE l.leg_id = :leg_id AND o.subject_id <> l.subject_id;
+WHERE l.leg_id = :leg_id AND o.subject_id <> l.subject_id
+UNION
+SELECT c.other
+FROM recorded_company AS c JOIN legs AS l ON l.leg_id = c.leg_id
+LEFT JOIN legs AS o ON o.leg_id = c.other
+WHERE c.leg_id = :leg_id AND o.subject_id IS NOT l.subject_id;
 
 -- name: incidents_between(since, until)
 -- Each with whose leg it concerns, and how many files of a recording there are.

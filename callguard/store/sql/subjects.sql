@@ -62,7 +62,11 @@ FROM whose JOIN opt_outs AS o ON o.subject_id = whose.subject_id JOIN subjects A
 WHERE o.until IS NULL OR o.until > :at
 UNION ALL
 SELECT 'grant', one.controller, one.number, NULL, g.purpose, NULL, g.source, NULL, g.since,
-    g.until, g.basis, g.channel, open_text(g.evidence), NULL, NULL, g.subject_grant_id
+    g.until, g.basis, g.channel, open_text(g.evidence), NULL,
+    (
+        SELECT i.at FROM invalidated_grants AS x JOIN invalidations AS i ON i.invalidation_id = x.invalidation_id
+        WHERE x.subject_grant_id = g.subject_grant_id
+    ), g.subject_grant_id
 FROM one JOIN subject_grants AS g ON g.subject_id = one.subject_id
 UNION ALL
 SELECT 'ending', NULL, NULL, NULL, e.purpose, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, e.state, e.at, NULL
@@ -117,6 +121,21 @@ WHERE s.controller = :controller AND s.number IN (seal_number(:number), :number)
     AND l.language_chosen = 1 AND l.saved_at >= :since
 GROUP BY l.language
 ORDER BY at DESC;
+
+-- name: informed_before(controller, number, profile)
+-- What was heard whole of a profile's notice in earlier calls, the latest first; nothing of a version that was found to be
+-- wrong. Asked where it matters: of so many that who calls often costs no more.
+SELECT l.call_id, i.form, i.version, i.sha256, i.knows, i.at
+FROM subjects AS s
+JOIN informed AS i ON i.subject_id = s.subject_id
+JOIN legs AS l ON l.leg_id = i.leg_id
+WHERE s.controller = :controller AND s.number IN (seal_number(:number), :number) AND i.profile = :profile
+    AND i.whole = 1 AND i.form <> 'change'
+    AND NOT EXISTS (
+        SELECT 1 FROM invalidations AS x WHERE x.controller = i.controller AND x.notice_version = i.version
+    )
+ORDER BY i.at DESC, i.informed_id DESC
+LIMIT 100;
 
 -- name: decision_of_call(call_id)^
 SELECT decision_id FROM decisions WHERE call_id = :call_id;

@@ -27,6 +27,15 @@ INSERT INTO grants (leg_id, subject_id, controller, purpose, basis, state, valid
 SELECT leg_id, subject_id, controller, :purpose, :basis, :state, :valid_from, :reason, :notice_version
 FROM legs WHERE leg_id = :leg_id;
 
+-- name: add_informed*!
+INSERT INTO informed (
+    leg_id, subject_id, controller, profile, language, form, version, sha256, length_ms, heard_ms, whole, continues, knows,
+    at
+)
+SELECT leg_id, subject_id, controller, profile, :language, :form, :version, :sha256, :length_ms, :heard_ms, :whole,
+    :continues, :knows, :at
+FROM legs WHERE leg_id = :leg_id;
+
 -- name: add_evidence*!
 INSERT INTO evidence (seq, leg_id, controller, kind, at) VALUES (:seq, :leg_id, :controller, :kind, :at);
 
