@@ -112,4 +112,5 @@ def test_the_package_has_its_migrations() -> None:
     assert [migration.name for migration in known()] == [
         "0001_first", "0002_both_directions", "0003_languages", "0004_incidents", "0005_agents", "0006_segments",
         "0007_folders", "0008_grants", "0009_callbacks", "0010_ledger", "0011_content_keys", "0012_retention",
+            "0013_access",
     ]  # fmt: skip
