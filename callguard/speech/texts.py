@@ -30,6 +30,7 @@ from callguard.speech.notice import (
     Informed,
     OptOut,
     Part,
+    Rights,
     Whisper,
 )
 
@@ -65,6 +66,7 @@ class Texts(Frozen):
     consent_to_two: ConsentToTwo
     informed: Informed
     optout: OptOut
+    right: Rights
     denied: Denied
     call: InCall
     whisper: Whisper | None = None
@@ -101,6 +103,7 @@ class Texts(Frozen):
             **({"remembered": self.consent.remembered} if asks else {}),
             "goodbye": self.consent.goodbye if asks else self.informed.goodbye,
             **self.optout.parts(),
+            **self.right.parts(),
             **self.denied.parts(),
             **self.call.parts(asks=asks),
             SWITCH: self.switch,
