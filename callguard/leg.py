@@ -12,15 +12,17 @@ import uuid_utils
 
 from callguard.config import Config
 from callguard.core import gate
-from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
+from callguard.core.commands import Ask, Command, Exercise, OptOut, Release, Save, StartRecording
 from callguard.core.decide import Scope
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
 from callguard.core.language import Signs, language_for
 from callguard.core.model import Outcome, Party
 from callguard.core.profile import Flow
-from callguard.errors import Disconnected, Refused, StoreError
+from callguard.core.requests import AT_ONCE, Proof, Via
+from callguard.errors import CallguardError, Disconnected, Refused, StoreError
 from callguard.metrics import LOST, LegMetrics, Metrics
 from callguard.numbers import to_e164
+from callguard.rights import requests
 from callguard.store import Fenced, Store
 from callguard.store.dial_records import OptOutSource
 from callguard.store.records import Direction, Files, Informed, LegRecord, Remembered
@@ -225,6 +227,8 @@ class Leg:
                     answer: Event = await self._ask(command)
                 case OptOut():
                     answer = await self._opt_out(command)
+                case Exercise():
+                    answer = await self._exercise(command)
                 case Save():
                     answer = await self._save(command)
                 case StartRecording():
@@ -259,6 +263,29 @@ class Leg:
             return SaveFailed()
         # One that came another way is not undone by typing its number, and that it is may not be said.
         return SaveFailed() if command.undo and not changed else Saved()
+
+    async def _exercise(self, command: Exercise) -> Event:
+        """A caller ID is enough to withdraw; all else is a request that waits until it is known who asks."""
+        subject, now = self._subject, datetime.now(UTC)
+        if subject.number is None:
+            return SaveFailed()
+        try:
+            if command.right in AT_ONCE:
+                await requests.at_once(
+                    self._store, subject.controller, subject.number, command.right, Via.KEY, now, [Proof.CALLER_ID],
+                    call_id=subject.call_id,
+                )  # fmt: skip
+            else:
+                request_id, _ = await self._store.open_request(
+                    subject.controller, subject.number, command.right, Via.KEY, now, call_id=subject.call_id
+                )
+                self._log.info("somebody asks for what is their right", request=request_id, right=command.right.value)
+        except Fenced:
+            return Lost()
+        except CallguardError as error:
+            self._log.error("what somebody asks for by right is not saved, and not confirmed", problem=str(error))
+            return SaveFailed()
+        return Saved()
 
     async def _save(self, save: Save) -> Event:
         self._language = save.language

@@ -36,6 +36,7 @@ MEANINGS: Final = {
     Meaning.REPEAT: "repeat",
     Meaning.LANGUAGE: "language",
     Meaning.OPT_OUT: "optout",
+    Meaning.REQUEST: "request",
 }
 FIRST_SOUND_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 KEY_TO_OUTCOME_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)

@@ -54,7 +54,7 @@ MAY: dict[str, set[str]] = {
     "current": {"core", "config", "policies"},
     "prepare": {"core", "ledger", "policies", "speech", *SHARED},
     "room": {"metrics"},
-    "leg": {"core", "store", "telephony", "metrics", *SHARED},
+    "leg": {"core", "rights", "store", "telephony", "metrics", *SHARED},
     "cdr": {*SHARED},
     "callbacks": {"core", "store", "current", *SHARED},
     "dial": {"callbacks", "core", "store", "registry", "policies", "current", "metrics", *SHARED},

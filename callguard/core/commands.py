@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from callguard.core.model import Answer, Heard, Outcome, Prompt, Told
+from callguard.core.requests import Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,14 @@ class OptOut:
 
     undo: bool
     typed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """Commit, now, what the subject asks for by right: a request that is received, or done. Saved or SaveFailed comes
+    back."""
+
+    right: Right
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +85,4 @@ class Release:
     granted: tuple[str, ...] = ()
 
 
-Command = Ask | OptOut | Save | StartRecording | Release
+Command = Ask | OptOut | Exercise | Save | StartRecording | Release

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
-from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
+from callguard.core.commands import Ask, Command, Exercise, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
 from callguard.core.model import (
     Answer,
@@ -26,6 +26,7 @@ from callguard.core.model import (
     Told,
 )
 from callguard.core.profile import Aside, Change, Changes, Flow, Inform, Notice, Question, Step
+from callguard.core.requests import Right
 
 KEYS = {
     "1": Meaning.GIVE,
@@ -34,12 +35,17 @@ KEYS = {
     "0": Meaning.REPEAT,
     "#": Meaning.LANGUAGE,
     "9": Meaning.OPT_OUT,
+    "4": Meaning.REQUEST,
+    "5": Meaning.REQUEST,
+    "6": Meaning.REQUEST,
     # the keys of the conversation mean the same in the gate
     "*9": Meaning.REFUSE,
     "*8": Meaning.REPEAT,
 }
-PROTECTING = frozenset(key for key, meaning in KEYS.items() if meaning is not Meaning.GIVE)
-ALL_KEYS = frozenset(KEYS)
+RIGHTS = {"4": Right.ACCESS, "5": Right.WITHDRAWAL, "6": Right.ERASURE}
+PROTECTING = frozenset(key for key, meaning in KEYS.items() if meaning not in (Meaning.GIVE, Meaning.REQUEST))
+ALL_KEYS = frozenset(KEYS) - frozenset(RIGHTS)
+IN_DETAILS = PROTECTING | frozenset(RIGHTS)
 REFUSING = frozenset(key for key, meaning in KEYS.items() if meaning is Meaning.REFUSE)
 OPT_OUT = frozenset(key for key, meaning in KEYS.items() if meaning is Meaning.OPT_OUT)
 
@@ -78,6 +84,7 @@ class State(NamedTuple):
             it is remembered.
         opted_out: the subject has opted out in this call.
         typed: the number that was typed for it.
+        right: what was asked for by right, while that is committed.
         repeats: silences at this question so far.
         turns: prompts asked so far, the full layer's pieces not counted.
         essential: the notice's essential part has been heard on this leg, in this language.
@@ -96,6 +103,7 @@ class State(NamedTuple):
     refused: frozenset[tuple[str, str | None]] = frozenset()
     opted_out: bool = False
     typed: str = ""
+    right: Right | None = None
     repeats: int = 0
     turns: int = 0
     essential: bool = False
@@ -177,7 +185,7 @@ def _ask(flow: Flow, state: State) -> Move:
     if state.detail is not None:
         piece = flow.details[state.language][state.detail]
         # "Deutsch: Raute" leaves a moment to find that key.
-        return state, (Ask((piece,), PROTECTING, 0 if piece.language == state.language else ASIDE_WAIT_MS),)
+        return state, (Ask((piece,), IN_DETAILS, 0 if piece.language == state.language else ASIDE_WAIT_MS),)
     if state.turns >= MAX_TURNS:
         return _save(flow, _rest_unknown(flow, state, "limit"))
     at = _at(flow, state)
@@ -254,6 +262,12 @@ def _key(flow: Flow, state: State, event: Answered) -> Move:
         if state.party.known or state.typed or state.opted_out:
             return _opt(state)
         return _ask(flow, state._replace(detail=None, aside=Aside.NUMBER))
+    if meaning is Meaning.REQUEST and state.detail is not None:
+        if state.party.known:
+            right = RIGHTS[event.keys]
+            return state._replace(phase=Phase.OPTING, detail=None, right=right), (Exercise(right),)
+        # Whoever withholds the number is nobody, of whom nothing is known and who cannot be called back.
+        return _ask(flow, state._replace(detail=None, aside=Aside.NOT_NOTED))
     raise Unforeseen(f"a key that no Ask wanted, while {state.phase}")
 
 
@@ -331,6 +345,9 @@ def _opt(state: State) -> Move:
 
 
 def _opted(flow: Flow, state: State, event: Event) -> Move:
+    if state.right is not None:
+        done = Aside.WITHDRAWN if state.right is Right.WITHDRAWAL else Aside.RECEIVED
+        return _ask(flow, state._replace(phase=Phase.ASKING, right=None, aside=done))
     out = not state.opted_out
     aside = (Aside.FAREWELL if state.party.callee else Aside.OPTED_OUT) if out else Aside.UNDONE
     return _ask(flow, state._replace(phase=Phase.ASKING, opted_out=out, aside=aside))
@@ -338,7 +355,7 @@ def _opted(flow: Flow, state: State, event: Event) -> Move:
 
 def _not_opted(flow: Flow, state: State, event: Event) -> Move:
     typed = state.typed if state.opted_out else ""
-    return _ask(flow, state._replace(phase=Phase.ASKING, typed=typed, aside=Aside.NOT_NOTED))
+    return _ask(flow, state._replace(phase=Phase.ASKING, typed=typed, right=None, aside=Aside.NOT_NOTED))
 
 
 def _next(flow: Flow, state: State) -> Move:

@@ -48,7 +48,10 @@ class Outcome(StrEnum):
 
 
 class Meaning(StrEnum):
-    """What a key means to the gate. Only GIVE gives; the others protect, and act at any time."""
+    """What a key means to the gate. Only GIVE gives; the others protect, and act at any time.
+
+    But REQUEST, which asks for what is somebody's right: it acts where it is told, in the full layer.
+    """
 
     GIVE = "give"
     REFUSE = "refuse"
@@ -56,6 +59,7 @@ class Meaning(StrEnum):
     REPEAT = "repeat"
     LANGUAGE = "language"
     OPT_OUT = "opt_out"
+    REQUEST = "request"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,8 @@ class Aside(StrEnum):
     UNDONE = "optout-undone"
     NOT_NOTED = "optout-failed"
     FAREWELL = "optout-goodbye"
+    RECEIVED = "right-received"
+    WITHDRAWN = "right-withdrawn"
 
 
 @dataclass(frozen=True, slots=True)

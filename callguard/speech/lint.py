@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from callguard.controller import Controller
-from callguard.core.gate import ALL_KEYS, PROTECTING
+from callguard.core.gate import ALL_KEYS, IN_DETAILS, PROTECTING
 from callguard.core.model import Basis
 from callguard.sections import Profile
 from callguard.speech.catalogue import Catalogue
@@ -29,6 +29,7 @@ _MAX_MS = {
     "remembered": MAX_ASIDE_MS,
     "change-": MAX_ASIDE_MS,
     "optout-": MAX_ASIDE_MS,
+    "right-": MAX_ASIDE_MS,
     "call-stopped": MAX_SAID_MS,
     "call-required": MAX_DETAIL_MS,
     "call-given": MAX_SAID_MS,
@@ -45,6 +46,7 @@ _WORKING: dict[str, frozenset[str]] = {
     "remembered": ALL_KEYS,
     "optout-number": frozenset(),
     "optout-goodbye": frozenset({OPT_OUT}),
+    "details-": IN_DETAILS,
     "denied": frozenset(),
     "whisper": frozenset(),
     "goodbye": frozenset(),

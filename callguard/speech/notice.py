@@ -244,6 +244,16 @@ class OptOut(Frozen):
         return {f"optout-{name}": getattr(self, name) for name in type(self).model_fields}
 
 
+class Rights(Frozen):
+    """What is said to who asks by key, in the full layer, for what is their right: received, or done."""
+
+    received: Part
+    withdrawn: Part
+
+    def parts(self) -> dict[str, Part]:
+        return {"right-received": self.received, "right-withdrawn": self.withdrawn}
+
+
 class InCall(Frozen):
     """What the subject alone hears in the call: after the stop key, and after the notice that was heard again.
 

@@ -32,6 +32,7 @@ from callguard.speech.notice import (
     Informed,
     OptOut,
     Part,
+    Rights,
     Whisper,
 )
 
@@ -67,6 +68,7 @@ class Texts(Frozen):
     consent_to_two: ConsentToTwo
     informed: Informed
     optout: OptOut
+    right: Rights
     denied: Denied
     call: InCall
     whisper: Whisper | None = None
@@ -109,6 +111,7 @@ class Texts(Frozen):
             **({"remembered": self.consent.remembered} if asks else {}),
             "goodbye": self.consent.goodbye if asks else self.informed.goodbye,
             **self.optout.parts(),
+            **self.right.parts(),
             **self.denied.parts(),
             **self.call.parts(asks=asks),
             SWITCH: self.switch,

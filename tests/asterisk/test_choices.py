@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 from callguard.core.model import GrantState, Outcome
+from callguard.core.requests import Right, State, Via
 from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.scenarios import Times
 from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE, tones
 from callguard.store.dial_records import StoredOptOut
 from callguard.store.reader import Reader
+from callguard.store.rights_reader import RightsReader
 from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, World, presses, says_yes
 
 ANA = "+34600000021"
@@ -122,3 +125,19 @@ async def test_hanging_up_after_nine_keeps_it(world: World) -> None:
             await asyncio.sleep(0.05)
     assert (await world.latest()).leg.outcome is Outcome.UNKNOWN
     assert len(await opt_outs(world)) == 1
+
+
+async def test_what_is_a_right_is_received_or_done_by_key_and_the_call_goes_on(world: World) -> None:
+    calls, caller = len(world.agent.calls), "+34600000029"
+    keys = [part for key in "35362" for part in (Key(key), Tone(CALLER_BEFORE, 1_500))]
+    await world.call(Tone(CALLER_BEFORE, world.times.essential + 400), *keys, from_number=caller)
+    told = world.told(await world.agent_call(calls))
+    assert told.state == "refused"
+    async with RightsReader.reading(world.gate.store) as store:
+        asked, done = await store.requests(None, caller)
+        (leg,) = await store.call(told.call)
+    assert (asked.right, asked.via, asked.state, asked.call_id) == (Right.ERASURE, Via.KEY, State.OPEN, told.call)
+    assert (done.right, done.via, done.state, done.call_id) == (Right.WITHDRAWAL, Via.KEY, State.DONE, told.call)
+    (gate,) = [json.loads(one.body) for one in leg.evidence if one.kind == "gate"]
+    heard = {one["prompt"].partition("/")[2] for one in gate["heard"] if one["heard_ms"]}
+    assert heard >= {"right-received", "right-withdrawn"}

@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
+from callguard.core.commands import Ask, Command, Exercise, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
 from callguard.core.model import Basis, Heard, Outcome, Party
 from callguard.core.profile import Aside, Changes, Flow, Inform, Notice, Question
+from callguard.core.requests import Right
 
 PROTECTING = {"2", "3", "0", "#", "9", "*9", "*8"}
+# In the full layer alone.
+RIGHTS = {"4": Right.ACCESS, "5": Right.WITHDRAWAL, "6": Right.ERASURE}
 TYPED = "34600000001"
 LONGEST_CALL = 40
 CALLER = Party()
@@ -42,6 +45,7 @@ class Observer:
         party: who is asked.
         wants_out: the last key asked for an opt-out, or for its undoing.
         out: the store has the opt-out.
+        asks_for: what the last key asked for by right, `committing` while that is committed, `noted` once it is.
         left: the callee has heard the goodbye that follows it.
         language: in which the call has to go on.
         chosen: the language key has brought another language.
@@ -60,6 +64,9 @@ class Observer:
     party: Party = CALLER
     wants_out: bool = False
     opting: bool | None = None
+    asks_for: Right | None = None
+    committing: Right | None = None
+    noted: Right | None = None
     out: bool = False
     left: bool = False
     language: str = ""
@@ -70,6 +77,10 @@ class Observer:
             case Answered():
                 assert self.ask is not None
                 return self._answered(flow, self.ask, event)
+            case Saved() if self.committing is not None:
+                return replace(self, noted=self.committing, committing=None)
+            case SaveFailed() if self.committing is not None:
+                return replace(self, committing=None)
             case Saved() if self.opting is not None:
                 return replace(self, out=self.opting, opting=None)
             case SaveFailed() if self.opting is not None:
@@ -90,7 +101,7 @@ class Observer:
             None,
         )
         aside = next((one for one, prompt in flow.asides[language].items() if prompt == ask.prompts[0]), None)
-        seen = replace(self, ask=None, wants_out=False, left=False)
+        seen = replace(self, ask=None, wants_out=False, asks_for=None, left=False)
         if event.cause in {Cause.FAILED, Cause.HANGUP}:
             return replace(seen, failed=self.failed or event.cause is Cause.FAILED, over=event.cause is Cause.HANGUP)
         if aside is Aside.NUMBER:
@@ -122,6 +133,8 @@ class Observer:
                 return replace(seen, refused=self.refused | open_)
             case "9":
                 return replace(seen, wants_out=True)
+            case "4" | "5" | "6" if ask.prompts[0] in flow.details[self.language]:
+                return replace(seen, asks_for=RIGHTS[event.keys])
             case "0" | "*8":  # all is asked again
                 return replace(seen, stands=frozenset(), refused=frozenset(), again=True)
             case "#":
@@ -149,6 +162,10 @@ class Observer:
                     if bool(command.typed) == self.party.known:
                         raise Broken("rule 8: opted out is not the number of who asked")
                     seen = replace(seen, opting=not command.undo)
+                case Exercise():
+                    if self.asks_for is not command.right or not self.party.known:
+                        raise Broken("a request by right that nobody made, or of nobody")
+                    seen = replace(seen, asks_for=None, committing=command.right)
                 case Save():
                     if not set(command.granted) <= self.stands:
                         raise Broken(f"rules 2 and 3: {command.granted} saved, but only {set(self.stands)} stands")
@@ -210,6 +227,12 @@ class Observer:
             raise Broken("R12: asked before what has changed was heard")
         if isinstance(at, Changes) and _ids(ask.prompts) != _ids(_unknown(flow, self.party, language)):
             raise Broken("R12: told is not what has changed since they heard the notice")
+        if aside is Aside.WITHDRAWN and self.noted is not Right.WITHDRAWAL:
+            raise Broken("told withdrawn what is not")
+        if aside is Aside.RECEIVED and self.noted not in (Right.ACCESS, Right.ERASURE):
+            raise Broken("told received what is not")
+        if RIGHTS.keys() & ask.keys and ask.prompts[0] not in flow.details[self.language]:
+            raise Broken("a right is asked for where nobody tells by which key")
         if aside is Aside.OPTED_OUT and not self.out:
             raise Broken("rule 8: confirmed what is not committed")
         if aside is Aside.REMEMBERED:
@@ -221,7 +244,8 @@ class Observer:
             question = [s for s in flow.steps[language] if isinstance(s, Question) and ask.prompts[0] in _prompts(s)]
             if not question or question[0].purpose.basis is not Basis.CONSENT:
                 raise Broken("rule 1: a sham yes is asked for")
-        return replace(self, ask=ask)
+        told = aside in (Aside.RECEIVED, Aside.WITHDRAWN)
+        return replace(self, ask=ask, noted=self.noted if told else None)
 
     def _release(self, flow: Flow, release: Release, commands: tuple[Command, ...]) -> None:
         recording = any(isinstance(command, StartRecording) for command in commands)
@@ -280,7 +304,7 @@ def events(observer: Observer) -> Iterator[Event]:
     if observer.ask.digits:
         yield from (Answered(Cause.KEY, TYPED), Answered(Cause.KEY))
         return
-    for key in sorted(PROTECTING | {"1", "7"}):
+    for key in sorted(PROTECTING | {"1", "7"} | (RIGHTS.keys() & observer.ask.keys)):
         yield Answered(Cause.KEY, key, 10, half)
         yield Answered(Cause.KEY, key, 2_000, half)
         yield Answered(Cause.KEY, key, -10, half)

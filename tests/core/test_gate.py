@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callguard.core import gate
-from callguard.core.commands import Ask, Command, OptOut, Release, Save, StartRecording
+from callguard.core.commands import Ask, Command, Exercise, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
 from callguard.core.model import Form, GrantState, Heard, Outcome, Party
 from callguard.core.profile import Flow
@@ -85,6 +85,22 @@ def test_any_sequence_keeps_the_rules_and_ends(name: str, choices: list[int]) ->
 
 # Each rule of the gate, taken out of its one place in the source. The search must notice every one.
 MUTATIONS = {
+    "a right is asked for by a stray key": (
+        "return state, (Ask((at.essential,), PROTECTING, 0),)",
+        "return state, (Ask((at.essential,), IN_DETAILS, 0),)",
+    ),
+    "told received what was withdrawn": (
+        "done = Aside.WITHDRAWN if state.right is Right.WITHDRAWAL else Aside.RECEIVED",
+        "done = Aside.RECEIVED",
+    ),
+    "a request of nobody": (
+        "        if state.party.known:\n            right = RIGHTS",
+        "        if True:\n            right = RIGHTS",
+    ),
+    "told received what was not saved": (
+        "typed=typed, right=None, aside=Aside.NOT_NOTED",
+        "typed=typed, right=None, aside=Aside.RECEIVED if state.right else Aside.NOT_NOTED",
+    ),
     "rule 1: the recording before the commit": (
         "return state._replace(phase=Phase.SAVING), (save,)",
         "return state._replace(phase=Phase.SAVING), (*((StartRecording(granted),) if record else ()), save)",
@@ -253,6 +269,8 @@ def _word(command: object) -> str:
             return f"release {command.outcome}"
         case OptOut():
             return f"opt {'in' if command.undo else 'out'} {command.typed}".strip()
+        case Exercise():
+            return f"ask for {command.right}"
     return repr(command)
 
 
@@ -464,6 +482,23 @@ def test_an_opt_out_is_confirmed_undone_and_never_in_the_way() -> None:
         "play en/essential", "play en/question-1", "opt out", "play en/optout-done", "opt in",
         "play en/optout-undone", "play en/question-1",
     ]  # fmt: skip
+
+
+def test_what_is_a_right_is_asked_for_in_the_full_layer_alone_and_the_call_goes_on() -> None:
+    for key, right, told in (
+        ("4", "access", "received"),
+        ("5", "withdrawal", "withdrawn"),
+        ("6", "erasure", "received"),
+    ):
+        assert walk("consent", played(), pressed("3"), pressed(key), Saved(), played(f"right-{told}")) == [
+            "play en/essential", "play en/question-1", "play en/details-1", f"ask for {right}",
+            f"play en/right-{told}", "play en/question-1",
+        ]  # fmt: skip
+    assert walk("consent", pressed("3"), pressed("6"), SaveFailed())[-1] == "play en/optout-failed"
+    withheld = Party(known=False)
+    assert walk("consent", pressed("3"), pressed("6"), party=withheld)[-1] == "play en/optout-failed"
+    with pytest.raises(gate.Unforeseen):
+        walk("consent", pressed("6"))
 
 
 def test_who_withholds_the_number_types_it() -> None:

@@ -64,7 +64,7 @@ def test_details_come_in_order(built: Site) -> None:
         assert [prompt.id for prompt in details] == [
             piece.id for piece in spoken if piece.id.startswith(f"{profile}/details-")
         ]
-        assert len(details) == 15
+        assert len(details) == 16
 
 
 @pytest.mark.parametrize("language", ["en", "es"])

@@ -25,13 +25,14 @@ DETAILS = [
     f"details-{name}"
     for name in (
         "controller", "contact", "officer", "data", "basis", "recipients", "transfers", "retention", "automated",
-        "source", "rights", "withdrawal", "complaint", "more", "keys",
+        "source", "rights", "withdrawal", "requests", "complaint", "more", "keys",
     )
 ]  # fmt: skip
 INFORMING = ["details-objection" if part == "details-withdrawal" else part for part in DETAILS]
 BESIDE = [
     "goodbye",
     *(f"optout-{what}" for what in ("done", "undone", "number", "failed", "goodbye")),
+    *(f"right-{what}" for what in ("received", "withdrawn")),
     *("denied", "denied-optout", "denied-number"),
 ]
 # What is said in the call, and at the end of other languages' notices.
