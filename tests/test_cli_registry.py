@@ -24,6 +24,7 @@ SALES = """
 controller = "acme"
 languages = ["en"]
 calls = "marketing"
+caller_ids = ["+34910000061"]
 
 [[profiles.sales.purposes]]
 id = "recording.quality"
