@@ -23,7 +23,8 @@ WHERE s.subject_id IN (
     WHERE of.controller = c.controller AND of.number = :number
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller AND l.length <= length(:number) AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
+        ON b.controller = l.controller
+        AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
         AND (b.number_length IS NULL OR b.number_length = length(:number))
 ) AND (CAST(:controller AS TEXT) IS NULL OR s.controller = :controller)
 ORDER BY o.since, o.opt_out_id;

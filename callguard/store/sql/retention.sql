@@ -65,7 +65,8 @@ FROM json_each(:legs) AS asked
 JOIN legs AS l ON l.leg_id = asked.value
 JOIN subjects AS s ON s.subject_id = l.subject_id
 JOIN block_prefix_lengths AS p ON p.controller = s.controller
-CROSS JOIN block_prefixes AS b ON b.controller = p.controller AND p.length <= length(s.number) AND p.length <= length(s.number) AND b.prefix = substr(s.number, 1, p.length)
+CROSS JOIN block_prefixes AS b ON b.controller = p.controller AND p.length <= length(s.number)
+    AND b.prefix = substr(s.number, 1, p.length)
     AND (b.number_length IS NULL OR b.number_length = length(s.number))
 JOIN opt_outs AS o ON o.subject_id = b.subject_id
 WHERE o.undone = 0 AND o.source <> 'typed_unverified';

@@ -100,7 +100,8 @@ WHERE undone = 0 AND source <> 'typed_unverified' AND subject_id IN (
     SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller AND l.length <= length(:number) AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
+        ON b.controller = l.controller
+        AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
 );
@@ -116,7 +117,8 @@ UNION ALL
 SELECT s.subject_id, NULL, o.purpose, o.since, o.scope
 FROM subjects AS s
 JOIN block_prefix_lengths AS l ON l.controller = s.controller
-CROSS JOIN block_prefixes AS b ON b.controller = l.controller AND l.length <= length(s.number) AND l.length <= length(s.number) AND b.prefix = substr(s.number, 1, l.length)
+CROSS JOIN block_prefixes AS b ON b.controller = l.controller AND l.length <= length(s.number)
+    AND b.prefix = substr(s.number, 1, l.length)
     AND (b.number_length IS NULL OR b.number_length = length(s.number))
 JOIN opt_outs AS o ON o.subject_id = b.subject_id
 WHERE o.undone = 0 AND o.source <> 'typed_unverified'

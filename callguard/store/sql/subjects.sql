@@ -28,7 +28,8 @@ WHERE o.subject_id IN (
     SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller AND l.length <= length(:number) AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
+        ON b.controller = l.controller
+        AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
 )
@@ -46,7 +47,8 @@ whose AS MATERIALIZED (
     SELECT subject_id FROM one
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller AND l.length <= length(:number) AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
+        ON b.controller = l.controller
+        AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
 )
@@ -82,7 +84,8 @@ FROM opt_outs AS o JOIN subjects AS s ON s.subject_id = o.subject_id
 WHERE (CAST(:controller AS TEXT) IS NULL OR o.controller = :controller)
     AND (CAST(:number AS TEXT) IS NULL OR s.number = :number OR s.subject_id IN (
         SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller AND l.length <= length(:number) AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
+        ON b.controller = l.controller
+        AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     ))
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
@@ -135,7 +138,8 @@ WHERE o.subject_id IN (
     SELECT subject_id FROM subjects WHERE controller = :controller AND number = :number
     UNION ALL
     SELECT b.subject_id FROM block_prefix_lengths AS l CROSS JOIN block_prefixes AS b
-        ON b.controller = l.controller AND l.length <= length(:number) AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
+        ON b.controller = l.controller
+        AND l.length <= length(:number) AND b.prefix = substr(:number, 1, l.length)
         AND (b.number_length IS NULL OR b.number_length = length(:number))
     WHERE l.controller = :controller
 ) AND o.since > :since AND o.undone = 0;
