@@ -7,7 +7,7 @@ import json
 
 from callguard import config
 from callguard.core.evidence import Kind
-from callguard.demo.rtp import Tone
+from callguard.demo.rtp import Segment, Tone
 from callguard.demo.tones import CALLER_AFTER_YES, CALLER_BEFORE
 from callguard.speech.build import build
 from callguard.store.records import LegDetail
@@ -56,7 +56,7 @@ async def test_a_change_is_heard_at_the_next_call_and_the_short_form_at_the_thir
     await serve(world, FIRST)
     calls = len(world.agent.calls)
 
-    async def call(*timeline: Tone) -> LegDetail:
+    async def call(*timeline: Segment) -> LegDetail:
         nonlocal calls
         await world.call(*(timeline or says_yes(world.times)), from_number=ANA)
         leg = await world.leg(world.told(await world.agent_call(calls)).call)
