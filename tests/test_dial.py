@@ -59,6 +59,7 @@ class World:
         self, folder: Path, store: Store, lists: Lists, book: Lawbook | None = None, **registries: Registry
     ) -> None:
         settings = SimpleNamespace(
+            consent_lasts=None,
             controller="acme", region=None, campaign=None, law_of_caller=None, agent_first=True,
             caller_ids=frozenset({OURS, OURS_TOO}), caller_id_days=30,
         )  # fmt: skip
