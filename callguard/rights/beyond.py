@@ -80,6 +80,12 @@ def beyond(number: str | None, linkedids: Sequence[str]) -> tuple[Beyond, ...]:
             numbers,
         ),
         Beyond(
+            "lists that were made: exports (CSV, ZIP), numbers submitted to registries and their receipts "
+            "(registries/*.receipts beside the store)",
+            "delete exports; a receipt runs out by itself, and the next one is of a list without the number",
+            "",
+        ),
+        Beyond(
             "backups of Asterisk's databases and files, and of other programs' (CRM, telephony provider)",
             "let them run out, and do the same after each restore; a backup of callguard's own store is erased again",
             "",

@@ -7,7 +7,7 @@ import re
 import selectors
 from collections.abc import Coroutine, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from random import Random
 from types import SimpleNamespace
 from typing import Any, TypeVar, cast
@@ -15,10 +15,13 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from callguard.core.profile import Flow
+from callguard.core.requests import Right, State, Via
 from callguard.current import Current
 from callguard.errors import StoreError
 from callguard.metrics import Metrics
+from callguard.store.dial_records import StoredGrant
 from callguard.store.records import Informed, LegRecord, Remembered
+from callguard.store.right_records import StoredRequest
 from callguard.store.writer import Fenced
 from tests.faults.transcripts import NAME, NUMBER
 
@@ -143,6 +146,25 @@ class FakeStore:
     async def opt_in(self, *_: object) -> bool:
         await self._work()
         return self._random.random() < 0.5
+
+    async def open_request(self, *_: object, **__: object) -> tuple[str, bool]:
+        await self._work()
+        return "request", True
+
+    async def request(self, request_id: str) -> StoredRequest:
+        await self._work()
+        at = datetime.now(UTC)
+        return StoredRequest(
+            request_id, "acme", "subject", NUMBER, None, Right.WITHDRAWAL, Via.KEY, State.OPEN, frozenset(), at, at,
+            None, None,
+        )  # fmt: skip
+
+    async def move_request(self, *_: object, **__: object) -> None:
+        await self._work()
+
+    async def grants_of(self, *_: object) -> tuple[StoredGrant, ...]:
+        await self._work()
+        return ()
 
     async def withdraw(self, *_: object) -> None:
         await self._work()
