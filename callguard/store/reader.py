@@ -252,8 +252,12 @@ class Reader:
         Args:
             since: None to look for no earlier calls and refusals.
         """
+        # Looked up once: to seal the number and to probe the index for each kind of what is known takes longer.
+        found = await self._fetch_at_once("subject_of", controller=controller, number=number)
+        if not found:
+            return NOBODY
         rows = await self._fetch_at_once(
-            "known_of_number", controller=controller, number=number, at=to_ms(now),
+            "known_of_number", subject_id=found[0]["subject_id"], number=number, at=to_ms(now),
             since=None if since is None else to_ms(since),
         )  # fmt: skip
         return from_rows.known_subject(rows) if rows else NOBODY

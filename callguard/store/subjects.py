@@ -175,12 +175,14 @@ def exported(
 
 def _subject(transaction: Transaction, controller: str, number: str) -> str:
     """The subject of a number, who is made where the number is new."""
+    for found in transaction.fetch("subject_of", controller=controller, number=number):
+        return str(found["subject_id"])
     try:
-        transaction.fetch("add_subject", **new_subject(controller, number))
+        subject = new_subject(controller, number)
     except ValueError as error:
         raise StoreError(str(error)) from error
-    ((subject_id,),) = transaction.fetch("subject_of", controller=controller, number=number)
-    return str(subject_id)
+    transaction.fetch("add_subject", **subject)
+    return str(subject["subject_id"])
 
 
 def _prove(

@@ -29,12 +29,12 @@ WHERE s.controller = :controller AND s.number IN (seal_number(:number), :number)
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
--- name: known_of_number(controller, number, at, since)
--- Asked before each dial, in one: the opt-outs that have not ended, also what has begun by a clock that was set back since,
--- grants, and what ends them, and as looked_back. Without `since` nothing is looked for in the time before.
+-- name: known_of_number(subject_id, number, at, since)
+-- Asked before each dial of a subject's number, in one: the opt-outs that have not ended, also what has begun by a clock
+-- that was set back since, grants, and what ends them, and as looked_back. Without `since` nothing is looked for in the
+-- time before.
 WITH one AS NOT MATERIALIZED (
-    SELECT subject_id, controller, :number AS number FROM subjects
-    WHERE controller = :controller AND number IN (seal_number(:number), :number)
+    SELECT subject_id, controller, :number AS number FROM subjects WHERE subject_id = :subject_id
 )
 SELECT 'opt_out' AS what, one.controller, one.number, o.scope, o.purpose, o.campaign, o.source,
     open_text(o.reason) AS reason, o.since, o.until, NULL AS basis, NULL AS channel, NULL AS evidence, NULL AS state,
