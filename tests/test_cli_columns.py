@@ -11,13 +11,13 @@ from callguard.config import load
 from callguard.keys import master
 from callguard.store import Store
 from tests.store.legs import CONTROLLERS
-from tests.store.test_columns import AGENT, NUMBER, OTHER, PROOF, REASON, SHOWN, filled, found_in_clear
+from tests.store.test_columns import AGENT, CALL, DIAL, NUMBER, OTHER, PROOF, REASON, SHOWN, filled, found_in_clear
 from tests.test_cli import callguard
 from tests.test_cli_recordings import said, write
 
 COMMANDS = (
     ("subject", "show", NUMBER), ("subject", "show", OTHER), ("optout", "list"), ("optout", "list", OTHER),
-    ("grant", "list"), ("complaint", NUMBER), ("calls", "list"), ("calls", "show", "call"), ("calls", "show", "dial"),
+    ("grant", "list"), ("complaint", NUMBER), ("calls", "list"), ("calls", "show", CALL), ("calls", "show", DIAL),
     ("agent", "list"), ("recordings", "list"), ("policy", "replay", "--numbers"),
     ("incidents", "list"),
 )  # fmt: skip
