@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import structlog
 
-from callguard.core.incidents import Incident
+from callguard.core.incidents import Incident, without_numbers
 from callguard.core.unasked import number_called, was_allowed
 from callguard.current import Current
 from callguard.errors import Refused
@@ -46,12 +46,13 @@ class Unasked:
             hung_up = True
         except Refused:  # it has ended by itself, and its INVITE has left all the same
             hung_up = False
+        channel = without_numbers(one.name)
         log.error(
-            "a call was originated straight to a trunk, and nobody could be asked about it", channel=one.name,
+            "a call was originated straight to a trunk, and nobody could be asked about it", channel=channel,
             hung_up=hung_up, do="find out who may originate calls (callguard doctor: paths.), and have them dial "
             "Local/NUMBER@CONTEXT: docs/paths.md",
         )  # fmt: skip
-        await self._incidents.add(Incident.DIAL_UNASKED, at, {"channel": one.name, "hung_up": hung_up})
+        await self._incidents.add(Incident.DIAL_UNASKED, at, {"channel": channel, "hung_up": hung_up})
 
     async def save(self) -> None:
         """Keep the incidents that could not be kept yet."""

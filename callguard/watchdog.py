@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from callguard.core.evidence import Value
-from callguard.core.incidents import Incident
+from callguard.core.incidents import Incident, without_numbers
 from callguard.core.watchdog import Recorder, Whose, is_of, leg_in, whose
 from callguard.current import Current
 from callguard.errors import Refused, StoreError
@@ -235,7 +235,7 @@ class Watchdog:
             where = "unknown"
         also += parts
         detail: dict[str, Value] = {
-            "channel": start.channel,
+            "channel": without_numbers(start.channel),
             "context": start.context,
             "stopped": stopped,
             "file": where,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 
 from callguard.core.evidence import Value
+
+_NUMBER = re.compile(r"\d{5,}", re.ASCII)
 
 
 class Incident(StrEnum):
@@ -66,3 +69,9 @@ def holds_missed(since: datetime | None, until: datetime, *, recorded: bool) -> 
         "to": until.isoformat(timespec="milliseconds"),
         "recorded": recorded,
     }
+
+
+def without_numbers(channel: str) -> str:
+    """A channel's name, as an incident and the log have it: that of a Local channel holds what was dialled."""
+    head, dash, unique = channel.rpartition("-")
+    return _NUMBER.sub("…", head) + dash + unique if dash else _NUMBER.sub("…", channel)

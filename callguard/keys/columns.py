@@ -6,6 +6,7 @@ import binascii
 import hashlib
 import hmac
 import os
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 
 from callguard.keys.wrapping import NONCE_BYTES, TAG_BYTES, Cipher
@@ -26,21 +27,28 @@ class DataCipher:
 
     def __init__(self, secrets: Mapping[DataKeyKind, bytes]) -> None:
         ciphers = {kind: Cipher(secrets[kind]) for kind in _LETTERS}
-        self._by_kind = {kind: (ciphers[kind], letter, _beside(kind)) for kind, letter in _LETTERS.items()}
+        self._by_kind = {
+            kind: (ciphers[kind].encrypt, MARK + letter, _beside(kind)) for kind, letter in _LETTERS.items()
+        }
         self._by_letter = {letter: (ciphers[kind], _beside(kind)) for kind, letter in _LETTERS.items()}
         # Copied for each text: a new one costs twice as much.
         self._index = hmac.new(secrets[DataKeyKind.INDEX], digestmod=hashlib.sha256)
 
     def seal(self, kind: DataKeyKind, text: str) -> str:
         """Another text each time."""
-        return self._sealed(kind, os.urandom(NONCE_BYTES), text.encode())
+        encrypt, begins, beside = self._by_kind[kind]
+        nonce = os.urandom(NONCE_BYTES)
+        return begins + b2a_base64(nonce + encrypt(nonce, text.encode(), beside), newline=False).decode("ascii")
 
     def seal_same(self, kind: DataKeyKind, text: str) -> str:
         """The same text each time."""
+        # Before each dial: all in one place, which takes half the time.
+        encrypt, begins, beside = self._by_kind[kind]
         clear = text.encode()
         mac = self._index.copy()
-        mac.update(self._by_kind[kind][2] + clear)
-        return self._sealed(kind, mac.digest()[:NONCE_BYTES], clear)
+        mac.update(beside + clear)
+        nonce = mac.digest()[:NONCE_BYTES]
+        return begins + b2a_base64(nonce + encrypt(nonce, clear, beside), newline=False).decode("ascii")
 
     def open(self, sealed: str) -> str | None:
         """The text; None where it is not what was sealed by these keys."""
@@ -48,7 +56,7 @@ class DataCipher:
         if found is None or not sealed.startswith(MARK):
             return None
         try:
-            written = binascii.a2b_base64(sealed[_BEGINS:], strict_mode=True)
+            written = a2b_base64(sealed[_BEGINS:], strict_mode=True)
         except (binascii.Error, ValueError):
             return None
         if len(written) < NONCE_BYTES + TAG_BYTES:
@@ -56,11 +64,6 @@ class DataCipher:
         cipher, beside = found
         clear = cipher.decrypt(written[:NONCE_BYTES], written[NONCE_BYTES:], beside)
         return None if clear is None else clear.decode()
-
-    def _sealed(self, kind: DataKeyKind, nonce: bytes, clear: bytes) -> str:
-        cipher, letter, beside = self._by_kind[kind]
-        written = nonce + cipher.encrypt(nonce, clear, beside)
-        return MARK + letter + binascii.b2a_base64(written, newline=False).decode()
 
 
 def _beside(kind: DataKeyKind) -> bytes:

@@ -20,7 +20,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -133,8 +133,8 @@ class Columns:
         self._use(self._next[1])
 
     def _use(self, cipher: ColumnCipher) -> None:
-        self._number = lru_cache(_LATEST)(lambda text: cipher.seal_same(DataKeyKind.SUPPRESSION, text))
-        self._agent = lru_cache(_LATEST)(lambda text: cipher.seal_same(DataKeyKind.CONTENT, text))
+        self._number = lru_cache(_LATEST)(partial(cipher.seal_same, DataKeyKind.SUPPRESSION))
+        self._agent = lru_cache(_LATEST)(partial(cipher.seal_same, DataKeyKind.CONTENT))
         self._cipher = cipher
 
     def _seal_number(self, text: str | None) -> str | None:

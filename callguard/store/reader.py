@@ -261,6 +261,8 @@ class Reader:
         Args:
             since: None to look for no earlier calls and refusals.
         """
+        if not await self._fetch_at_once("may_be_known", controller=controller, number=number):
+            return NOBODY
         rows = await self._fetch_at_once(
             "known_of_number", controller=controller, number=number, at=to_ms(now),
             since=None if since is None else to_ms(since),

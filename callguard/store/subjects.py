@@ -194,12 +194,14 @@ def subject(
     transaction: Transaction, controller: str, number: str, make: Callable[[str, str], Row] = new_subject
 ) -> str:
     """The subject of a number, who is made where the number is new."""
+    for found in transaction.fetch("subject_of", controller=controller, number=number):
+        return str(found["subject_id"])
     try:
-        transaction.fetch("add_subject", **make(controller, number))
+        new = make(controller, number)
     except ValueError as error:
         raise StoreError(str(error)) from error
-    ((subject_id,),) = transaction.fetch("subject_of", controller=controller, number=number)
-    return str(subject_id)
+    transaction.fetch("add_subject", **new)
+    return str(new["subject_id"])
 
 
 def _prove(

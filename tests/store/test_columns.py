@@ -28,6 +28,7 @@ from .legs import CONTROLLERS, START, given, make_leg, refused
 
 MASTERS = Masters(MasterKey.new())
 NUMBER, OTHER, SHOWN, CALLED = "+491701234567", "+491707654321", "+493012345678", "+493087654321"
+CALL, DIAL = "0192f0c1-0000-7000-8000-00000000000a", "0192f0c1-0000-7000-8000-00000000000b"
 AGENT, REASON, PROOF = "Grete Muster", "rang Mrs Musterfrau back", "contract 4711 of Musterfrau"
 IN_CLEAR = (NUMBER, OTHER, SHOWN, CALLED, AGENT, "Musterfrau")
 
@@ -41,14 +42,14 @@ def decision(number: str, call_id: str) -> DialRecord:
     return DialRecord(call_id, "acme", number, "sales", START, True, (), facts)
 
 
-async def filled(store: Store, suffix: str = "") -> str:
+async def filled(store: Store) -> str:
     """Something in each column that can hold a person's data. Returns: a leg's id."""
-    leg = make_leg(given(), number=NUMBER, leg_id=f"leg{suffix}", call_id=f"call{suffix}")
+    leg = make_leg(given(), number=NUMBER, leg_id="leg", call_id=CALL)
     await store.save(leg)
     await store.opt_out("acme", NUMBER, Scope.ALL, START, "agent", reason=REASON)
     await store.opt_out_all("acme", [NewOptOut(OTHER, Scope.ALL, reason=REASON)], START, "import")
     await store.grant_all("acme", [a_grant()], START, "import")
-    await store.decided(decision(NUMBER, f"dial{suffix}"))
+    await store.decided(decision(NUMBER, DIAL))
     await store.called(CALLED, START)
     await store.agent_grants_it(AGENT, "works-council-7", START)
     await store.hold(leg.call_id, REASON, START)
@@ -120,7 +121,7 @@ async def test_a_number_is_one_subject_and_what_is_there_is_not_added_again(path
         assert await store.opt_out_all("acme", [NewOptOut(OTHER, Scope.ALL)], START, "import") == 0
         assert await store.grant_all("acme", [a_grant()], START, "import") == 0
         assert not await store.agent_grants_it(AGENT, "works-council-7", START)
-        assert await store.hold("call", REASON, START) == ("leg",)
+        assert await store.hold(CALL, REASON, START) == ("leg",)
         await store.save(make_leg(refused(), number=OTHER))
         assert (await store.remembered("acme", OTHER, START - timedelta(days=1))).refused
         assert await store.opt_in("acme", OTHER, Scope.ALL, START + timedelta(hours=1), "command")

@@ -228,8 +228,8 @@ async def test_the_looks_before_a_dial_and_in_each_call_read_no_table_from_end_t
     from callguard.store.queries import sql
 
     Columns().register(database)
-    for query in ("known_of_number", "remembered"):
-        parameters = {"controller": "acme", "number": NUMBER, "at": 0, "since": 0}
+    for query in ("subject_of", "may_be_known", "known_of_number", "remembered"):
+        parameters = {"controller": "acme", "subject_id": "x", "number": NUMBER, "at": 0, "since": 0}
         plan = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql(query)}", parameters)]
         # `whose` are the few that the question itself has found.
         assert [step for step in plan if step.startswith("SCAN") and step != "SCAN whose"] == []

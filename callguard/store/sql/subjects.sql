@@ -38,6 +38,13 @@ WHERE o.subject_id IN (
     AND o.since <= :at AND (o.until IS NULL OR o.until > :at)
 ORDER BY o.since DESC, o.opt_out_id DESC;
 
+-- name: may_be_known(controller, number)
+-- Asked first: of most numbers that are dialled nothing is known, and then nothing else has to be asked.
+SELECT 1 FROM subjects WHERE controller = :controller AND number IN (seal_number(:number), :number)
+UNION ALL
+SELECT 1 FROM block_prefix_lengths WHERE controller = :controller
+LIMIT 1;
+
 -- name: known_of_number(controller, number, at, since)
 -- Asked before each dial, in one: the opt-outs that have not ended, also what has begun by a clock that was set back since,
 -- grants, and what ends them, and as looked_back. Without `since` nothing is looked for in the time before.
