@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -28,14 +28,14 @@ from callguard.cli.options import (
     one_of,
     region_for,
 )
+from callguard.cli.request_shown import as_json, day, show_erased, show_plan
 from callguard.cli.stores import read, write
 from callguard.core.access import Read
 from callguard.core.requests import AT_ONCE, PENDING, Proof, Right, State, Step, Via, overdue
 from callguard.errors import Denied, InputError
 
 if TYPE_CHECKING:
-    from callguard.rights.erasure import Outcome
-    from callguard.store.right_records import Correction, StoredRequest
+    from callguard.store.right_records import Correction
     from callguard.store.store import Store
 
 # What a request is read for.
@@ -124,7 +124,7 @@ def open_(
         typer.echo(f"{request_id}: {right}, done")
     else:
         was = "is" if is_new else "is pending already, and"
-        typer.echo(f"{request_id}: {right} {was} due on {_day(one.due_at)}; next: callguard request identify")
+        typer.echo(f"{request_id}: {right} {was} due on {day(one.due_at)}; next: callguard request identify")
 
 
 @app.command("list")
@@ -143,8 +143,8 @@ def list_(
         return
     table = tables.table("Request", "Controller", "Right", "By", "State", "Received", "Due", ids="Request")
     for one in found:
-        due = f"{_day(one.due_at)}{' OVERDUE' if overdue(one.state, one.due_at, now) else ''}"
-        cells = (one.request_id, one.controller, one.right, one.via, one.state, _day(one.received_at))
+        due = f"{day(one.due_at)}{' OVERDUE' if overdue(one.state, one.due_at, now) else ''}"
+        cells = (one.request_id, one.controller, one.right, one.via, one.state, day(one.received_at))
         tables.add(table, *cells, due if one.state in PENDING else "")
     tables.show(table)
 
@@ -165,7 +165,7 @@ def show(request: RequestArgument, print_json: JsonOption = False, path: ConfigO
     late = ", OVERDUE" if overdue(one.state, one.due_at, now) else ""
     typer.echo(f"{one.right} for {one.controller}, by {one.via}: {one.state}{late}")
     typer.echo(f"Of {one.number or '(erased)'}, subject {one.subject_id}{f', call {one.call_id}' * bool(one.call_id)}")
-    typer.echo(f"Received {_day(one.received_at)}, due {_day(one.due_at)}{' (extended)' * bool(one.extended_at)}")
+    typer.echo(f"Received {day(one.received_at)}, due {day(one.due_at)}{' (extended)' * bool(one.extended_at)}")
     typer.echo(f"Proof of who asks: {', '.join(sorted(one.identity)) or 'none yet'}")
     for it in one.corrections:
         made = f"made {tables.moment(it.at)}" if it.at else "not made yet"
@@ -278,7 +278,7 @@ def carry_out(
     logs.configure(settings.log.format, "warning")
     done = write(settings, lambda store: requests.run(store, settings, one, now))
     if not isinstance(done, int):
-        _show_erased(done, print_json=print_json)
+        show_erased(done, print_json=print_json)
     elif print_json:
         typer.echo(json.dumps({"request": request_id, "right": one.right, "done": done}, indent=2))
     else:
@@ -291,31 +291,6 @@ _COUNTED = {
     Right.OBJECTION: "{} opt-outs added",
     Right.WITHDRAWAL: "{} consents ended",
 }
-
-
-def as_json(one: StoredRequest, now: datetime, *, with_number: bool = True) -> dict[str, Any]:
-    """A request as JSON names it."""
-    return {
-        "request": one.request_id,
-        "controller": one.controller,
-        "subject": one.subject_id,
-        **({"number": one.number} if with_number else {}),
-        "right": one.right,
-        "via": one.via,
-        "call": one.call_id,
-        "state": one.state,
-        "identity": sorted(one.identity),
-        "received_at": one.received_at.isoformat(),
-        "due_at": one.due_at.isoformat(),
-        "overdue": overdue(one.state, one.due_at, now),
-        "extended_at": one.extended_at and one.extended_at.isoformat(),
-        "ended_at": one.ended_at and one.ended_at.isoformat(),
-        "steps": [{"step": it.step, "at": it.at.isoformat(), "reason": it.reason} for it in one.steps],
-        "corrections": [
-            {"what": it.what, "value": it.value, "call": it.call_id, "at": it.at and it.at.isoformat()}
-            for it in one.corrections
-        ],
-    }
 
 
 def _move(path: Path, request: str, step: Step, reason: str | None, proofs: Sequence[Proof] = ()) -> State:
@@ -359,56 +334,8 @@ def corrections_of(right: Right, name: str | None, note: str | None, call: str |
     return tuple(made)
 
 
-def show_plan(planned: dict[str, Any], *, print_json: bool) -> None:
-    """Say what would be done."""
-    if print_json:
-        typer.echo(json.dumps(planned, indent=2, ensure_ascii=False))
-        return
-    typer.echo(f"{planned['right']}: nothing is done yet; it would be")
-    for name, value in planned.items():
-        if name in ("request", "right", "beyond"):
-            continue
-        typer.echo(f"  {name.replace('_', ' ')}: {len(value) if isinstance(value, list) else value}")
-    _show_beyond(planned.get("beyond", ()))
-
-
-def _show_erased(done: Outcome, *, print_json: bool) -> None:
-    if print_json:
-        typer.echo(json.dumps(done.as_json(), indent=2, ensure_ascii=False))
-        return
-    removed = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.erased.removed.items() if count)
-    typer.echo(f"Erased: {removed or 'nothing was left'}")
-    typer.echo(f"Opt-outs that stay with the number alone: {done.erased.kept_opt_outs + done.erased.suppressed}")
-    if done.plan.proof is not None:
-        typer.echo(f"Proof of consent stays, locked, until {_day(done.plan.proof.until)}: {done.plan.proof.why}")
-    for calls, said in (
-        (done.erased.held, "held, and destroyed when the hold ends"),
-        (done.plan.set_aside, "set aside: look into the folder quarantine, and remove it by hand"),
-        (done.left, "in another folder: the callguard that has it destroys it within a minute"),
-    ):
-        for call in calls:
-            typer.echo(f"Recording of {call} is {said}")
-    if not done.erased.overwritten:
-        typer.echo("The store's log holds some of it until others write: run it again, or restart callguard.")
-    _show_beyond([one.as_json() for one in done.plan.beyond])
-    typer.echo("\nTell the person:\n" + "\n".join(f"  {line}" for line in done.told))
-
-
-def _show_beyond(places: Sequence[dict[str, Any]]) -> None:
-    for one in places:
-        typer.echo(f"\nNot callguard's to erase: {one['what']} ({one['do']})")
-        if one["statement"]:
-            typer.echo(f"  {one['statement']}")
-        for name, value in one["parameters"].items():
-            typer.echo(f"    {name} = {value}")
-
-
 def _id(given: str) -> str:
     try:
         return str(UUID(given))
     except ValueError as error:
         raise InputError("is no id of a request: 32 hexadecimal digits in five groups", field="REQUEST") from error
-
-
-def _day(at: datetime) -> str:
-    return f"{at.astimezone():%Y-%m-%d}"

@@ -33,6 +33,7 @@ from callguard.cli.request import (
     ViaOption,
     YesOption,
 )
+from callguard.cli.request_shown import show_plan
 from callguard.cli.stores import read, write
 from callguard.core.requests import Proof, Right, State, Step, Via, proved
 from callguard.errors import InputError
@@ -113,7 +114,7 @@ def _plan(settings: config.Config, controller: str, number: str, *, print_json: 
 
     who, now = _known(settings, controller, number), datetime.now(UTC)
     planned = read(settings, lambda reader: erasure.plan(reader, settings, who, now))
-    requests_.show_plan({"right": Right.ERASURE, **planned.as_json()}, print_json=print_json)
+    show_plan({"right": Right.ERASURE, **planned.as_json()}, print_json=print_json)
 
 
 def _approved(

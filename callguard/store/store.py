@@ -12,17 +12,17 @@ from typing import Self
 
 import aiosqlite
 
-from callguard.core.checkpoint import Checkpoint, Note
 from callguard.core.conversation import Why
-from callguard.core.evidence import Kind, Value
+from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.core.model import Heard, Purpose
 from callguard.errors import StoreError
-from callguard.store import actions, agents, column_sealing, content_keys, data_keys, incidents, ledger, segments
+from callguard.store import actions, agents, column_sealing, content_keys, data_keys, incidents, segments
 from callguard.store.access_store import AccessStore
 from callguard.store.at_once import AtOnce, open_at_once
 from callguard.store.columns import ColumnKeys, Columns, HadKeys, no_keys
 from callguard.store.database import Database, open_to_read, open_to_write, prepare, usable
+from callguard.store.ledger_store import LedgerStore
 from callguard.store.migrations import known, migrate
 from callguard.store.queries import Transaction, fetch
 from callguard.store.records import FileToSeal, Kept, LegRecord, OpenRecording, StoredContentKey, StoredDataKey
@@ -32,7 +32,7 @@ from callguard.store.times import to_ms
 from callguard.store.writer import Writer
 
 
-class Store(RightsStore, AccessStore):
+class Store(RightsStore, AccessStore, LedgerStore):
     """Reads and writes a store on behalf of one gate, or as a command beside it.
 
     Every method that writes returns when what it wrote is on the disk, and raises `StoreError` when nothing of it is
@@ -361,47 +361,6 @@ class Store(RightsStore, AccessStore):
     async def agent_revokes_it(self, name: str, at: datetime) -> bool:
         """An agent takes the grant back. Returns: whether there was one in force."""
         return await self._run(agents.revoke, name=name, at=to_ms(at))
-
-    async def ledger_head(self, others: Sequence[Checkpoint] = ()) -> ledger.Head:
-        """What the ledger holds that is committed.
-
-        Args:
-            others: what is known to have been signed, held against it.
-
-        Raises:
-            NotContinued: it does not begin with what it says itself was signed last.
-        """
-        return await self._writer.prepare(partial(ledger.head, others=others))
-
-    async def has_checkpoint(self, size: int) -> bool:
-        """Whether a signed note about the first so many entries is kept."""
-        return bool(await self._writer.prepare(lambda transaction: transaction.fetch("checkpoint_of", size=size)))
-
-    async def checkpoint(self, at: datetime, signer: ledger.Sign) -> tuple[str, bool]:
-        """Sign what the ledger holds, unless that is signed already.
-
-        Args:
-            signer: makes the signed note, in a thread and outside of any transaction, about what is on the disk.
-
-        Returns:
-            The signed note about all entries, and whether it is new.
-
-        Raises:
-            StoreError: also where the ledger does not begin with what was signed last: then nothing is signed.
-        """
-        head = await self.ledger_head()
-        if head.last is not None and Checkpoint.of(Note.of(head.last).text).size == head.size:
-            return head.last, False
-        note = await asyncio.to_thread(signer, head.size, head.root)
-        return note, await self.keep_checkpoint(at, note)
-
-    async def keep_checkpoint(self, at: datetime, note: str) -> bool:
-        """Keep a signed note about entries that are there. Returns: whether it is new. Raises: NotContinued."""
-        return await self._run(ledger.keep_checkpoint, at=to_ms(at), note=note)
-
-    async def note_of_ledger(self, kind: Kind, at: datetime, **fields: Value) -> None:
-        """Something was done to the ledger itself, or with its key: evidence."""
-        await self._run(ledger.note_of_itself, kind=kind, at=to_ms(at), fields=fields)
 
 
 def _rewrite(transaction: Transaction) -> None:
