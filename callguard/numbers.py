@@ -138,6 +138,13 @@ def _beginning(digits: str, region: str | None) -> Block | None:
             alike = all(number.startswith(begun) for number in numbers)
             if not (alike and len(f"+{_code(first)}") < len(begun) <= _LONGEST):
                 return None
+    whole = to_e164(digits, region)
+    if begun and whole and not whole.startswith(begun) and _is_valid(whole):
+        # They are a number as well, and nobody reads it as the beginning of the longer ones.
+        if whole == digits:
+            return Block(whole)
+        if not digits.startswith("+"):
+            return None
     return Block(begun) if begun else None
 
 

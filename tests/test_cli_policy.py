@@ -78,9 +78,9 @@ def test_lint_checks_files_and_the_configurations_own(run: Run, written: Path, t
     for arguments in ((str(file),), ()):
         wrong = run("policy", "lint", *arguments)
         assert wrong.code == 2
-        assert wrong.err.startswith(f"callguard: {file}:3: rule.0: ")
+        assert wrong.err.startswith(f"callguard: {file}:5: rule.0.kind: ")
     wrong = run("check", NUMBER)
-    assert (wrong.code, wrong.err.startswith(f"callguard: {file}:3: rule.0: ")) == (2, True)
+    assert (wrong.code, wrong.err.startswith(f"callguard: {file}:5: rule.0.kind: ")) == (2, True)
 
 
 def test_the_pages_own_policy_is_right(run: Run, tmp_path: Path) -> None:

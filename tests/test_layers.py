@@ -101,7 +101,7 @@ MAY: dict[str, set[str]] = {
         "shipped_dialplan", *SHARED,
     },
     "setup": {"core", "keys", "shipped", *SHARED},
-    "demo": {"core", "store", "telephony", "speech", "service", "shipped", *SHARED},
+    "demo": {"core", "keys", "store", "telephony", "speech", "service", "shipped", *SHARED},
     "cli": {
         "access", "actors", "backup", "callbacks", "cdr", "core", "keys", "store", "ledger", "registry", "telephony",
         "speech", "prepare", "notify", "service", "setup", "demo", "doctor", "logs", "policies", "retention", "rights",

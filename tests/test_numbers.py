@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import phonenumbers
 import pytest
 from hypothesis import given
@@ -78,9 +80,11 @@ def test_what_is_taken_for_e164_unparsed_is_what_parsing_makes_of_it(region: str
     assert example is not None
     number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
     written = number[:-digits] + f"{ends:07}"[-digits:]
-    parsed = phonenumbers.parse(written, None)
-    possible = phonenumbers.is_possible_number(parsed)
-    made = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if possible else None
+    made = None
+    with suppress(phonenumbers.NumberParseException):
+        parsed = phonenumbers.parse(written, None)
+        if phonenumbers.is_possible_number(parsed):
+            made = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     assert to_e164(written, None) == made
 
 
@@ -135,3 +139,10 @@ def test_the_formats_of_one_number_are_in_one_block_or_none(digits: int, form: s
     written = to_e164(form.format(number[:3], number[3:]), "ES")
     assert written == f"+349{number}"
     assert Block("+349012").covers(written) == number.startswith("012")
+
+
+@pytest.mark.parametrize("number", ["+37080012345", "+78001234567", "+3758011234567", "+24106031234"])
+def test_a_whole_number_with_a_star_is_a_block_that_it_is_in(number: str) -> None:
+    """Though a digit after the country code would be a trunk prefix of longer numbers."""
+    block = to_block(f"{number}*", None)
+    assert block is not None and block.covers(number)

@@ -34,6 +34,7 @@ from callguard.rights import tombstones
 from callguard.rights.again import erase_again, known
 from callguard.store.database import FILE_MODE
 from callguard.store.dial_records import NewEnding, NewOptOut
+from callguard.store.queries import sql
 from callguard.store.rights_reader import RightsReader
 from callguard.store.store import Store
 
@@ -93,7 +94,7 @@ def restore(settings: Config, archive: Archive, *, force: bool, tell: Callable[[
         for one in erased.values():
             if one.subject_id not in noted:
                 tombstones.note(tombstones.place(settings), one)
-        files = _put_files(settings, archive, lambda done, of: tell("Files", done, of))
+        files = _put_files(settings, archive, _restorable(staged), lambda done, of: tell("Files", done, of))
         aside = _swap(store, staged)
     except (OSError, sqlite3.Error) as error:
         raise SetupError(f"nothing is restored: {error}") from error
@@ -225,7 +226,13 @@ def _settle(staged: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _put_files(settings: Config, archive: Archive, tell: Tell) -> int:
+def _restorable(staged: Path) -> frozenset[str]:
+    """The names without ending of the recordings that the store keeps: of who was erased none comes back."""
+    with closing(sqlite3.connect(staged)) as connection:
+        return frozenset(name.split(".")[0] for (name,) in connection.execute(sql("restorable_files")))
+
+
+def _put_files(settings: Config, archive: Archive, kept: frozenset[str], tell: Tell) -> int:
     """What is missing of the files beside the store; what is there stays as it is."""
     shelf = Shelf.of(settings.recording)
     put = 0
@@ -239,6 +246,8 @@ def _put_files(settings: Config, archive: Archive, tell: Tell) -> int:
             case "receipts/" if RECEIPTS:
                 to = settings.store.path.parent / "registries" / plain
             case "recordings/" if RECORDINGS:
+                if plain.split(".")[0] not in kept:
+                    continue
                 to = (shelf.kept_in if plain.endswith((SEALED, ".json")) else shelf.made_in) / plain
             case _:
                 continue

@@ -36,7 +36,9 @@ def backup(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE", help="Where it is written; by default into [backup] folder.", show_default=False
+            metavar="FILE",
+            help="Where it is written; by default into the configured folder.",
+            show_default=False,
         ),
     ] = None,
     with_recordings: Annotated[

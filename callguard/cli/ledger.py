@@ -120,7 +120,7 @@ def prove_(
 
 @app.command("new-key")
 def new_key(path: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Make another signing key where the one that signed is lost; an entry says so. Best with a new [ledger] origin.
+    """Make another signing key where the one that signed is lost; an entry says so. Best with a new origin.
 
     What the old one signed stays good: its verifier key stays in the file beside it.
     """

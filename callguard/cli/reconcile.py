@@ -15,6 +15,7 @@ from callguard.cdr import TrunkCall, trunk_calls
 from callguard.cli import tables
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, moment
 from callguard.cli.stores import read
+from callguard.errors import InputError
 from callguard.numbers import to_e164
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def reconcile(
         raise settings.wrong("names no trunk, such as PJSIP/trunk-*", "paths", "trunks")
     begin = None if since is None else moment(since, "--from")
     end = None if until is None else moment(until, "--to")
+    if begin is not None and end is not None and begin >= end:
+        raise InputError("is not before --to", field="--from")
     regions = {profile.region for profile in settings.profiles.values()}
 
     async def unasked(reader: Reader) -> tuple[int, list[TrunkCall]]:

@@ -142,8 +142,8 @@ def export(
         typer.Option(
             "--to",
             metavar="NAME",
-            help="Who is to have it, where it is not the controller itself: one of its processors, or one of "
-            "\\[recipients] whom the last notice that the person heard names.",
+            help="Who is to have it, where it is not the controller itself: one of its processors, or a recipient "
+            "of the configuration whom the last notice that the person heard names.",
         ),
     ] = None,
     path: ConfigOption = DEFAULT_CONFIG,

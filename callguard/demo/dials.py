@@ -12,6 +12,7 @@ from callguard.demo.rtp import Key, Tone, length_ms
 from callguard.demo.scenarios import QUALITY, TALKS_MS, THINKS_MS, Timeline, Times
 from callguard.demo.sipp import CallResult, call
 from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE
+from callguard.keys import master
 from callguard.store.reader import Reader
 
 # The agent stays on the line a little longer than the person does anything.
@@ -86,7 +87,7 @@ async def dial(one: Dial, pbx: Pbx, gate: Gate, agent: Agent) -> Dialled:
     """Dial a number and say what came of it."""
     person = one.person(Times.of(gate.config))
     reached_before = len(agent.calls)
-    async with Reader.reading(gate.store) as store:
+    async with Reader.reading(gate.store, lambda: master.load(gate.config)) as store:
         legs = {leg.call_id for leg in await store.calls(1_000)}
         decisions = len(await store.decisions(1_000))
         agent.timeline = person

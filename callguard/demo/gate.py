@@ -16,6 +16,7 @@ from typing import Self
 from callguard import config
 from callguard.demo.pbx import Pbx
 from callguard.errors import SetupError
+from callguard.keys import master
 from callguard.sections import Folder
 from callguard.speech.build import build
 from callguard.store import Store
@@ -260,7 +261,7 @@ class Gate:
 
     async def _has_been_called(self) -> None:
         """Note that the numbers which are shown can be called: there is no network here to call them from."""
-        async with Store.open(self.store, gate=None, controllers={}) as store:
+        async with Store.open(self.store, gate=None, controllers={}, keys=lambda: master.load(self.config)) as store:
             for number in SHOWN:
                 await store.called(number, datetime.now(UTC))
 

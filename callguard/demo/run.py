@@ -36,6 +36,7 @@ from callguard.demo.tones import (
 )
 from callguard.demo.tree import Tree, cache
 from callguard.errors import InputError
+from callguard.keys import master
 from callguard.sections import Folder
 from callguard.speech.catalogue import PLAYED
 from callguard.store.reader import Reader
@@ -239,7 +240,7 @@ def _shown(reached: AgentCall | None) -> dict[str, str]:
 
 async def _recording(gate: Served, call_id: str, *, expected: bool) -> Path | None:
     """The call's file, once callguard has finished with it."""
-    async with Reader.reading(gate.store) as store:
+    async with Reader.reading(gate.store, lambda: master.load(gate.config)) as store:
         try:
             async with asyncio.timeout(SETTLE_LIMIT_S):
                 while True:

@@ -8,6 +8,7 @@ import re
 import time
 import wave
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,8 +185,11 @@ class World:
         assert parts is not None, header
         return Told(parts[1], parts[2], parts[3], reached.from_name)
 
+    def reader(self) -> AbstractAsyncContextManager[Reader]:
+        return Reader.reading(self.gate.store, locked=True)
+
     async def leg(self, call_id: str) -> LegDetail:
-        async with Reader.reading(self.gate.store) as store:
+        async with self.reader() as store:
             (leg,) = await store.call(call_id)
             return leg
 
@@ -196,7 +200,10 @@ class World:
 
     async def settled(self, call_id: str) -> LegDetail:
         """The leg, once its recording has come to an end."""
-        async with Reader.reading(self.gate.store) as store, asyncio.timeout(PATIENCE_S):
+        async with (
+            self.reader() as store,
+            asyncio.timeout(PATIENCE_S),
+        ):
             while True:
                 (leg,) = await store.call(call_id)
                 if leg.leg.recording_ended_at is not None:
@@ -204,7 +211,10 @@ class World:
                 await asyncio.sleep(0.05)
 
     async def destroyed(self, call_id: str) -> LegDetail:
-        async with Reader.reading(self.gate.store) as store, asyncio.timeout(PATIENCE_S):
+        async with (
+            self.reader() as store,
+            asyncio.timeout(PATIENCE_S),
+        ):
             while True:
                 (leg,) = await store.call(call_id)
                 if leg.recording is not None and leg.recording.state == "destroyed":
@@ -212,13 +222,13 @@ class World:
                 await asyncio.sleep(0.05)
 
     async def latest(self) -> LegDetail:
-        async with Reader.reading(self.gate.store) as store:
+        async with self.reader() as store:
             (latest,) = await store.calls(1)
             (leg,) = await store.call(latest.call_id)
             return leg
 
     async def legs(self) -> int:
-        async with Reader.reading(self.gate.store) as store:
+        async with self.reader() as store:
             return len(await store.calls(10_000))
 
     def files(self) -> set[str]:

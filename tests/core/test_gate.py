@@ -86,8 +86,8 @@ def test_any_sequence_keeps_the_rules_and_ends(name: str, choices: list[int]) ->
 # Each rule of the gate, taken out of its one place in the source. The search must notice every one.
 MUTATIONS = {
     "a right is asked for by a stray key": (
-        "return state, (Ask((at.essential,), PROTECTING, 0),)",
-        "return state, (Ask((at.essential,), IN_DETAILS, 0),)",
+        "return state, (Ask((_notice(state, at),), PROTECTING, 0),)",
+        "return state, (Ask((_notice(state, at),), IN_DETAILS, 0),)",
     ),
     "told received what was withdrawn": (
         "done = Aside.WITHDRAWN if state.right is Right.WITHDRAWAL else Aside.RECEIVED",

@@ -50,9 +50,7 @@ def test_nothing_is_done_before_it_is_known_who_asks_and_is_approved(right: Righ
     assert done == [(*before, Step.RUN)]
 
 
-@pytest.mark.parametrize(
-    ("right", "state", "step"), list(product(Right, sorted(set(State) - PENDING), Step))
-)
+@pytest.mark.parametrize(("right", "state", "step"), list(product(Right, sorted(set(State) - PENDING), Step)))
 def test_what_has_ended_takes_no_step(right: Right, state: State, step: Step) -> None:
     with pytest.raises(Impossible, match=f"is {state} already"):
         after(right, state, step)

@@ -34,8 +34,12 @@ WHERE s.subject_id IN (
 ORDER BY o.since, o.opt_out_id;
 
 -- name: first_kept(controller)
--- The first dial decision and the first call; NULL where there is none.
-SELECT MIN(first) AS first FROM (
+-- Since when all that there was is kept: since the first dial decision or call, and since somebody was erased last, as
+-- nobody knows any more whom that was about. NULL where there is none.
+SELECT MAX(MIN(first), COALESCE((
+    SELECT MAX(erased_at) FROM subjects
+    WHERE erased_at IS NOT NULL AND (CAST(:controller AS TEXT) IS NULL OR controller = :controller)
+), 0)) AS first FROM (
     SELECT MIN(at) AS first FROM decisions WHERE CAST(:controller AS TEXT) IS NULL OR controller = :controller
     UNION ALL
     SELECT MIN(started_at) FROM legs WHERE CAST(:controller AS TEXT) IS NULL OR controller = :controller

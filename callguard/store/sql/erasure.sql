@@ -131,7 +131,10 @@ ORDER BY r.controller, r.until;
 -- name: restricted_grants_of(subject_id)
 -- What was granted, where its proof is, and the entry that proves it.
 SELECT g.subject_id, g.controller, g.purpose, g.basis, g.channel, open_text(r.evidence) AS evidence, g.source, g.since,
-    g.until, open_text(s.number) AS number, r.seq
+    g.until, open_text(s.number) AS number, r.seq, (
+        SELECT i.at FROM invalidated_grants AS x JOIN invalidations AS i ON i.invalidation_id = x.invalidation_id
+        WHERE x.subject_grant_id = g.subject_grant_id
+    ) AS at
 FROM restricted_grants AS r
 JOIN restricted_subjects AS s ON s.subject_id = r.subject_id
 JOIN subject_grants AS g ON g.subject_grant_id = r.subject_grant_id

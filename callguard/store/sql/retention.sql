@@ -109,6 +109,15 @@ WHERE leg_id = :leg_id AND destroying_at IS NULL;
 -- name: begun_destroying(leg_id)
 SELECT destroying_at, destroying_for FROM recordings WHERE leg_id = :leg_id;
 
+-- name: restorable_files()
+-- Of recordings that are kept, and of nobody who was erased.
+SELECT f.name
+FROM recordings AS r
+JOIN legs AS l ON l.leg_id = r.leg_id
+JOIN subjects AS s ON s.subject_id = l.subject_id
+JOIN recording_files AS f ON f.leg_id = r.leg_id
+WHERE r.state = 'kept' AND s.erased_at IS NULL;
+
 -- name: recorded_files()
 -- Every file that a recording has or had, and what has become of the recording.
 SELECT r.leg_id, l.call_id, r.state, f.name, f.size, f.sha256

@@ -2,6 +2,7 @@
 
 -- When a subject was erased: their number and name are gone, and what was known of them is nobody's any more.
 ALTER TABLE subjects ADD COLUMN erased_at BIGINT;
+CREATE INDEX subjects_erased ON subjects (controller, erased_at) WHERE erased_at IS NOT NULL;
 
 -- A list that was made ready before an erasure would be lost on somebody without a number.
 CREATE TRIGGER opt_outs_not_of_erased BEFORE INSERT ON opt_outs
