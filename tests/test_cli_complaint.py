@@ -135,3 +135,22 @@ def test_what_is_no_number_is_one_line(run: Run, two: Path) -> None:
     kept(two)
     assert bad(run("complaint", "nobody"), "NUMBER: ")
     assert bad(run("complaint", NUMBER, "--controller", "nobody"), "--controller: ")
+
+
+def test_nothing_is_said_of_the_time_before_somebody_was_erased(run: Run, two: Path) -> None:
+    """Whom that was about nobody knows any more: it may be this number."""
+    kept(two)
+    settings = config.load(two)
+
+    async def erase() -> datetime:
+        async with Store.open(settings.store.path, gate=None, controllers={"zeta": "Zeta", "acme": "Acme"}) as store:
+            (called, *_) = await store.subjects("zeta", NUMBER)
+            erased = await store.erase(called.subject_id, AT + timedelta(days=3))
+            assert erased is not None
+            return erased.at
+
+    at = asyncio.run(erase())
+    told = run("complaint", NUMBER, "--controller", "zeta", "--json").json
+    assert (told["ours"], told["attempts"], told["covers"]["from"]) == (False, [], at.isoformat())
+    # Where nobody was erased, the whole time is told of.
+    assert run("complaint", "+34912345670", "--controller", "acme", "--json").json["covers"]["from"] < at.isoformat()

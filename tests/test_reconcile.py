@@ -121,3 +121,8 @@ def test_times_without_utc_are_this_machines(tmp_path: Path) -> None:
 def test_an_empty_record_says_nothing_and_is_one_line(settings: Path) -> None:
     with pytest.raises(InputError, match=r"Master\.csv: is empty"):
         reconcile(settings, "")
+
+
+def test_days_in_the_wrong_order_are_no_day_without_calls(settings: Path) -> None:
+    with pytest.raises(InputError, match="--from: is not before --to"):
+        reconcile(settings, line("PJSIP/1@trunk", "1"), "--from", "2026-11-23", "--to", "2026-11-22")

@@ -161,8 +161,9 @@ async def test_nothing_is_restored_under_a_callguard_that_runs(place: Place) -> 
 @pytest.mark.parametrize("told_by", ["beside", "copy"])
 async def test_who_was_erased_since_is_erased_before_anything_is_served(place: Place, told_by: str) -> None:
     """By the restore; and by the service, whoever put an older store there."""
-    file = place.made()
+    file = place.made("--with-recordings")
     older = place.store.read_bytes()
+    (place.folder / "spool" / f"{LEG}.wav").unlink()
     subject_id = subject_of(place.store, ONE)
     at = datetime.now(UTC)
     where = tombstones.place(place.settings)
@@ -174,6 +175,7 @@ async def test_who_was_erased_since_is_erased_before_anything_is_served(place: P
         await store.erase(subject_id, at)
     code, out, _ = place.run("restore", str(file), "--force")
     assert code == 0 and "Erased again: 1 people" in out
+    assert not (place.folder / "spool" / f"{LEG}.wav").exists()  # nor is their audio back
     for _ in range(2):
         with closing(connect(place.store)) as database:
             ((number, erased),) = database.execute(
