@@ -10,7 +10,6 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
-from callguard.cli.kept import look
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption, LimitOption, moment
 from callguard.cli.progress import progress
 from callguard.cli.stores import read
@@ -45,7 +44,7 @@ def basis(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
         found += [_leg(one) for one in await reader.baseless_legs()]
         return found + [_grant(one) for one in await reader.unproved_grants()]
 
-    found = look(settings, ask)
+    found = read(settings, ask)
     if print_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     elif not found:

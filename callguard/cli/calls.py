@@ -13,7 +13,6 @@ import typer
 from callguard import config
 from callguard.cli import incidents, tables
 from callguard.cli.access import ForOption, reads
-from callguard.cli.kept import look
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, LimitOption
 from callguard.cli.stores import read
 from callguard.core.access import Read
@@ -74,7 +73,7 @@ def show(
         legs = await reader.call(call_id)
         return await reader.decision(call_id), legs, await reader.holds([one.leg.leg_id for one in legs])
 
-    decision, legs, holds = look(settings, ask)
+    decision, legs, holds = read(settings, ask)
     if decision is None and not legs:
         raise InputError("the store has no such call", field="CALL")
     reads(settings, "calls show", for_what, Read(call_id=call_id))

@@ -78,8 +78,9 @@ def invalidate(
     for_whom = one_of(settings.controllers, controller, "--controller")
     why, now = words(reason), datetime.now(UTC)
     what: DefectiveNotice | DefectiveGrants
-    if (notice_version is None) == (source is None):
-        raise InputError("say which set: --notice-version VERSION or --source NAME", field="--notice-version")
+    which = "say which set: --notice-version VERSION or --source NAME"
+    if notice_version is not None and source is not None:
+        raise InputError(which, field="--notice-version")
     if notice_version is not None:
         narrowed = {"--purpose": purpose, "--evidence": evidence, "--since": since, "--until": until}
         for name, given in narrowed.items():
@@ -88,8 +89,7 @@ def invalidate(
         if recordings is None and not dry_run:
             raise InputError("say what becomes of the recordings: unlawful, or a basis", field="--recordings")
         what = DefectiveNotice(notice_version)
-    else:
-        assert source is not None  # noqa: S101  one of both is
+    elif source is not None:
         if recordings is not None:
             raise InputError("goes with --notice-version: no recording rests on a --source", field="--recordings")
         first = moment_in(since, "--since", timedelta()) or datetime.fromtimestamp(0, UTC)
@@ -97,6 +97,8 @@ def invalidate(
         if last <= first:
             raise InputError("is not after --since", field="--until")
         what = DefectiveGrants(source.value, first, last, purpose, evidence)
+    else:
+        raise InputError(which, field="--notice-version")
     basis = None if recordings in (None, Fate.UNLAWFUL) else Basis(recordings.value)
     if dry_run:
         found = read(settings, lambda reader: reader.defective(for_whom, what))

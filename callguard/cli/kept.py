@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
@@ -14,10 +12,8 @@ from callguard.cli import tables
 from callguard.errors import InputError
 
 if TYPE_CHECKING:
-    from callguard.config import Config
     from callguard.core.retention import Verdict
     from callguard.retention import Judged
-    from callguard.store.retention_reader import RetentionReader
 
 T = TypeVar("T")
 
@@ -46,21 +42,6 @@ def words(given: str) -> str:
     if not given.strip():
         raise InputError("is empty", field="--reason")
     return given
-
-
-def look(settings: Config, question: Callable[[RetentionReader], Awaitable[T]]) -> T:
-    """What the store answers.
-
-    Raises: InputError, StoreError, CannotOpen.
-    """
-    from callguard.keys import master
-    from callguard.store.retention_reader import RetentionReader
-
-    async def ask() -> T:
-        async with RetentionReader.reading(settings.store.path, lambda: master.load(settings)) as reader:
-            return await question(reader)
-
-    return asyncio.run(ask())
 
 
 def state(verdict: Verdict) -> str:

@@ -19,7 +19,6 @@ import typer
 from callguard import config
 from callguard.cli import recordings_list, recordings_marks, recordings_purge
 from callguard.cli.access import ForOption, hears
-from callguard.cli.kept import look
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.sharing import refuse_untold
@@ -177,7 +176,7 @@ async def _refuse_untold(reader: Reader, settings: Config, call: str, leg: str |
 def _copy(settings: Config, action: str, call: str, leg: str | None, for_what: str | None, to: BinaryIO) -> None:
     from callguard.keys import master
 
-    found, file = look(settings, lambda reader: _opened(reader, settings, call, leg, master.load(settings)))
+    found, file = read(settings, lambda reader: _opened(reader, settings, call, leg, master.load(settings)))
     try:
         with closing(file):
             # What is heard is kept before it is, and nothing is kept of what cannot be.

@@ -13,9 +13,10 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
-from callguard.cli.kept import as_json, explained, look, state
+from callguard.cli.kept import as_json, explained, state
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, LimitOption
 from callguard.cli.progress import progress
+from callguard.cli.stores import read
 from callguard.errors import InputError, SetupError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _all(settings: config.Config, now: datetime) -> list[Judged]:
                 tell("Judging", len(found), total)
         return found
 
-    return look(settings, ask)
+    return read(settings, ask)
 
 
 def strays(settings: config.Config) -> tuple[Stray, ...]:
@@ -114,7 +115,7 @@ def strays(settings: config.Config) -> tuple[Stray, ...]:
 
     try:
         found = folder.stems(Shelf.of(settings.recording))
-        kept, gone = look(settings, ask)
+        kept, gone = read(settings, ask)
         files = folder.orphaned(found, kept)
     except OSError as error:
         raise SetupError(f"{error.filename} cannot be read: {error.strerror}") from error
@@ -158,7 +159,7 @@ def _list_latest(settings: config.Config, limit: int, now: datetime, print_json:
         kept = {one.recording.leg_id: one for one in await judged(reader, settings, legs, now)}
         return [(one, kept.get(one.leg_id)) for one in stored]
 
-    found = look(settings, ask)
+    found = read(settings, ask)
     if print_json:
         listed = [_stored(one) | ({} if kept is None else as_json(kept, now)) for one, kept in found]
         typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))

@@ -9,9 +9,9 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
-from callguard.cli.kept import CallArgument, LegOption, ReasonOption, call_id, look, words
+from callguard.cli.kept import CallArgument, LegOption, ReasonOption, call_id, words
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption
-from callguard.cli.stores import write
+from callguard.cli.stores import read, write
 from callguard.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _must_be_one(settings: config.Config, call: str, leg: str | None, now: datet
         legs = [one.leg.leg_id for one in await reader.call(call) if leg in (None, one.leg.leg_id)]
         return [(of, one) for of, holds in (await reader.holds(legs)).items() for one in holds if one.in_force(now)]
 
-    found = look(settings, in_force)
+    found = read(settings, in_force)
     # One that was laid on several legs at once is one to whoever laid it.
     if len({(one.since, one.until, one.reason) for _, one in found}) > 1:
         there = "; ".join(f"{one.hold_id} ({one.reason})" for _, one in found)

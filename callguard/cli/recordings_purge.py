@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from callguard import config, logs
-from callguard.cli.kept import as_json, explained, look
+from callguard.cli.kept import as_json, explained
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 from callguard.cli.progress import progress
-from callguard.cli.stores import write
+from callguard.cli.stores import read, write
 from callguard.errors import SetupError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def purge(
     settings = config.load(path)
     now = datetime.now(UTC)
     logs.configure(settings.log.format, "warning")
-    came_to = look(settings, lambda reader: _overdue(reader, settings, now)) if dry_run else _purge(settings, now)
+    came_to = read(settings, lambda reader: _overdue(reader, settings, now)) if dry_run else _purge(settings, now)
     failed = [one for one, done in came_to if isinstance(done, OSError)]
     if print_json:
         listed = [{**as_json(one, now), "destroyed": done is True, "problem": _problem(done)} for one, done in came_to]

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from sqlite3 import Connection, connect
 
@@ -68,11 +69,12 @@ def test_a_number_is_opted_out_just_where_a_block_covers_it(blocks: Sequence[Blo
 
 @pytest.mark.parametrize("block", [COMPANY, RANGE])
 async def test_a_block_is_kept_proved_and_ended_as_a_number_is(store: Store, database: Connection, block: str) -> None:
-    what = {"purpose": "marketing.calls", "reason": "by letter", "until": LAST + timedelta(days=1)}
-    assert await store.opt_out("acme", block, Scope.PURPOSE, START, "request", **what)  # type: ignore[arg-type]
-    assert not await store.opt_out("acme", block, Scope.PURPOSE, START, "request", **what)  # type: ignore[arg-type]
+    until = LAST + timedelta(days=1)
+    opt_out = partial(store.opt_out, purpose="marketing.calls", reason="by letter", until=until)
+    assert await opt_out("acme", block, Scope.PURPOSE, START, "request")
+    assert not await opt_out("acme", block, Scope.PURPOSE, START, "request")
     (one,) = await store.opt_outs("acme", NUMBER, START)
-    assert (one.number, one.block, one.reason, one.until) == (block, Block.of(block), "by letter", what["until"])
+    assert (one.number, one.block, one.reason, one.until) == (block, Block.of(block), "by letter", until)
     assert await store.opt_in("acme", block, Scope.PURPOSE, LATER, "command", purpose="marketing.calls")
     assert await store.opt_outs("acme", NUMBER, LATER) == ()
     assert [one["kind"] for one in proofs(database)] == ["optout.added", "optout.ended"]

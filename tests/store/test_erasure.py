@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection, connect
 
@@ -23,7 +23,7 @@ from callguard.errors import StoreError
 from callguard.ledger.verify import verify
 from callguard.store import Store
 from callguard.store.database import open_to_write
-from callguard.store.dial_records import DialRecord, NewEnding, NewGrant, NewOptOut
+from callguard.store.dial_records import DialRecord, NewEnding, NewGrant, NewOptOut, OptOutSource
 from callguard.store.erasure import RUNNING
 from callguard.store.records import FileToSeal, LegRecord, RecordedFile, StoredContentKey
 from callguard.store.right_records import ProofKept
@@ -192,10 +192,10 @@ async def test_who_was_in_one_call_is_still_known_though_not_by_asterisks_name(s
     ],
 )
 async def test_marketing_is_denied_afterwards_by_the_persons_own_word_or_by_one_that_is_added(
-    store: Store, scope: Scope, source: str, until: object, added: bool
+    store: Store, scope: Scope, source: OptOutSource, until: datetime | None, added: bool
 ) -> None:
     campaign = "autumn" if scope is Scope.CAMPAIGN else None
-    await store.opt_out("acme", NUMBER, scope, START, source, campaign=campaign, until=until)  # type: ignore[arg-type]
+    await store.opt_out("acme", NUMBER, scope, START, source, campaign=campaign, until=until)
     done = await store.erase(await subject(store), LATER)
     assert done is not None and done.suppressed is added
     years = LATER + timedelta(days=9_999)
