@@ -293,7 +293,7 @@ async def test_who_withdraws_at_one_callguard_is_not_heard_on_in_the_recording_o
     """Each has asked one of two who are joined: the strictest consent wins across both."""
     before = len(house.agent.calls)
     house.agent.timeline = says(AGENT)
-    ana = asyncio.create_task(house.call(*says_yes(house.times, 9_000)))
+    ana = asyncio.create_task(house.call(*says_yes(house.times, 40_000)))  # ends with Ben's
     first = await house.agent_call(before)
     await first.up()
     async with beside(house):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from callguard.core.commands import Ask, Command, Exercise, OptOut, Release, Save, StartRecording
 from callguard.core.events import Answered, Cause, Event, Lost, Released, Saved, SaveFailed
@@ -30,8 +29,7 @@ class Broken(AssertionError):
     """A rule of the gate is broken."""
 
 
-@dataclass(frozen=True)
-class Observer:
+class Observer(NamedTuple):
     """What the outside knows of one leg.
 
     Attributes:
@@ -78,21 +76,21 @@ class Observer:
                 assert self.ask is not None
                 return self._answered(flow, self.ask, event)
             case Saved() if self.committing is not None:
-                return replace(self, noted=self.committing, committing=None)
+                return self._replace(noted=self.committing, committing=None)
             case SaveFailed() if self.committing is not None:
-                return replace(self, committing=None)
+                return self._replace(committing=None)
             case Saved() if self.opting is not None:
-                return replace(self, out=self.opting, opting=None)
+                return self._replace(out=self.opting, opting=None)
             case SaveFailed() if self.opting is not None:
-                return replace(self, opting=None)
+                return self._replace(opting=None)
             case Saved():
-                return replace(self, committed=self.saving, saving=None)
+                return self._replace(committed=self.saving, saving=None)
             case SaveFailed():
-                return replace(self, committed=frozenset(), saving=None, failed=True)
+                return self._replace(committed=frozenset(), saving=None, failed=True)
             case Released():
-                return replace(self, over=True)
+                return self._replace(over=True)
             case Lost():
-                return replace(self, failed=True)
+                return self._replace(failed=True)
 
     def _answered(self, flow: Flow, ask: Ask, event: Answered) -> Observer:
         language = ask.prompts[0].language
@@ -101,48 +99,48 @@ class Observer:
             None,
         )
         aside = next((one for one, prompt in flow.asides[language].items() if prompt == ask.prompts[0]), None)
-        seen = replace(self, ask=None, wants_out=False, asks_for=None, left=False)
+        seen = self._replace(ask=None, wants_out=False, asks_for=None, left=False)
         if event.cause in {Cause.FAILED, Cause.HANGUP}:
-            return replace(seen, failed=self.failed or event.cause is Cause.FAILED, over=event.cause is Cause.HANGUP)
+            return seen._replace(failed=self.failed or event.cause is Cause.FAILED, over=event.cause is Cause.HANGUP)
         if aside is Aside.NUMBER:
-            return replace(seen, wants_out=bool(event.keys))
+            return seen._replace(wants_out=bool(event.keys))
         if event.cause is Cause.SILENCE:
             if aside is Aside.REMEMBERED:
-                return replace(seen, refused=self._said_no(flow, language))
+                return seen._replace(refused=self._said_no(flow, language))
             if aside is Aside.FAREWELL:
-                return replace(seen, left=True)
+                return seen._replace(left=True)
             if isinstance(at, Changes):
                 heard = [part.prompt for part in event.heard if part.heard_ms >= part.prompt.length_ms - 100]
                 all_of_it = set(_ids(heard)) >= set(_ids(_unknown(flow, self.party, language)))
-                return replace(seen, told_in=language) if all_of_it else replace(seen, failed=True)
+                return seen._replace(told_in=language) if all_of_it else seen._replace(failed=True)
             if isinstance(at, Notice):
                 whole = all(part.heard_ms >= part.prompt.length_ms - 100 for part in event.heard) and event.heard
-                return replace(seen, informed_in=language) if whole else replace(seen, failed=True)
+                return seen._replace(informed_in=language) if whole else seen._replace(failed=True)
             if isinstance(at, Inform) and self.informed_in == language:
-                return replace(seen, stands=self.stands | {purpose.id for purpose in at.purposes})
+                return seen._replace(stands=self.stands | {purpose.id for purpose in at.purposes})
             return seen
         several = sum(isinstance(step, Question) for step in flow.steps[language]) > 1
         told_ms = ask.prompts[0].length_ms // 2 if several else 0
         match event.keys:
             case "1" if isinstance(at, Question) and self.informed_in == language and event.began_ms >= told_ms:
-                return replace(seen, stands=self.stands | {at.purpose.id})
+                return seen._replace(stands=self.stands | {at.purpose.id})
             case "2" | "*9" if isinstance(at, Question):
-                return replace(seen, refused=self.refused | {at.purpose.id}, stands=self.stands - {at.purpose.id})
+                return seen._replace(refused=self.refused | {at.purpose.id}, stands=self.stands - {at.purpose.id})
             case "2" | "*9":
                 open_ = {purpose.id for purpose in flow.purposes} - self.stands
-                return replace(seen, refused=self.refused | open_)
+                return seen._replace(refused=self.refused | open_)
             case "9":
-                return replace(seen, wants_out=True)
+                return seen._replace(wants_out=True)
             case "4" | "5" | "6" if ask.prompts[0] in flow.details[self.language]:
-                return replace(seen, asks_for=RIGHTS[event.keys])
+                return seen._replace(asks_for=RIGHTS[event.keys])
             case "0" | "*8":  # all is asked again
-                return replace(seen, stands=frozenset(), refused=frozenset(), again=True)
+                return seen._replace(stands=frozenset(), refused=frozenset(), again=True)
             case "#":
                 after = flow.languages[(flow.languages.index(self.language) + 1) % len(flow.languages)]
                 if language != self.language:  # it is being named
                     after = language
-                seen = replace(seen, informed_in="", told_in="", stands=frozenset(), refused=frozenset(), again=False)
-                return replace(seen, language=after, chosen=self.chosen or after != self.language)
+                seen = seen._replace(informed_in="", told_in="", stands=frozenset(), refused=frozenset(), again=False)
+                return seen._replace(language=after, chosen=self.chosen or after != self.language)
         return seen
 
     def _said_no(self, flow: Flow, language: str) -> frozenset[str]:
@@ -161,11 +159,11 @@ class Observer:
                         raise Broken("rule 8: an opt-out, or its end, that nobody asked for")
                     if bool(command.typed) == self.party.known:
                         raise Broken("rule 8: opted out is not the number of who asked")
-                    seen = replace(seen, opting=not command.undo)
+                    seen = seen._replace(opting=not command.undo)
                 case Exercise():
                     if self.asks_for is not command.right or not self.party.known:
                         raise Broken("a request by right that nobody made, or of nobody")
-                    seen = replace(seen, asks_for=None, committing=command.right)
+                    seen = seen._replace(asks_for=None, committing=command.right)
                 case Save():
                     if not set(command.granted) <= self.stands:
                         raise Broken(f"rules 2 and 3: {command.granted} saved, but only {set(self.stands)} stands")
@@ -184,7 +182,7 @@ class Observer:
                     again = {answer.purpose.id for answer in command.answers if answer.reason == "remembered"}
                     if not again <= self._said_no(flow, self.language):
                         raise Broken("rule 4: a no is remembered that nobody said to this notice")
-                    seen = replace(seen, saving=frozenset(command.granted))
+                    seen = seen._replace(saving=frozenset(command.granted))
                 case StartRecording():
                     if not isinstance(event, Saved) or self.committed is None:
                         raise Broken("rule 1: a recording begins without a committed basis")
@@ -245,7 +243,7 @@ class Observer:
             if not question or question[0].purpose.basis is not Basis.CONSENT:
                 raise Broken("rule 1: a sham yes is asked for")
         told = aside in (Aside.RECEIVED, Aside.WITHDRAWN)
-        return replace(self, ask=ask, noted=self.noted if told else None)
+        return self._replace(ask=ask, noted=self.noted if told else None)
 
     def _release(self, flow: Flow, release: Release, commands: tuple[Command, ...]) -> None:
         recording = any(isinstance(command, StartRecording) for command in commands)
@@ -328,27 +326,28 @@ def begin(gate: ModuleType, flow: Flow, party: Party = CALLER) -> tuple[Any, Obs
     return state, Observer(party=party, language=language).sees_commands(flow, None, commands)
 
 
-def explore(gate: ModuleType, flow: Flow, party: Party = CALLER) -> set[Any]:
-    """Breadth first to the last state. Returns the states, for the tests that ask about all of them.
+def explore(gate: ModuleType, *calls: tuple[Flow, Party]) -> set[Any]:
+    """Breadth first through all of these calls at once, to the last state: what breaks a rule in one of them is met
+    before the others are searched to their end. Returns the states, for the tests that ask about all of them.
 
     What a state has heard and dropped grows without end and decides nothing, so it does not tell states apart; a test
     shows that it decides nothing.
     """
-    first = begin(gate, flow, party)
-    queue = deque([first])
-    seen = {_key(*first)}
+    queue = deque((n, *begin(gate, flow, party)) for n, (flow, party) in enumerate(calls))
+    seen = {_key(*first) for first in queue}
     while queue:
-        state, observer = queue.popleft()
+        n, state, observer = queue.popleft()
+        flow, _ = calls[n]
         for event in events(observer):
             after = advance(gate, flow, state, observer, event)
             if after is None:
                 continue
-            key = _key(after[0], after[1])
+            key = _key(n, after[0], after[1])
             if key not in seen:
                 seen.add(key)
-                queue.append((after[0], after[1]))
-    return seen
+                queue.append((n, after[0], after[1]))
+    return {(state, observer) for _, state, observer in seen}
 
 
-def _key(state: Any, observer: Observer) -> Any:
-    return state._replace(heard=(), dropped=0), observer
+def _key(n: int, state: Any, observer: Observer) -> Any:
+    return n, state._replace(heard=(), dropped=0), observer

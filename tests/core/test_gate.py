@@ -25,7 +25,7 @@ SHALLOW = 6
 @pytest.mark.parametrize("name", CALLS)
 def test_every_state_with_every_event_keeps_the_rules(name: str) -> None:
     flow, party = CALLS[name]
-    states = {state for state, _ in explore(gate, flow, party)}
+    states = {state for state, _ in explore(gate, (flow, party))}
     assert {state.phase for state in states} == set(gate.Phase)
     assert {state.language for state in states} == set(flow.languages)
     assert max(state.turns for state in states) == gate.MAX_TURNS
@@ -36,7 +36,7 @@ def test_what_was_heard_and_dropped_before_decides_nothing(name: str, monkeypatc
     """What the search above leaves out of a state's identity changes no command but the evidence in Save."""
     flow, party = CALLS[name]
     monkeypatch.setattr(gate, "MAX_TURNS", SHALLOW)
-    for state, observer in explore(gate, flow, party):
+    for state, observer in explore(gate, (flow, party)):
         richer = state._replace(heard=(*state.heard, Heard(flow.details["en"][0], 1)), dropped=9)
         for event in events(observer):
             try:
@@ -226,8 +226,7 @@ def test_each_rule_taken_out_is_noticed(name: str) -> None:
         assert held_for_ever(mutant)
         return
     with pytest.raises((Broken, AssertionError)):
-        for some, party in CALLS.values():
-            explore(mutant, some, party)
+        explore(mutant, *CALLS.values())
 
 
 def held_for_ever(module: types.ModuleType) -> bool:
