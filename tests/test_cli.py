@@ -13,14 +13,12 @@ import pytest
 import typer.main
 
 from callguard.cli import app, main
+from tests import forking
 from tests.test_config import GOOD
 
 
 def callguard(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "callguard", *arguments],
-        capture_output=True, text=True, timeout=60, check=False, env=environment, cwd="/",
-    )  # fmt: skip
+    return forking.run(*arguments, environment=environment)
 
 
 def as_somebody(*arguments: str) -> subprocess.CompletedProcess[str]:
