@@ -49,15 +49,18 @@ def whoever(settings: Config) -> Actor:
     return who(settings.roles, settings.store.path)
 
 
-def reads(settings: Config, action: str, purpose: str | None, what: Read) -> None:
+def reads(settings: Config, action: str, purpose: str | None, what: Read, *, or_locked: bool = False) -> None:
     """Keep who reads what, and for what, before it is shown.
+
+    Args:
+        or_locked: of what can be read without the master key: where that is not here, their roles are kept.
 
     Raises: InputError, Denied, StoreError.
     """
     from callguard import access
 
     actor, now = whoever(settings), datetime.now(UTC)
-    write(settings, lambda store: access.read(store, settings, actor, action, purpose, what, now))
+    write(settings, lambda store: access.read(store, settings, actor, action, purpose, what, now), or_locked=or_locked)
 
 
 def may_read(settings: Config, action: str, purpose: str | None) -> Actor:
@@ -134,6 +137,7 @@ def _ask(file: Path, action: str) -> None:
 def _is_governed(file: Path) -> bool:
     """Whether roles were ever in force in the store that a configuration names; what cannot be read is not shown."""
     try:
-        return read(config.load(file), lambda reader: reader.is_governed())
+        # Without the master key too, which the configuration need not name: some things are shown without it.
+        return read(config.load(file), lambda reader: reader.is_governed(), locked=True)
     except CallguardError:
         return False

@@ -32,8 +32,11 @@ def read(settings: Config, question: Callable[[RightsReader], Awaitable[T]], *, 
     return asyncio.run(ask())
 
 
-def write(settings: Config, change: Callable[[Store], Awaitable[T]]) -> T:
+def write(settings: Config, change: Callable[[Store], Awaitable[T]], *, or_locked: bool = False) -> T:
     """What a change of the store came to.
+
+    Args:
+        or_locked: where the change needs no number and no name, so that it goes without the master key, too.
 
     Raises: InputError, StoreError, CannotOpen.
     """
@@ -44,8 +47,9 @@ def write(settings: Config, change: Callable[[Store], Awaitable[T]]) -> T:
         controllers = {name: controller.name for name, controller in settings.controllers.items()}
         # No gate: the service goes on writing beside this command.
         async with Store.open(
-            settings.store.path, gate=None, controllers=controllers, keys=lambda: master.load(settings)
-        ) as store:
+            settings.store.path, gate=None, controllers=controllers, keys=lambda: master.load(settings),
+            or_locked=or_locked,
+        ) as store:  # fmt: skip
             return await change(store)
 
     return asyncio.run(make())

@@ -92,12 +92,18 @@ def denied(
 
 def said_of(transaction: Transaction, actor: Actor, at: int, action: str, purpose: str | None) -> dict[str, Value]:
     """What an entry says of who does what, and for what: the actor by a random id. Roles that there are stay known."""
-    transaction.fetch("add_actor", actor_id=str(uuid4()), name=actor.name)
-    ((actor_id,),) = transaction.fetch("actor_of", name=actor.name)
+    return {**said_of_actor(transaction, actor, at), "action": action, "purpose": purpose}
+
+
+def said_of_actor(transaction: Transaction, actor: Actor, at: int) -> dict[str, Value]:
+    """Who, and in which roles. Of a locked store the id is new each time: it has no name then, and the roles tell."""
+    new = str(uuid4())
+    transaction.fetch("add_actor", actor_id=new, name=actor.name)
+    known = transaction.fetch("actor_of", name=actor.name)
     if actor.roles is not None:
         transaction.fetch("govern", since=at)
     roles = None if actor.roles is None else tuple(sorted(actor.roles))
-    return {"actor": actor_id, "roles": roles, "action": action, "purpose": purpose}
+    return {"actor": known[0]["actor_id"] if known else new, "roles": roles}
 
 
 async def accesses(

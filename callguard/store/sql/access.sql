@@ -1,10 +1,11 @@
 -- name: add_actor(actor_id, name)!
+-- Each time anew, without a name, where the store is locked.
 INSERT INTO actors (actor_id, name)
-SELECT :actor_id, seal_agent(:name) WHERE NOT EXISTS (SELECT 1 FROM actors WHERE name = :name)
+SELECT :actor_id, seal_actor(:name) WHERE NOT EXISTS (SELECT 1 FROM actors WHERE name = :name)
 ON CONFLICT (name) DO NOTHING;
 
 -- name: actor_of(name)^
-SELECT actor_id FROM actors WHERE name IN (seal_agent(:name), :name);
+SELECT actor_id FROM actors WHERE name IN (seal_actor(:name), :name);
 
 -- name: actors()
 SELECT actor_id, open_text(name) AS name FROM actors;
