@@ -229,6 +229,40 @@ async def test_a_recording_is_heard_for_its_own_purpose_or_a_right_and_that_is_k
     assert "recording.exported" in [one["kind"] for one in json.loads(shown.stdout)["legs"][0]["evidence"]]
 
 
+async def test_to_whom_a_recording_goes_is_kept_and_that_it_may_not(house: House) -> None:
+    leg = await house.recorded(1)
+    at = with_roles(
+        house, '[processors.host]\nname = "Host"\ncontrollers = ["acme"]\ncontract = "DPA 12"\ntask = "servers"\n'
+    )
+    out = house.folder.parent / "out.wav"
+    words = ("recordings", "export", leg.call_id, "-o", str(out), *at)
+    for to, purpose, code in (("host", None, 2), ("partner", "complaint", 3), ("host", "complaint", 0)):
+        done = as_user(ANNA, *words, "--to", to, *(() if purpose is None else ("--for", purpose)))
+        assert (done.returncode, out.exists()) == (code, code == 0), done.stderr
+    handed, denied = accesses(house)
+    assert (handed["kind"], handed["who"], handed["to"]) == ("recording.exported", "61001", "host")
+    assert (denied["kind"], denied["who"], denied["leg"]) == ("access.denied", "61001", leg.leg_id)
+    assert denied["denied"].startswith("recipient.not_told")
+
+
+async def test_who_holds_releases_and_marks_recordings_is_in_the_evidence(house: House) -> None:
+    leg = await house.recorded(1)
+    at = with_roles(house)
+    for word in ("hold", "release", "unlawful"):
+        done = as_user(ANNA, "recordings", word, leg.call_id, "--reason", "claim of Ana", *at)
+        assert done.returncode == 0, done.stderr
+    found = accesses(house)
+    assert [(one["kind"], one["who"], one["roles"], one["leg"]) for one in found] == [
+        (kind, "61001", ["officer"], leg.leg_id)
+        for kind in ("recording.unlawful", "recording.released", "recording.held")
+    ]
+    assert accesses(house, "--denied") == []
+    (detail,) = await house.store.call(leg.call_id)
+    said = [json.loads(one.body) for one in detail.evidence[-3:]]
+    assert {one["actor"] for one in said} == {said[0]["actor"]} and "61001" not in json.dumps(said)
+    assert callguard("ledger", "verify", *at).returncode == 0
+
+
 async def test_a_restricted_recording_is_an_officers_for_a_claim_alone(house: House) -> None:
     leg = await house.recorded(1)
     file = str(file_of(house))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,12 +77,29 @@ def may_read(settings: Config, action: str, purpose: str | None) -> Actor:
     return actor
 
 
-def hears(settings: Config, action: str, purpose: str | None, leg_id: str, own: Collection[str]) -> None:
-    """As `reads`, of a recording's sound; `own` are its purposes whose basis stands."""
+def hears(
+    settings: Config, action: str, purpose: str | None, leg_id: str, own: Collection[str], to: str | None = None
+) -> None:
+    """As `reads`, of a recording's sound; `own` are its purposes whose basis stands, `to` is who is to have it."""
     from callguard import access
 
     actor, now = whoever(settings), datetime.now(UTC)
-    write(settings, lambda store: access.hear(store, settings, actor, action, purpose, leg_id, own, now))
+    write(settings, lambda store: access.hear(store, settings, actor, action, purpose, leg_id, own, now, to))
+
+
+@contextmanager
+def hands_over(settings: Config, action: str, purpose: str | None, leg_id: str | None = None) -> Iterator[None]:
+    """Where what stands within says that somebody else may not have it, keep that too.
+
+    Raises: InputError, Denied, StoreError.
+    """
+    actor = may_read(settings, action, purpose)
+    try:
+        yield
+    except Denied as error:
+        why, now = str(error), datetime.now(UTC)
+        write(settings, lambda store: store.denied(actor, now, action, purpose, why, leg_id))
+        raise
 
 
 def _asking(callback: Callable[..., Any], action: str) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from callguard.core.decide import Scope
 from callguard.core.grants import counts
 from callguard.core.model import Basis, GrantState
 from callguard.core.requests import AT_ONCE, Impossible, Proof, Right, State, Step, Via, after
+from callguard.core.roles import Actor
 from callguard.errors import Denied, InputError
 from callguard.rights import erasure
 from callguard.store.dial_records import NewEnding
@@ -88,8 +89,13 @@ async def plan(reader: RightsReader, settings: Config, request: StoredRequest, n
     return said | {"grants": len(await _consents(reader, request.controller, number, now))}
 
 
-async def run(store: Store, settings: Config, request: StoredRequest, now: datetime) -> erasure.Outcome | int:
+async def run(
+    store: Store, settings: Config, request: StoredRequest, now: datetime, actor: Actor | None = None
+) -> erasure.Outcome | int:
     """Do what was asked for, but hand nothing out.
+
+    Args:
+        actor: who does it.
 
     Returns:
         Of an erasure what it came to, else how much was done: corrections, recordings, opt-outs, grants.
@@ -104,19 +110,20 @@ async def run(store: Store, settings: Config, request: StoredRequest, now: datet
         came_to = await erasure.erase(store, settings, request.subject_id, now, request_id=request.request_id)
         await store.move_request(request.request_id, Step.RUN, now)
         return came_to
-    done = await _do(store, request, now)
+    done = await _do(store, request, now, actor)
     await store.move_request(request.request_id, Step.RUN, now)
     return done
 
 
-async def _do(store: Store, request: StoredRequest, now: datetime) -> int:
+async def _do(store: Store, request: StoredRequest, now: datetime, actor: Actor | None = None) -> int:
     match request.right:
         case Right.RECTIFICATION:
             return await store.correct(request.request_id, now)
         case Right.RESTRICTION:
             recordings = await store.recordings_to_restrict(request.subject_id)
             for call_id, leg_id in recordings:
-                await store.hold(call_id, f"restriction, request {request.request_id}", now, leg_id=leg_id)
+                why = f"restriction, request {request.request_id}"
+                await store.hold(call_id, why, now, leg_id=leg_id, actor=actor)
             return len(recordings)
         case Right.OBJECTION:
             return int(await store.opt_out(request.controller, _number(request), Scope.MARKETING, now, "request"))

@@ -28,6 +28,7 @@ class Access:
     Attributes:
         actor: their name; their random id where that was erased.
         why: what denied it; None where it was not.
+        to: who else was to have it.
     """
 
     at: datetime
@@ -41,11 +42,12 @@ class Access:
     call_id: str | None
     leg_id: str | None
     subject_id: str | None
+    to: str | None
 
 
 def accessed(transaction: Transaction, actor: Actor, at: int, action: str, purpose: str | None, read: Read) -> None:
     """Somebody reads personal data; see `AccessStore.accessed`."""
-    said = said_of(transaction, actor, at, action, purpose)
+    said = said_of(transaction, actor, at, action, purpose) | _to(read.to)
     if read.number is not None:
         whose: list[Row] = [
             subject_evidence_row(
@@ -72,11 +74,13 @@ def heard(
     action: str,
     purpose: str | None,
     though_held: bool,
+    to: str | None,
 ) -> bool:
     """Somebody hears a recording, or takes it with them; see `AccessStore.heard`."""
     if not though_held and transaction.fetch("holds_in_force", leg_id=leg_id, now=at):
         return False
-    prove(transaction, leg_of(transaction, leg_id), kind, at, **said_of(transaction, actor, at, action, purpose))
+    said = said_of(transaction, actor, at, action, purpose) | _to(to)
+    prove(transaction, leg_of(transaction, leg_id), kind, at, **said)
     return True
 
 
@@ -88,6 +92,10 @@ def denied(
     if leg_id is not None:
         said |= {"leg": leg_id, "call": leg_of(transaction, leg_id)["call_id"]}
     _of_the_store(transaction, Kind.ACCESS_DENIED, at, said)
+
+
+def _to(recipient: str | None) -> dict[str, Value]:
+    return {} if recipient is None else {"to": recipient}
 
 
 def said_of(transaction: Transaction, actor: Actor, at: int, action: str, purpose: str | None) -> dict[str, Value]:
@@ -127,7 +135,7 @@ def _accesses(rows: list[sqlite3.Row], names: dict[str, str | None]) -> Iterator
             from_ms(row["at"]), row["kind"], names.get(actor) or actor or "not known",
             None if roles is None else tuple(roles), said.get("action", row["kind"]), said.get("purpose"),
             said.get("why"), row["controller"] or said.get("controller"), row["call_id"] or said.get("call"),
-            row["leg_id"] or said.get("leg"), row["subject_id"],
+            row["leg_id"] or said.get("leg"), row["subject_id"], said.get("to"),
         )  # fmt: skip
 
 
