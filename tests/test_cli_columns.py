@@ -138,6 +138,21 @@ async def test_a_call_is_proved_and_the_ledger_signed_without_the_master_key(con
     assert "whole" in said("ledger", "verify", *at)
 
 
+async def test_a_denial_is_kept_without_the_master_key_and_by_name_where_the_file_has_it(
+    config: Path, tmp_path: Path
+) -> None:
+    roles = '\n[roles]\nofficer = { users = ["nobody"] }\nauditor = { users = ["root"] }\n'
+    config.write_text(config.read_text(encoding="utf-8") + roles, encoding="utf-8")
+    command = ("subject", "show", NUMBER, "--config", str(config))
+    assert callguard(*command, CALLGUARD_KEYS__MASTER__FILE="/none").returncode == 3
+    (tmp_path / "master.key").rename(tmp_path / "gone")
+    done = callguard(*command)
+    assert done.returncode == 3 and done.stderr.endswith("officer may\n")
+    (tmp_path / "gone").rename(tmp_path / "master.key")
+    nobody, me = json.loads(said("audit", "access", "--denied", "--json", "--config", config))
+    assert (me["who"], nobody["action"]) == (name_of(os.getuid()), "subject show") and UUID(nobody["who"])
+
+
 async def test_no_roles_in_ones_own_configuration_is_no_way_around_them_without_the_master_key(
     config: Path, tmp_path: Path
 ) -> None:

@@ -155,6 +155,36 @@ async def test_what_a_role_may_not_is_denied_in_one_line_and_kept(house: House) 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CALLGUARD_HTTP__PORT", "none"), ("CALLGUARD_NOTHING__AT", "all"), ("CALLGUARD_STORE__PATH", "/none/s.db"),
+        ("CALLGUARD_ROLES__OFFICER", "me"), ("CALLGUARD_STORE", "x"), ("CALLGUARD_STORE__PATH__X", "x"),
+        ("CALLGUARD_KEYS__MASTER__FILE", "/none"),
+    ],
+)  # fmt: skip
+async def test_no_variable_of_the_environment_is_a_way_around_the_record(
+    house: House, variable: str, value: str
+) -> None:
+    at = with_roles(house)
+    done = as_user(BORIS, "subject", "show", "-", *at, stdin=NUMBER, **{variable: value})
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.endswith("supervisor may not; officer may\n") and done.stderr.count("\n") == 1
+    assert [(one["who"], one["action"]) for one in accesses(house, "--denied")] == [("61002", "subject show")]
+
+
+async def test_a_denial_that_cannot_be_kept_is_one_and_says_where(house: House) -> None:
+    at = with_roles(house)
+    for file in house.folder.parent.glob("s.db*"):
+        file.rename(file.with_name(f"away-{file.name}"))
+    done = as_user(BORIS, "subject", "show", "-", *at, stdin=NUMBER)
+    assert (done.returncode, done.stdout) == (3, "") and done.stderr.count("\n") == 1
+    assert f"officer may (that it was denied is not kept: there is no {house.folder.parent / 's.db'})" in done.stderr
+    (house.folder.parent / "s.db").write_text("no store")
+    done = as_user(BORIS, "subject", "show", "-", *at, stdin=NUMBER, CALLGUARD_HTTP__PORT="none")
+    assert done.returncode == 3 and f"is not kept: {house.folder.parent / 's.db'}" in done.stderr
+
+
 async def test_a_read_names_who_and_for_what_before_it_is_shown(house: House) -> None:
     leg = await house.recorded(1)
     at = with_roles(house)
