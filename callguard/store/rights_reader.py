@@ -10,6 +10,7 @@ from datetime import datetime
 
 from callguard.store import from_rows
 from callguard.store.dial_records import StoredGrant
+from callguard.store.erasure import is_called_again
 from callguard.store.retention_reader import RetentionReader
 from callguard.store.right_records import (
     Correction,
@@ -54,7 +55,8 @@ class RightsReader(RetentionReader):
         """What an erasure of a subject would be about; None where there is no such subject."""
         for subject in await self._fetch("subject_to_erase", subject_id=subject_id):
             legs = await self._fetch("legs_to_erase", subject_id=subject_id, now=to_ms(now))
-            in_force = await self._fetch("opt_outs_in_force", subject_id=subject_id, at=to_ms(now))
+            in_force = list(await self._fetch("opt_outs_in_force", subject_id=subject_id, at=to_ms(now)))
+            added = subject["number"] is not None and is_called_again(in_force)
             ((given, used),) = await self._fetch("last_marketing_consent", subject_id=subject_id)
             return ToErase(
                 subject_id,
@@ -62,7 +64,7 @@ class RightsReader(RetentionReader):
                 subject["number"],
                 from_ms_or_none(subject["erased_at"]),
                 tuple(map(_leg, legs)),
-                len(in_force),
+                len(in_force) + added,
                 None if given is None else from_ms(max(given, used or given)),
             )
         return None
