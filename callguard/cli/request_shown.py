@@ -60,7 +60,8 @@ def show_plan(planned: dict[str, Any], *, print_json: bool) -> None:
         typer.echo(f"  {name.replace('_', ' ')}: {len(value) if isinstance(value, list) else value}")
     for name, said in _REQUESTS.items():
         for one in planned.get(name, ()):
-            typer.echo(f"{said} {one['right']} {one['request']}, {one['state']}, due {day(datetime.fromisoformat(one['due_at']))}")
+            due = day(datetime.fromisoformat(one["due_at"]))
+            typer.echo(f"{said} {one['right']} {one['request']}, {one['state']}, due {due}")
     _show_beyond(planned.get("beyond", ()))
 
 

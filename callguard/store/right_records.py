@@ -140,3 +140,11 @@ class StoredRequest:
     ended_at: datetime | None
     steps: tuple[RequestStep, ...] = ()
     corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """How many requests are not answered: those that are `overdue`, and those that are due `soon`."""
+
+    overdue: int = 0
+    soon: int = 0

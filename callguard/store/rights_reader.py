@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from callguard.core.requests import DUE_SOON
 from callguard.store import from_rows
 from callguard.store.dial_records import StoredGrant
 from callguard.store.erasure import is_called_again
 from callguard.store.retention_reader import RetentionReader
 from callguard.store.right_records import (
     Correction,
+    Due,
     LegToErase,
     ProofKept,
     RequestStep,
@@ -93,10 +95,10 @@ class RightsReader(RetentionReader):
             )
         return None
 
-    async def overdue_requests(self, now: datetime) -> int:
-        """How many should have been answered by now."""
-        ((count,),) = await self._fetch("overdue_requests", now=to_ms(now))
-        return int(count)
+    async def due_requests(self, now: datetime) -> Due:
+        """How many should have been answered by now, or soon."""
+        overdue, by_then = [(await self._fetch("due_requests", by=to_ms(by)))[0][0] for by in (now, now + DUE_SOON)]
+        return Due(overdue, by_then - overdue)
 
     async def corrections(self, subject_id: str) -> tuple[Correction, ...]:
         """What was put right about a subject, oldest first."""
