@@ -67,12 +67,14 @@ async def hear(
     leg_id: str,
     own: Collection[str],
     at: datetime,
+    to: str | None = None,
 ) -> None:
     """As `read`, of a recording's sound.
 
     Args:
         action: ``recordings play`` or ``recordings export``.
         own: its purposes whose basis stands.
+        to: who is to have it, where it is not the controller itself.
     """
     _must_say(settings, actor, purpose)
     purposes = settings.access.purposes
@@ -81,7 +83,9 @@ async def hear(
     kind = Kind.RECORDING_PLAYED if action == "recordings play" else Kind.RECORDING_EXPORTED
     if why:
         await deny(store, actor, action, purpose, why, at, leg_id)
-    elif not await store.heard(kind, leg_id, actor, at, action, purpose, though_held=though_held(actor, purpose)):
+    elif not await store.heard(
+        kind, leg_id, actor, at, action, purpose, though_held=though_held(actor, purpose), to=to
+    ):
         await deny(store, actor, action, purpose, HELD, at, leg_id)  # since this very moment
 
 

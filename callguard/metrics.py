@@ -60,6 +60,8 @@ class GateState:
     serving: bool
     recordings_expected: int
     recordings_overdue: int
+    requests_overdue: int = 0
+    requests_due_soon: int = 0
     list_ages: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
@@ -107,6 +109,8 @@ class Metrics:
                 "serving": "1 while calls are gated; else they go on unrecorded.",
                 "recordings_expected": "Recordings of calls that still last, or whose end is not worked off.",
                 "recordings_overdue": "Those whose call has ended and whose file could not be finished yet.",
+                "requests_overdue": "What people asked for by right and should have been answered.",
+                "requests_due_soon": "What is due within 7 days of it.",
             }.items()
         }
         self._list_age = Gauge(

@@ -13,6 +13,7 @@ from callguard.errors import StoreError
 from callguard.health import Health
 from callguard.metrics import CONTENT_TYPE, GateState, Metrics
 from callguard.registry.lists import Lists
+from callguard.rights.clock import Clock
 from callguard.room import Room
 from callguard.store.store import Store
 from callguard.telephony.recording import Recordings
@@ -38,6 +39,7 @@ class Pages:
         room: Room,
         recordings: Recordings,
         lists: Lists,
+        clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._current = current
@@ -46,6 +48,7 @@ class Pages:
         self._room = room
         self._recordings = recordings
         self._lists = lists
+        self._clock = clock
         self._metrics = metrics
         self._started = datetime.now(UTC)
         self._store_fault: str | None = None
@@ -69,6 +72,8 @@ class Pages:
             serving=health.fault is None,
             recordings_expected=self._recordings.expected,
             recordings_overdue=self._recordings.overdue,
+            requests_overdue=self._clock.due.overdue,
+            requests_due_soon=self._clock.due.soon,
             list_ages=await self._lists.ages(self._current.config, datetime.now(UTC)),
         )
         return web.Page(200, CONTENT_TYPE, self._metrics.text(state))

@@ -110,7 +110,9 @@ class Service:
             path, self._current, store, self._dialplan, self._ari, self._lists, self._recordings, self._sealing,
             self._columns,
         )  # fmt: skip
-        self._pages = Pages(self._current, store, self._ari, self._room, self._recordings, self._lists, self._metrics)
+        self._pages = Pages(
+            self._current, store, self._ari, self._room, self._recordings, self._lists, self._clock, self._metrics
+        )
         self._presence: asyncio.Task[None] | None = None
         self._replaced: Replaced | None = None
         self._stopping = asyncio.Event()

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import closing
 from pathlib import Path
+from sqlite3 import connect
+from uuid import UUID
 
 import pytest
 
+from callguard.actors import name_of
 from callguard.config import load
+from callguard.core.decide import Scope
+from callguard.errors import StoreError
 from callguard.keys import master
 from callguard.store import Store
-from tests.store.legs import CONTROLLERS
+from tests.store.legs import CONTROLLERS, START
 from tests.store.test_columns import AGENT, CALL, DIAL, NUMBER, OTHER, PROOF, REASON, SHOWN, filled, found_in_clear
 from tests.test_cli import callguard
 from tests.test_cli_recordings import said, write
@@ -98,6 +105,63 @@ async def test_without_the_key_one_line_says_so_and_the_ledger_is_proved_all_the
     (tmp_path / "gone").rename(tmp_path / "master.key")
     again = write(tmp_path, f'[keys]\nmaster = {{ file = "{tmp_path}/master.key" }}')
     assert NUMBER in said("subject", "show", NUMBER, "--config", again)
+
+
+async def test_a_call_is_proved_and_the_ledger_signed_without_the_master_key(config: Path, tmp_path: Path) -> None:
+    at, proof = ("--config", str(config)), tmp_path / "proof.json"
+    store = tmp_path / "callguard.db"
+    (tmp_path / "master.key").rename(tmp_path / "gone")
+    said("ledger", "checkpoint", *at)
+    said("ledger", "prove", CALL, "-o", proof, "--for", "authority", *at)
+    done = callguard("ledger", "prove", CALL, "-o", "-", "--for", "authority", *map(str, at))
+    on_stdout = json.loads(done.stdout)
+    assert on_stdout["entries"] and {one["leaf"] for one in on_stdout["entries"]} == {
+        one["leaf"] for one in json.loads(proof.read_text(encoding="utf-8"))["entries"]
+    }
+    # Who did it is not kept by name, as that would stand there in the clear; what is written by name is refused.
+    assert found_in_clear(store) == []
+    with closing(connect(store)) as database:
+        assert [name for (name,) in database.execute("SELECT name FROM actors")] == [None, None]
+    async with Store.open(store, gate=None, controllers=CONTROLLERS, or_locked=True) as locked:
+        with pytest.raises(StoreError, match="exception"):
+            await locked.opt_out("acme", "+491709876543", Scope.ALL, START, "command")
+        with pytest.raises(StoreError, match="exception"):
+            await locked.agent_grants_it("another", "it", START)
+    assert found_in_clear(store) == []
+    # With the key it is as ever, and both stand among who has looked.
+    (tmp_path / "gone").rename(tmp_path / "master.key")
+    said("ledger", "prove", CALL, "-o", proof, "--force", "--for", "authority", *at)
+    last, *before = json.loads(said("audit", "access", "--json", *at))
+    assert (last["action"], last["purpose"], last["call"]) == ("ledger prove", "authority", CALL)
+    assert last["who"] == name_of(os.getuid()) and [one["action"] for one in before] == ["ledger prove"] * 2
+    assert all(UUID(one["who"]) for one in before)
+    assert "whole" in said("ledger", "verify", *at)
+
+
+async def test_a_denial_is_kept_without_the_master_key_and_by_name_where_the_file_has_it(
+    config: Path, tmp_path: Path
+) -> None:
+    roles = '\n[roles]\nofficer = { users = ["nobody"] }\nauditor = { users = ["root"] }\n'
+    config.write_text(config.read_text(encoding="utf-8") + roles, encoding="utf-8")
+    command = ("subject", "show", NUMBER, "--config", str(config))
+    assert callguard(*command, CALLGUARD_KEYS__MASTER__FILE="/none").returncode == 3
+    (tmp_path / "master.key").rename(tmp_path / "gone")
+    done = callguard(*command)
+    assert done.returncode == 3 and done.stderr.endswith("officer may\n")
+    (tmp_path / "gone").rename(tmp_path / "master.key")
+    nobody, me = json.loads(said("audit", "access", "--denied", "--json", "--config", config))
+    assert (me["who"], nobody["action"]) == (name_of(os.getuid()), "subject show") and UUID(nobody["who"])
+
+
+async def test_no_roles_in_ones_own_configuration_is_no_way_around_them_without_the_master_key(
+    config: Path, tmp_path: Path
+) -> None:
+    async with Store.open(tmp_path / "callguard.db", gate=None, controllers=CONTROLLERS, or_locked=True) as store:
+        await store.govern(START)
+    mine = write(tmp_path, "")
+    os.chown(mine, 61_002, 61_002)
+    refused = said("ledger", "prove", CALL, "-o", tmp_path / "proof.json", "--config", mine, code=3)
+    assert "neither root's nor the store's owner's" in refused and not (tmp_path / "proof.json").exists()
 
 
 async def test_the_stores_keys_are_rotated_with_the_others(config: Path, tmp_path: Path) -> None:

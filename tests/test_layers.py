@@ -85,7 +85,7 @@ MAY: dict[str, set[str]] = {
         "registry", "sealing", *SHARED,
     },
     "pages": {
-        "store", "telephony", "ari_calls", "current", "health", "metrics", "registry", "room", "web", *SHARED,
+        "store", "telephony", "ari_calls", "current", "health", "metrics", "registry", "rights", "room", "web", *SHARED,
     },
     "service": {
         "core", "store", "telephony", "leg", "dial", "after", "pages", "reload", "agi_calls", "ari_calls",

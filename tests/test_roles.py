@@ -155,6 +155,36 @@ async def test_what_a_role_may_not_is_denied_in_one_line_and_kept(house: House) 
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CALLGUARD_HTTP__PORT", "none"), ("CALLGUARD_NOTHING__AT", "all"), ("CALLGUARD_STORE__PATH", "/none/s.db"),
+        ("CALLGUARD_ROLES__OFFICER", "me"), ("CALLGUARD_STORE", "x"), ("CALLGUARD_STORE__PATH__X", "x"),
+        ("CALLGUARD_KEYS__MASTER__FILE", "/none"),
+    ],
+)  # fmt: skip
+async def test_no_variable_of_the_environment_is_a_way_around_the_record(
+    house: House, variable: str, value: str
+) -> None:
+    at = with_roles(house)
+    done = as_user(BORIS, "subject", "show", "-", *at, stdin=NUMBER, **{variable: value})
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.endswith("supervisor may not; officer may\n") and done.stderr.count("\n") == 1
+    assert [(one["who"], one["action"]) for one in accesses(house, "--denied")] == [("61002", "subject show")]
+
+
+async def test_a_denial_that_cannot_be_kept_is_one_and_says_where(house: House) -> None:
+    at = with_roles(house)
+    for file in house.folder.parent.glob("s.db*"):
+        file.rename(file.with_name(f"away-{file.name}"))
+    done = as_user(BORIS, "subject", "show", "-", *at, stdin=NUMBER)
+    assert (done.returncode, done.stdout) == (3, "") and done.stderr.count("\n") == 1
+    assert f"officer may (that it was denied is not kept: there is no {house.folder.parent / 's.db'})" in done.stderr
+    (house.folder.parent / "s.db").write_text("no store")
+    done = as_user(BORIS, "subject", "show", "-", *at, stdin=NUMBER, CALLGUARD_HTTP__PORT="none")
+    assert done.returncode == 3 and f"is not kept: {house.folder.parent / 's.db'}" in done.stderr
+
+
 async def test_a_read_names_who_and_for_what_before_it_is_shown(house: House) -> None:
     leg = await house.recorded(1)
     at = with_roles(house)
@@ -227,6 +257,40 @@ async def test_a_recording_is_heard_for_its_own_purpose_or_a_right_and_that_is_k
     ]
     shown = as_user(ANNA, "calls", "show", leg.call_id, "--json", "--for", "audit", *at)
     assert "recording.exported" in [one["kind"] for one in json.loads(shown.stdout)["legs"][0]["evidence"]]
+
+
+async def test_to_whom_a_recording_goes_is_kept_and_that_it_may_not(house: House) -> None:
+    leg = await house.recorded(1)
+    at = with_roles(
+        house, '[processors.host]\nname = "Host"\ncontrollers = ["acme"]\ncontract = "DPA 12"\ntask = "servers"\n'
+    )
+    out = house.folder.parent / "out.wav"
+    words = ("recordings", "export", leg.call_id, "-o", str(out), *at)
+    for to, purpose, code in (("host", None, 2), ("partner", "complaint", 3), ("host", "complaint", 0)):
+        done = as_user(ANNA, *words, "--to", to, *(() if purpose is None else ("--for", purpose)))
+        assert (done.returncode, out.exists()) == (code, code == 0), done.stderr
+    handed, denied = accesses(house)
+    assert (handed["kind"], handed["who"], handed["to"]) == ("recording.exported", "61001", "host")
+    assert (denied["kind"], denied["who"], denied["leg"]) == ("access.denied", "61001", leg.leg_id)
+    assert denied["denied"].startswith("recipient.not_told")
+
+
+async def test_who_holds_releases_and_marks_recordings_is_in_the_evidence(house: House) -> None:
+    leg = await house.recorded(1)
+    at = with_roles(house)
+    for word in ("hold", "release", "unlawful"):
+        done = as_user(ANNA, "recordings", word, leg.call_id, "--reason", "claim of Ana", *at)
+        assert done.returncode == 0, done.stderr
+    found = accesses(house)
+    assert [(one["kind"], one["who"], one["roles"], one["leg"]) for one in found] == [
+        (kind, "61001", ["officer"], leg.leg_id)
+        for kind in ("recording.unlawful", "recording.released", "recording.held")
+    ]
+    assert accesses(house, "--denied") == []
+    (detail,) = await house.store.call(leg.call_id)
+    said = [json.loads(one.body) for one in detail.evidence[-3:]]
+    assert {one["actor"] for one in said} == {said[0]["actor"]} and "61001" not in json.dumps(said)
+    assert callguard("ledger", "verify", *at).returncode == 0
 
 
 async def test_a_restricted_recording_is_an_officers_for_a_claim_alone(house: House) -> None:

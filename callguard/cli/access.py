@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from pydantic import ValidationError
 
 from callguard import config
-from callguard.cli.stores import read, write
+from callguard.cli.stores import read, write, write_locked
 from callguard.core.access import Read
 from callguard.core.roles import ANYBODY, Actor, who_may
 from callguard.errors import CallguardError, Denied, InputError
@@ -21,6 +22,7 @@ from callguard.toml_file import read_toml
 
 if TYPE_CHECKING:
     from callguard.config import Config
+    from callguard.store.store import Store
 
 ForOption = Annotated[
     str | None,
@@ -49,15 +51,18 @@ def whoever(settings: Config) -> Actor:
     return who(settings.roles, settings.store.path)
 
 
-def reads(settings: Config, action: str, purpose: str | None, what: Read) -> None:
+def reads(settings: Config, action: str, purpose: str | None, what: Read, *, or_locked: bool = False) -> None:
     """Keep who reads what, and for what, before it is shown.
+
+    Args:
+        or_locked: of what can be read without the master key: where that is not here, their roles are kept.
 
     Raises: InputError, Denied, StoreError.
     """
     from callguard import access
 
     actor, now = whoever(settings), datetime.now(UTC)
-    write(settings, lambda store: access.read(store, settings, actor, action, purpose, what, now))
+    write(settings, lambda store: access.read(store, settings, actor, action, purpose, what, now), or_locked=or_locked)
 
 
 def may_read(settings: Config, action: str, purpose: str | None) -> Actor:
@@ -69,16 +74,35 @@ def may_read(settings: Config, action: str, purpose: str | None) -> Actor:
 
     actor = whoever(settings)
     if why := access.may_not_read(settings, actor, action, purpose):
-        write(settings, lambda store: access.deny(store, actor, action, purpose, why, datetime.now(UTC)))
+        write(
+            settings, lambda store: access.deny(store, actor, action, purpose, why, datetime.now(UTC)), or_locked=True
+        )
     return actor
 
 
-def hears(settings: Config, action: str, purpose: str | None, leg_id: str, own: Collection[str]) -> None:
-    """As `reads`, of a recording's sound; `own` are its purposes whose basis stands."""
+def hears(
+    settings: Config, action: str, purpose: str | None, leg_id: str, own: Collection[str], to: str | None = None
+) -> None:
+    """As `reads`, of a recording's sound; `own` are its purposes whose basis stands, `to` is who is to have it."""
     from callguard import access
 
     actor, now = whoever(settings), datetime.now(UTC)
-    write(settings, lambda store: access.hear(store, settings, actor, action, purpose, leg_id, own, now))
+    write(settings, lambda store: access.hear(store, settings, actor, action, purpose, leg_id, own, now, to))
+
+
+@contextmanager
+def hands_over(settings: Config, action: str, purpose: str | None, leg_id: str | None = None) -> Iterator[None]:
+    """Where what stands within says that somebody else may not have it, keep that too.
+
+    Raises: InputError, Denied, StoreError.
+    """
+    actor = may_read(settings, action, purpose)
+    try:
+        yield
+    except Denied as error:
+        why, now = str(error), datetime.now(UTC)
+        write(settings, lambda store: store.denied(actor, now, action, purpose, why, leg_id))
+        raise
 
 
 def _asking(callback: Callable[..., Any], action: str) -> Callable[..., Any]:
@@ -111,7 +135,11 @@ def _ask(file: Path, action: str) -> None:
     except ValidationError as error:
         config.load(file)  # which says where the fault is
         raise InputError(str(error), file=file, field="roles") from error
-    store = Path(os.environ.get("CALLGUARD_STORE__PATH") or str(data.get("store", {}).get("path", "")))
+    # The environment is whoever's who types; what it names counts only where the file names nothing that is there.
+    named = _store_in(data)
+    store = (
+        named if named is not None and named.exists() else Path(os.environ.get("CALLGUARD_STORE__PATH") or named or "")
+    )
     if may_be_anybodys(file, store) and (roles is not None or _is_governed(file)):
         raise Denied(f"{action}: {file} is neither root's nor the store's owner's, so it does not say who may do what")
     if roles is None:
@@ -119,21 +147,60 @@ def _ask(file: Path, action: str) -> None:
     actor = who(roles, store)
     if (why := access.refusal(actor, action)) is None:
         return
-    unsaid = ""
+    unkept = _keep_denial(file, named, lambda found: found.denied(actor, datetime.now(UTC), action, None, why))
+    raise Denied(access.said(actor, action, why) + unkept)
+
+
+def _store_in(data: dict[str, Any]) -> Path | None:
+    """The store that a configuration's file names."""
+    section = data.get("store")
+    path = section.get("path") if isinstance(section, dict) else None
+    return Path(path) if isinstance(path, str) and path else None
+
+
+def _keep_denial(file: Path, named: Path | None, keep: Callable[[Store], Awaitable[None]]) -> str:
+    """Keep a denial in the store that the file names, and in another that the environment names, whatever is wrong.
+
+    No variable of the environment is a way around it: what cannot be kept with its help is kept without it, by the
+    file alone, and without the master key at the worst, so without a name.
+
+    Returns:
+        What is to be said of it: that it is not kept, and why; nothing where it is.
+    """
+    stores: dict[Path, list[Config]] = {} if named is None else {named: []}
+    environments: tuple[dict[str, str] | None, ...] = ({}, None)
+    for environment in environments:
+        try:
+            settings = config.load(file, environment)
+        except CallguardError:
+            continue
+        stores.setdefault(settings.store.path, []).append(settings)
+    there = [store for store in stores if store.exists()]
+    problems = [problem for store in there if (problem := _kept_in(store, stores[store], keep))]
+    if not there:
+        problems = [f"there is no {store}" for store in stores] or ["no store is configured"]
+    return f" (that it was denied is not kept: {'; '.join(problems)})" if problems else ""
+
+
+def _kept_in(store: Path, known: list[Config], keep: Callable[[Store], Awaitable[None]]) -> str:
+    """Why nothing can be kept in a store; nothing where it is."""
+    for settings in known:
+        try:
+            write(settings, keep)
+        except CallguardError:
+            continue
+        return ""
     try:
-        settings = config.load(file)
-        if settings.store.path.exists():
-            write(settings, lambda found: access.deny(found, actor, action, None, why, datetime.now(UTC)))
-    except Denied:
-        raise
+        write_locked(store, keep)
     except CallguardError as error:
-        unsaid = f" (that it was denied is not kept: {error})"
-    raise Denied(access.said(actor, action, why) + unsaid)
+        return str(error)
+    return ""
 
 
 def _is_governed(file: Path) -> bool:
     """Whether roles were ever in force in the store that a configuration names; what cannot be read is not shown."""
     try:
-        return read(config.load(file), lambda reader: reader.is_governed())
+        # Without the master key too, which the configuration need not name: some things are shown without it.
+        return read(config.load(file), lambda reader: reader.is_governed(), locked=True)
     except CallguardError:
         return False

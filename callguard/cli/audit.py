@@ -69,7 +69,10 @@ def access_(
     print_json: JsonOption = False,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Show who read personal data, when, what and for what, and who was denied it; newest first."""
+    """Show who read personal data, when, what, for what and for whom else, and who was denied it; newest first.
+
+    Also who has held recordings, released them, or said that they should not be.
+    """
     settings, now = config.load(path), datetime.now(UTC)
     begin = datetime(1970, 1, 1, tzinfo=UTC) if since is None else moment(since, "--since")
     # A clock may have been set back since.
@@ -84,7 +87,8 @@ def access_(
     for one in found:
         roles = "none configured" if one.roles is None else ", ".join(one.roles)
         of = f"call {one.call_id}" if one.call_id else f"subject {one.subject_id}" if one.subject_id else None
-        tables.add(table, tables.moment(one.at), one.actor, roles, one.action, one.purpose, of, one.why)
+        what = one.action + (f", to {one.to}" if one.to else "")
+        tables.add(table, tables.moment(one.at), one.actor, roles, what, one.purpose, of, one.why)
     tables.show(table)
 
 
@@ -92,7 +96,7 @@ def _access(one: Access) -> dict[str, object]:
     return {
         "at": one.at.isoformat(), "kind": one.kind, "who": one.actor, "roles": one.roles, "action": one.action,
         "purpose": one.purpose, "denied": one.why, "controller": one.controller, "call": one.call_id,
-        "leg": one.leg_id, "subject": one.subject_id,
+        "leg": one.leg_id, "subject": one.subject_id, "to": one.to,
     }  # fmt: skip
 
 

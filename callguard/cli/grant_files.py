@@ -12,7 +12,7 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
-from callguard.cli.access import ForOption, reads
+from callguard.cli.access import ForOption, hands_over, reads
 from callguard.cli.csv_files import (
     SHOWN,
     DryRunOption,
@@ -186,15 +186,15 @@ def export(
         await refuse_unshared(reader, settings, for_whom, recipient, (one.number for one in found), now)
         return found
 
-    keep = partial(reads, settings, "grant export", for_what, Read(controller=for_whom))
-    if str(file) == STDIN:
+    with hands_over(settings, "grant export", for_what):
         grants = read(settings, of)
+    keep = partial(reads, settings, "grant export", for_what, Read(controller=for_whom, to=recipient))
+    if str(file) == STDIN:
         keep()
         with standard_output() as out:
             _write(out, grants)
     else:
         with new_text(file, force) as out:
-            grants = read(settings, of)
             _write(out, grants)
             keep()  # before the file has its name
         typer.echo(f"{file}: {len(grants)} grants for {for_whom}")

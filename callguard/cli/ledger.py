@@ -14,10 +14,12 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.access import ForOption, reads
 from callguard.cli.new_file import new_text
-from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
+from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, STDIN, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.stores import write
+from callguard.core.access import Read
 from callguard.core.evidence import Kind
 from callguard.core.incidents import Incident
 from callguard.errors import InputError, StoreError
@@ -94,11 +96,17 @@ def prove_(
             metavar="CALL", help="The call's id, as logs, CDR(callguard) and `calls list` have it.", show_default=False
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the proof is written.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where the proof is written; - is standard output.")
+    ],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    for_what: ForOption = None,
     path: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Write a file that proves a call to somebody who has no callguard: see docs/evidence.md."""
+    """Write a file that proves a call to somebody who has no callguard: see docs/evidence.md.
+
+    No master key is needed for it.
+    """
     from callguard.ledger.copies import opened
     from callguard.ledger.prove import prove
     from callguard.speech.catalogue import said_in
@@ -115,7 +123,10 @@ def prove_(
         proof = prove(copy, call_id, _verifiers(settings), lambda heard: said_in(folder, dict(heard.sha256)))
     with new_text(output, force) as out:
         out.write(json.dumps(proof, indent=2, ensure_ascii=False) + "\n")
-    typer.echo(f"{output}: the proof of call {call_id}, which docs/evidence.md says how to check")
+        # Before the file has its name.
+        reads(settings, "ledger prove", for_what, Read(call_id=call_id), or_locked=True)
+    said = f"{output}: the proof of call {call_id}, which docs/evidence.md says how to check"
+    typer.echo(said, err=str(output) == STDIN)
 
 
 @app.command("new-key")
@@ -136,7 +147,7 @@ def new_key(path: ConfigOption = DEFAULT_CONFIG) -> None:
         await store.note_of_ledger(Kind.LEDGER_KEY_REPLACED, datetime.now(UTC), verifier_key=made.written)
         return made
 
-    made = write(settings, replace)
+    made = write(settings, replace, or_locked=True)
     typer.echo(f"{file} is the signing key now; give its verifier key to whoever checks ({verifier_file(file)}):")
     typer.echo(made.written)
 
@@ -181,7 +192,7 @@ def _signed(settings: Config, *, after_restore: bool = False) -> tuple[str, bool
             await store.incident(Incident.LEDGER_UNSIGNED, datetime.now(UTC), why_unsigned(error))
             raise
 
-    return write(settings, sign)
+    return write(settings, sign, or_locked=True)
 
 
 def _verifiers(settings: Config | None) -> tuple[VerifierKey, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from callguard import config
-from callguard.cli.access import ForOption, reads
+from callguard.cli.access import ForOption, hands_over, reads
 from callguard.cli.csv_files import (
     SHOWN,
     DryRunOption,
@@ -135,20 +135,22 @@ def export(
     for_whom = one_of(settings.controllers, controller, "--controller")
     now = datetime.now(UTC)
 
-    async def write_to(reader: Reader, out: TextIO) -> int:
+    async def may_be_shared(reader: Reader) -> None:
         async with aclosing(reader.each_opt_out(for_whom, now)) as found:
-            listed = {one.number async for one in found} if recipient else set()
+            listed = {one.number async for one in found}
         await refuse_unshared(reader, settings, for_whom, recipient, listed, now)
-        return await _write(reader, out, for_whom, now)
 
-    keep = partial(reads, settings, "optout export", for_what, Read(controller=for_whom))
+    if recipient is not None:
+        with hands_over(settings, "optout export", for_what):
+            read(settings, may_be_shared)
+    keep = partial(reads, settings, "optout export", for_what, Read(controller=for_whom, to=recipient))
     if str(file) == STDIN:
         keep()
         with standard_output() as out:
-            read(settings, lambda reader: write_to(reader, out))
+            read(settings, lambda reader: _write(reader, out, for_whom, now))
     else:
         with new_text(file, force) as out:
-            written = read(settings, lambda reader: write_to(reader, out))
+            written = read(settings, lambda reader: _write(reader, out, for_whom, now))
             keep()  # before the file has its name
         typer.echo(f"{file}: {written} opt-outs for {for_whom}")
 

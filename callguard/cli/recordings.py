@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 from uuid import UUID
@@ -18,7 +19,7 @@ import typer
 
 from callguard import config
 from callguard.cli import recordings_list, recordings_marks, recordings_purge
-from callguard.cli.access import ForOption, hears
+from callguard.cli.access import ForOption, hands_over, hears
 from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.sharing import refuse_untold
@@ -150,7 +151,7 @@ def export(
     """Write a recording's audio (WAV) to a new file that only you may read; nothing is left where it fails."""
     settings = config.load(path)
     if recipient is not None:
-        read(settings, lambda reader: _refuse_untold(reader, settings, call, leg, recipient))
+        _refuse_untold(settings, call, leg, for_what, recipient)
     try:
         descriptor = os.open(to, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError as error:
@@ -159,7 +160,7 @@ def export(
         raise InputError(f"cannot be written: {error.strerror}", file=to, field="--output") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
-            _copy(settings, "recordings export", call, leg, for_what, file)
+            _copy(settings, "recordings export", call, leg, for_what, file, recipient)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
@@ -167,20 +168,28 @@ def export(
         raise
 
 
-async def _refuse_untold(reader: Reader, settings: Config, call: str, leg: str | None, recipient: str) -> None:
-    for one in await _recordings(reader, call):
-        if leg in (None, one.leg_id):
-            await refuse_untold(reader, settings, one.controller, recipient, one.leg_id)
+def _refuse_untold(settings: Config, call: str, leg: str | None, for_what: str | None, recipient: str) -> None:
+    for one in read(settings, lambda reader: _recordings(reader, call)):
+        if leg not in (None, one.leg_id):
+            continue
+        of_it = partial(
+            refuse_untold, settings=settings, controller=one.controller, recipient=recipient, leg_id=one.leg_id
+        )
+        with hands_over(settings, "recordings export", for_what, one.leg_id):
+            read(settings, of_it)
 
 
-def _copy(settings: Config, action: str, call: str, leg: str | None, for_what: str | None, to: BinaryIO) -> None:
+def _copy(
+    settings: Config, action: str, call: str, leg: str | None, for_what: str | None, to: BinaryIO,
+    recipient: str | None = None,
+) -> None:  # fmt: skip
     from callguard.keys import master
 
     found, file = read(settings, lambda reader: _opened(reader, settings, call, leg, master.load(settings)))
     try:
         with closing(file):
             # What is heard is kept before it is, and nothing is kept of what cannot be.
-            hears(settings, action, for_what, found.leg_id, found.own)
+            hears(settings, action, for_what, found.leg_id, found.own, recipient)
             shutil.copyfileobj(file, to, 1 << 20)
             to.flush()
     except BrokenPipeError:  # the player has heard enough; what is buffered goes nowhere

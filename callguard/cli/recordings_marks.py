@@ -9,6 +9,7 @@ import typer
 
 from callguard import config
 from callguard.cli import tables
+from callguard.cli.access import whoever
 from callguard.cli.kept import CallArgument, LegOption, ReasonOption, call_id, words
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption
 from callguard.cli.stores import read, write
@@ -39,7 +40,8 @@ def hold(
     end = moment_in(until, "--until", timedelta(days=1))
     if end is not None and end <= now:
         raise InputError("is past already", field="--until")
-    held = write(settings, lambda store: store.hold(which, why, now, until=end, leg_id=leg))
+    actor = whoever(settings)
+    held = write(settings, lambda store: store.hold(which, why, now, until=end, leg_id=leg, actor=actor))
     if not held:
         raise InputError(NOTHING_LEFT, field="CALL")
     for_how_long = "until it is released" if end is None else f"until {tables.moment(end)}"
@@ -63,7 +65,8 @@ def release(
         raise InputError("goes without --all", field="--hold")
     if hold_id is None and not every:
         _must_be_one(settings, which, leg, now)
-    ended = write(settings, lambda store: store.release(which, why, now, hold_id=hold_id, leg_id=leg))
+    actor = whoever(settings)
+    ended = write(settings, lambda store: store.release(which, why, now, hold_id=hold_id, leg_id=leg, actor=actor))
     if not ended:
         raise InputError("there is no such hold in force", field="--hold" if hold_id else "CALL")
     typer.echo(f"Released: {len(ended)} hold{'' if len(ended) == 1 else 's'} of call {which}")
@@ -75,7 +78,8 @@ def unlawful(
     """Say that a call's recordings should not be (GDPR Art. 17(1)(d)): they are destroyed for good within a minute."""
     settings = config.load(path)
     which, why, now = call_id(call), words(reason), datetime.now(UTC)
-    marked = write(settings, lambda store: store.mark_unlawful(which, why, now, leg_id=leg))
+    actor = whoever(settings)
+    marked = write(settings, lambda store: store.mark_unlawful(which, why, now, leg_id=leg, actor=actor))
     if not marked:
         raise InputError(NOTHING_LEFT, field="CALL")
     typer.echo(f"Marked: {_count(len(marked))} of call {which}; a running callguard destroys what is not held")

@@ -13,7 +13,7 @@ import typer
 
 from callguard import config, logs
 from callguard.cli import subject, tables
-from callguard.cli.access import may_read, reads
+from callguard.cli.access import may_read, reads, whoever
 from callguard.cli.kept import call_id, words
 from callguard.cli.options import (
     DEFAULT_CONFIG,
@@ -276,7 +276,8 @@ def carry_out(
     if one.right is Right.ERASURE and not yes:
         typer.confirm("What is erased cannot be had back. Erase this person?", abort=True, err=True)
     logs.configure(settings.log.format, "warning")
-    done = write(settings, lambda store: requests.run(store, settings, one, now))
+    actor = whoever(settings)
+    done = write(settings, lambda store: requests.run(store, settings, one, now, actor))
     if not isinstance(done, int):
         show_erased(done, print_json=print_json)
     elif print_json:

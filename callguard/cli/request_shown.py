@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from callguard.store.right_records import StoredRequest
 
 
+# As a plan names them.
+_REQUESTS = {
+    "requests_in_the_way": "In its way, to be answered or refused first:",
+    "requests_closed": "Done with it:",
+}
+
+
 def as_json(one: StoredRequest, now: datetime, *, with_number: bool = True) -> dict[str, Any]:
     """A request as JSON names it."""
     return {
@@ -48,9 +55,13 @@ def show_plan(planned: dict[str, Any], *, print_json: bool) -> None:
         return
     typer.echo(f"{planned['right']}: nothing is done yet; it would be")
     for name, value in planned.items():
-        if name in ("request", "right", "beyond"):
+        if name in ("request", "right", "beyond", *_REQUESTS):
             continue
         typer.echo(f"  {name.replace('_', ' ')}: {len(value) if isinstance(value, list) else value}")
+    for name, said in _REQUESTS.items():
+        for one in planned.get(name, ()):
+            due = day(datetime.fromisoformat(one["due_at"]))
+            typer.echo(f"{said} {one['right']} {one['request']}, {one['state']}, due {due}")
     _show_beyond(planned.get("beyond", ()))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from callguard.config import Config
+    from callguard.store.columns import HadKeys
     from callguard.store.rights_reader import RightsReader
     from callguard.store.store import Store
 
@@ -32,20 +34,34 @@ def read(settings: Config, question: Callable[[RightsReader], Awaitable[T]], *, 
     return asyncio.run(ask())
 
 
-def write(settings: Config, change: Callable[[Store], Awaitable[T]]) -> T:
+def write(settings: Config, change: Callable[[Store], Awaitable[T]], *, or_locked: bool = False) -> T:
     """What a change of the store came to.
+
+    Args:
+        or_locked: where the change needs no number and no name, so that it goes without the master key, too.
 
     Raises: InputError, StoreError, CannotOpen.
     """
     from callguard.keys import master
+
+    controllers = {name: controller.name for name, controller in settings.controllers.items()}
+    return _changed(settings.store.path, controllers, lambda: master.load(settings), change, or_locked=or_locked)
+
+
+def write_locked(path: Path, change: Callable[[Store], Awaitable[T]]) -> T:
+    """As `write`, by no configuration: a change that needs no number, no name, no controller and no master key."""
+    return _changed(path, {}, lambda: None, change, or_locked=True)
+
+
+def _changed(
+    path: Path, controllers: Mapping[str, str], keys: HadKeys, change: Callable[[Store], Awaitable[T]], *,
+    or_locked: bool,
+) -> T:  # fmt: skip
     from callguard.store.store import Store
 
     async def make() -> T:
-        controllers = {name: controller.name for name, controller in settings.controllers.items()}
         # No gate: the service goes on writing beside this command.
-        async with Store.open(
-            settings.store.path, gate=None, controllers=controllers, keys=lambda: master.load(settings)
-        ) as store:
+        async with Store.open(path, gate=None, controllers=controllers, keys=keys, or_locked=or_locked) as store:
             return await change(store)
 
     return asyncio.run(make())

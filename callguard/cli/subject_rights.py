@@ -110,11 +110,11 @@ def _enough(right: Right, proof: list[Proof] | None) -> None:
 
 
 def _plan(settings: config.Config, controller: str, number: str, *, print_json: bool) -> None:
-    from callguard.rights import erasure
+    from callguard.rights import requests
 
     who, now = _known(settings, controller, number), datetime.now(UTC)
-    planned = read(settings, lambda reader: erasure.plan(reader, settings, who, now))
-    show_plan({"right": Right.ERASURE, **planned.as_json()}, print_json=print_json)
+    planned = read(settings, lambda reader: requests.plan_erasure(reader, settings, who, now))
+    show_plan({"right": Right.ERASURE, **planned}, print_json=print_json)
 
 
 def _approved(

@@ -39,11 +39,13 @@ class Read:
     Attributes:
         number: of the person, in E.164.
         controller: whose data alone; None for all.
+        to: who is to have them, as the configuration names them; None where nobody else.
     """
 
     number: str | None = None
     call_id: str | None = None
     controller: str | None = None
+    to: str | None = None
 
 
 def readers(purpose: str, purposes: Mapping[str, frozenset[Role]]) -> frozenset[Role] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -145,6 +145,10 @@ def due(received: datetime, months: int = 1) -> datetime:
 def extended(received: datetime) -> datetime:
     """When an extended deadline ends: two further months."""
     return due(received, 3)
+
+
+DUE_SOON = timedelta(days=7)
+"""So long before it is due somebody is reminded of it."""
 
 
 def overdue(state: State, due_at: datetime, now: datetime) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeAlias, TypeVar
 
 from callguard.config import Config
 from callguard.registry.standing import Standing
+from callguard.store.right_records import Due
 
 T = TypeVar("T")
 
@@ -290,6 +291,7 @@ class Here:
         unknown_members: who has a role, and is no user or group of this machine.
         clear_rows: what is not encrypted in the store, where there are keys.
         backup_age_h: of the youngest backup in `[backup] folder`, in hours; None where there is none, or no folder.
+        requests: of people, that are not answered.
     """
 
     prompts: str
@@ -307,6 +309,7 @@ class Here:
     ledger_key: str = ""
     unknown_members: tuple[str, ...] = ()
     backup_age_h: Known[float | None] = None
+    requests: Known[Due] = field(default_factory=Due)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from callguard.store.column_sealing import PAGES
 from callguard.store.columns import Columns
 from callguard.store.database import is_missing
 from callguard.store.reader import Reader
+from callguard.store.rights_reader import RightsReader
 
 T = TypeVar("T")
 
@@ -60,6 +61,7 @@ async def look(config: Config) -> Here:
         clear_rows=await _clear_rows(config),
         unknown_members=() if config.roles is None else await asyncio.to_thread(actors.unknown, config.roles),
         backup_age_h=await asyncio.to_thread(_backup_age_h, config),
+        requests=await _asked(config.store.path, lambda store: store.due_requests(datetime.now(UTC))),
     )
 
 
@@ -89,9 +91,9 @@ async def _clear_rows(config: Config) -> Known[ClearRows]:
     return await _asked(config.store.path, ask)
 
 
-async def _asked(path: Path, question: Callable[[Reader], Awaitable[T]]) -> Known[T]:
+async def _asked(path: Path, question: Callable[[RightsReader], Awaitable[T]]) -> Known[T]:
     try:
-        async with Reader.reading(path, locked=True) as store:
+        async with RightsReader.reading(path, locked=True) as store:
             return await question(store)
     except CallguardError as error:
         return Unknown(str(error))

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from callguard.errors import StoreError
+from callguard.store.right_records import Due
 from callguard.store.rights_store import RightsStore
 
 log = structlog.get_logger()
@@ -17,11 +18,16 @@ TELL_EVERY = timedelta(days=1)
 
 
 class Clock:
-    """Looks at what is due."""
+    """Looks at what is due.
+
+    Attributes:
+        due: requests, when it looked last.
+    """
 
     def __init__(self, store: RightsStore) -> None:
         self._store = store
         self._told: datetime | None = None
+        self.due = Due()
 
     async def keep_looking(self) -> None:
         """Look now and every hour, for as long as the service runs."""
@@ -39,11 +45,12 @@ class Clock:
         """
         if await self._store.has_proofs_over(now) and (count := await self._store.forget_proofs(now)):
             log.info("proof that the law had kept of who was erased is deleted", people=count)
-        overdue = await self._store.overdue_requests(now)
-        if not overdue:
+        self.due = await self._store.due_requests(now)
+        if not self.due.overdue:
             self._told = None
         elif self._told is None or now - self._told >= TELL_EVERY:
             self._told = now
             log.warning(
-                "requests of people are overdue: the law has given a month", count=overdue, do="callguard request list"
-            )
+                "requests of people are overdue: the law has given a month", count=self.due.overdue,
+                do="callguard request list",
+            )  # fmt: skip

@@ -98,6 +98,7 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         return {
             **self.plan.as_json(),
+            "opt_outs_kept": self.erased.kept_opt_outs + self.erased.suppressed,
             "erased_at": self.erased.at.isoformat(),
             "removed": dict(self.erased.removed),
             "suppression_added": self.erased.suppressed,

@@ -15,6 +15,7 @@ from callguard.core.decide import Scope
 from callguard.core.grants import counts
 from callguard.core.model import Basis, GrantState
 from callguard.core.requests import AT_ONCE, Impossible, Proof, Right, State, Step, Via, after
+from callguard.core.roles import Actor
 from callguard.errors import Denied, InputError
 from callguard.rights import erasure
 from callguard.store.dial_records import NewEnding
@@ -68,7 +69,7 @@ async def plan(reader: RightsReader, settings: Config, request: StoredRequest, n
     """What would be done or handed out, as JSON names it; nothing is done."""
     said: dict[str, Any] = {"request": request.request_id, "right": request.right}
     if request.right is Right.ERASURE:
-        return said | (await erasure.plan(reader, settings, request.subject_id, now)).as_json()
+        return said | await plan_erasure(reader, settings, request.subject_id, now)
     if request.right is Right.RECTIFICATION:
         return said | {"corrections": len(request.corrections)}
     if request.right is Right.RESTRICTION:
@@ -88,8 +89,26 @@ async def plan(reader: RightsReader, settings: Config, request: StoredRequest, n
     return said | {"grants": len(await _consents(reader, request.controller, number, now))}
 
 
-async def run(store: Store, settings: Config, request: StoredRequest, now: datetime) -> erasure.Outcome | int:
+async def plan_erasure(reader: RightsReader, settings: Config, subject_id: str, now: datetime) -> dict[str, Any]:
+    """What an erasure would do, as JSON names it, and which requests of the person stand in its way or end with it.
+
+    Raises: InputError, StoreError.
+    """
+    planned = await erasure.plan(reader, settings, subject_id, now)
+    pending = await _pending(reader, planned.about.controller, planned.about.number)
+    return planned.as_json() | {
+        "requests_in_the_way": [_named(one) for one in pending if _is_in_the_way(one)],
+        "requests_closed": [_named(one) for one in pending if one.right is Right.ERASURE],
+    }
+
+
+async def run(
+    store: Store, settings: Config, request: StoredRequest, now: datetime, actor: Actor | None = None
+) -> erasure.Outcome | int:
     """Do what was asked for, but hand nothing out.
+
+    Args:
+        actor: who does it.
 
     Returns:
         Of an erasure what it came to, else how much was done: corrections, recordings, opt-outs, grants.
@@ -104,19 +123,20 @@ async def run(store: Store, settings: Config, request: StoredRequest, now: datet
         came_to = await erasure.erase(store, settings, request.subject_id, now, request_id=request.request_id)
         await store.move_request(request.request_id, Step.RUN, now)
         return came_to
-    done = await _do(store, request, now)
+    done = await _do(store, request, now, actor)
     await store.move_request(request.request_id, Step.RUN, now)
     return done
 
 
-async def _do(store: Store, request: StoredRequest, now: datetime) -> int:
+async def _do(store: Store, request: StoredRequest, now: datetime, actor: Actor | None = None) -> int:
     match request.right:
         case Right.RECTIFICATION:
             return await store.correct(request.request_id, now)
         case Right.RESTRICTION:
             recordings = await store.recordings_to_restrict(request.subject_id)
             for call_id, leg_id in recordings:
-                await store.hold(call_id, f"restriction, request {request.request_id}", now, leg_id=leg_id)
+                why = f"restriction, request {request.request_id}"
+                await store.hold(call_id, why, now, leg_id=leg_id, actor=actor)
             return len(recordings)
         case Right.OBJECTION:
             return int(await store.opt_out(request.controller, _number(request), Scope.MARKETING, now, "request"))
@@ -139,13 +159,26 @@ async def _consents(reader: RightsReader, controller: str, number: str, now: dat
 
 async def _no_other_is_pending(reader: RightsReader, request: StoredRequest) -> None:
     """What somebody is to get cannot be handed out once it is erased."""
-    if request.number is None:
-        return
-    others = await reader.requests(request.controller, request.number, pending=True)
-    waiting = [one for one in others if one.request_id != request.request_id and one.right not in AT_ONCE]
+    waiting = list(filter(_is_in_the_way, await _pending(reader, request.controller, request.number)))
     if waiting:
         listed = ", ".join(f"{one.right} {one.request_id}" for one in waiting)
         raise Denied(f"others of this person are pending, and cannot be answered once they are erased: {listed}")
+
+
+async def _pending(reader: RightsReader, controller: str, number: str | None) -> tuple[StoredRequest, ...]:
+    return () if number is None else await reader.requests(controller, number, pending=True)
+
+
+def _is_in_the_way(request: StoredRequest) -> bool:
+    """Of an erasure, of which no two are pending."""
+    return request.right is not Right.ERASURE and request.right not in AT_ONCE
+
+
+def _named(request: StoredRequest) -> dict[str, Any]:
+    return {
+        "request": request.request_id, "right": request.right, "state": request.state,
+        "due_at": request.due_at.isoformat(),
+    }  # fmt: skip
 
 
 def _number(request: StoredRequest) -> str:

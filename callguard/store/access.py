@@ -28,6 +28,7 @@ class Access:
     Attributes:
         actor: their name; their random id where that was erased.
         why: what denied it; None where it was not.
+        to: who else was to have it.
     """
 
     at: datetime
@@ -41,11 +42,12 @@ class Access:
     call_id: str | None
     leg_id: str | None
     subject_id: str | None
+    to: str | None
 
 
 def accessed(transaction: Transaction, actor: Actor, at: int, action: str, purpose: str | None, read: Read) -> None:
     """Somebody reads personal data; see `AccessStore.accessed`."""
-    said = said_of(transaction, actor, at, action, purpose)
+    said = said_of(transaction, actor, at, action, purpose) | _to(read.to)
     if read.number is not None:
         whose: list[Row] = [
             subject_evidence_row(
@@ -72,11 +74,13 @@ def heard(
     action: str,
     purpose: str | None,
     though_held: bool,
+    to: str | None,
 ) -> bool:
     """Somebody hears a recording, or takes it with them; see `AccessStore.heard`."""
     if not though_held and transaction.fetch("holds_in_force", leg_id=leg_id, now=at):
         return False
-    prove(transaction, leg_of(transaction, leg_id), kind, at, **said_of(transaction, actor, at, action, purpose))
+    said = said_of(transaction, actor, at, action, purpose) | _to(to)
+    prove(transaction, leg_of(transaction, leg_id), kind, at, **said)
     return True
 
 
@@ -90,14 +94,24 @@ def denied(
     _of_the_store(transaction, Kind.ACCESS_DENIED, at, said)
 
 
+def _to(recipient: str | None) -> dict[str, Value]:
+    return {} if recipient is None else {"to": recipient}
+
+
 def said_of(transaction: Transaction, actor: Actor, at: int, action: str, purpose: str | None) -> dict[str, Value]:
     """What an entry says of who does what, and for what: the actor by a random id. Roles that there are stay known."""
-    transaction.fetch("add_actor", actor_id=str(uuid4()), name=actor.name)
-    ((actor_id,),) = transaction.fetch("actor_of", name=actor.name)
+    return {**said_of_actor(transaction, actor, at), "action": action, "purpose": purpose}
+
+
+def said_of_actor(transaction: Transaction, actor: Actor, at: int) -> dict[str, Value]:
+    """Who, and in which roles. Of a locked store the id is new each time: it has no name then, and the roles tell."""
+    new = str(uuid4())
+    transaction.fetch("add_actor", actor_id=new, name=actor.name)
+    known = transaction.fetch("actor_of", name=actor.name)
     if actor.roles is not None:
         transaction.fetch("govern", since=at)
     roles = None if actor.roles is None else tuple(sorted(actor.roles))
-    return {"actor": actor_id, "roles": roles, "action": action, "purpose": purpose}
+    return {"actor": known[0]["actor_id"] if known else new, "roles": roles}
 
 
 async def accesses(
@@ -121,7 +135,7 @@ def _accesses(rows: list[sqlite3.Row], names: dict[str, str | None]) -> Iterator
             from_ms(row["at"]), row["kind"], names.get(actor) or actor or "not known",
             None if roles is None else tuple(roles), said.get("action", row["kind"]), said.get("purpose"),
             said.get("why"), row["controller"] or said.get("controller"), row["call_id"] or said.get("call"),
-            row["leg_id"] or said.get("leg"), row["subject_id"],
+            row["leg_id"] or said.get("leg"), row["subject_id"], said.get("to"),
         )  # fmt: skip
 
 

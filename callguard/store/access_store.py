@@ -35,19 +35,21 @@ class AccessStore(RetentionStore):
         purpose: str | None,
         *,
         though_held: bool,
+        to: str | None = None,
     ) -> bool:
         """Somebody is going to hear a recording, or to take it with them.
 
         Args:
             kind: `Kind.RECORDING_PLAYED` or `RECORDING_EXPORTED`.
             though_held: they may also where it is held.
+            to: who is to have it, where it is not the controller itself.
 
         Returns:
             Whether they may; nothing is kept where not.
         """
         return await self._run(
             access.heard, kind=kind, leg_id=leg_id, actor=actor, at=to_ms(at), action=action, purpose=purpose,
-            though_held=though_held,
+            though_held=though_held, to=to,
         )  # fmt: skip
 
     async def denied(

@@ -4,6 +4,7 @@
 |---|---|
 | ``seal_number(:number)`` | a number that is written, and the one that is looked for |
 | ``seal_agent(:name)`` | an agent's name, likewise |
+| ``seal_actor(:name)`` | the name of who does something, as an agent's; none where the store is locked |
 | ``seal_content(:text)`` | somebody's name or own words |
 | ``seal_proof(:text)`` | what proves something: where evidence is, why a recording is held |
 | ``open_text(column)`` | what any of these has written, as it was given |
@@ -11,7 +12,8 @@
 
 A number and an agent's name are the same text each time, so that an index finds them: ``number IN
 (seal_number(:number), :number)``, as a row from before there were keys is in the clear until its turn has come
-(`column_sealing`). Without keys all of them hand back what they are given.
+(`column_sealing`). Without keys all of them hand back what they are given; in a locked store nothing is sealed, and
+what would need it is not written.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from callguard.errors import InputError, StoreError
+from callguard.errors import CallguardError, InputError, StoreError
 from callguard.store.queries import Transaction
 from callguard.store.records import DataKeyKind, StoredDataKey
 
@@ -80,6 +82,7 @@ class Columns:
     def __init__(self) -> None:
         self._cipher: ColumnCipher | None = None
         self._next: tuple[frozenset[str], ColumnCipher] | None = None
+        self._locked = False
         self._number = self._agent = _as_it_is
 
     @property
@@ -92,6 +95,7 @@ class Columns:
         for name, function, same in (
             ("seal_number", self._seal_number, True),
             ("seal_agent", self._seal_agent, True),
+            ("seal_actor", self._seal_actor, True),
             ("seal_content", self._seal_content, False),
             ("seal_proof", self._seal_proof, False),
             ("open_text", self._open_text, True),
@@ -99,8 +103,11 @@ class Columns:
         ):
             connection.create_function(name, 1, function, deterministic=same)
 
-    def unlock(self, stored: Sequence[StoredDataKey], had: HadKeys, path: Path) -> None:
+    def unlock(self, stored: Sequence[StoredDataKey], had: HadKeys, path: Path, *, or_lock: bool = False) -> None:
         """Seal and open from now on by a store's data keys; nothing where it has none.
+
+        Args:
+            or_lock: where they cannot be had nothing is sealed: only what has no number and no name is written.
 
         Raises:
             InputError: it has, and there is no master key; or that cannot be had.
@@ -108,13 +115,22 @@ class Columns:
         """
         if not stored:
             return
+        try:
+            self._use(self._cipher_of(stored, had, path))
+        except CallguardError:
+            if not or_lock:
+                raise
+            self._locked = True
+            self._number = self._agent = _not_in_the_clear
+
+    def _cipher_of(self, stored: Sequence[StoredDataKey], had: HadKeys, path: Path) -> ColumnCipher:
         keys = had()
         if keys is None:
             raise InputError(
                 "its numbers and names are encrypted, and the configuration has no [keys]: name the master key there",
                 file=path,
             )
-        self._use(keys.column_cipher(stored))
+        return keys.column_cipher(stored)
 
     def expect(self, new: Sequence[StoredDataKey], cipher: ColumnCipher) -> None:
         """These keys are about to be committed: they are used from the first transaction on that finds them."""
@@ -126,7 +142,7 @@ class Columns:
         Raises:
             Locked: another process has encrypted the store.
         """
-        if self._cipher is not None or not (stored := transaction.fetch("data_keys")):
+        if self._cipher is not None or self._locked or not (stored := transaction.fetch("data_keys")):
             return
         if self._next is None or self._next[0] != {key["data_key_id"] for key in stored}:
             raise Locked("the store's columns were encrypted meanwhile: name the master key in [keys], and start again")
@@ -143,11 +159,21 @@ class Columns:
     def _seal_agent(self, text: str | None) -> str | None:
         return None if text is None else self._agent(text)
 
+    def _seal_actor(self, text: str | None) -> str | None:
+        return None if self._locked else self._seal_agent(text)
+
     def _seal_content(self, text: str | None) -> str | None:
-        return text if text is None or self._cipher is None else self._cipher.seal(DataKeyKind.CONTENT, text)
+        return self._sealed(DataKeyKind.CONTENT, text)
 
     def _seal_proof(self, text: str | None) -> str | None:
-        return text if text is None or self._cipher is None else self._cipher.seal(DataKeyKind.PROOF, text)
+        return self._sealed(DataKeyKind.PROOF, text)
+
+    def _sealed(self, kind: DataKeyKind, text: str | None) -> str | None:
+        if text is None:
+            return None
+        if self._locked:
+            return _not_in_the_clear(text)
+        return text if self._cipher is None else self._cipher.seal(kind, text)
 
     def _open_text(self, text: str | None) -> str | None:
         if text is None or not text.startswith(MARK):
@@ -163,3 +189,8 @@ class Columns:
 
 def _as_it_is(text: str) -> str:
     return text
+
+
+def _not_in_the_clear(text: str) -> str:
+    """SQLite undoes the statement, and so the whole transaction."""
+    raise StoreError("this needs the master key, and nothing is written in the clear")

@@ -73,6 +73,12 @@ def forget_proofs(transaction: Transaction, now: int) -> int:
     return len(over)
 
 
+def is_called_again(opt_outs: Sequence[sqlite3.Row]) -> bool:
+    """Whether these opt-outs in force let somebody be called for marketing, now or once one is over."""
+    lasting = (Scope.MARKETING.value, Scope.ALL.value)
+    return not any(one["scope"] in lasting and covers(one["source"], one["until"], "erasure", None) for one in opt_outs)
+
+
 def _is_running(leg: sqlite3.Row) -> bool:
     return bool(leg["recording"]) and leg["recording_ended_at"] is None and leg["recording_state"] is None
 
@@ -158,8 +164,7 @@ def _suppress(transaction: Transaction, subject: sqlite3.Row, at: int) -> tuple[
     transaction.fetch("add_subject", **another)
     for one in in_force:
         transaction.fetch("move_opt_out", opt_out_id=one["opt_out_id"], subject_id=another["subject_id"])
-    lasting = (Scope.MARKETING.value, Scope.ALL.value)
-    if any(one["scope"] in lasting and covers(one["source"], one["until"], "erasure", None) for one in in_force):
+    if not is_called_again(in_force):
         return False, len(in_force)
     what = {"scope": Scope.MARKETING.value, "purpose": None, "campaign": None}
     row, proof = opt_out_rows(

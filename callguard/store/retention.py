@@ -9,14 +9,17 @@ from hashlib import sha256
 from uuid_utils import uuid7
 
 from callguard.core.evidence import Kind, Value, canonical
+from callguard.core.roles import Actor
 from callguard.errors import StoreError
+from callguard.store.access import said_of_actor
 from callguard.store.actions import leg_of, prove
 from callguard.store.queries import Transaction
 
 
 def hold(
-    transaction: Transaction, call_id: str, leg_id: str | None, reason: str, at: int, until: int | None
-) -> tuple[str, ...]:
+    transaction: Transaction, call_id: str, leg_id: str | None, reason: str, at: int, until: int | None,
+    actor: Actor | None,
+) -> tuple[str, ...]:  # fmt: skip
     """A call's recordings are held; see `RetentionStore.hold`."""
     if until is not None and until <= at:
         raise StoreError("a hold ends after it begins")
@@ -31,13 +34,17 @@ def hold(
             until=until,
         )  # fmt: skip
         said = hashed(hold_id, reason)
-        prove(transaction, leg, Kind.RECORDING_HELD, at, hold=hold_id, until=until, reason_sha256=said)
+        prove(
+            transaction, leg, Kind.RECORDING_HELD, at, hold=hold_id, until=until, reason_sha256=said,
+            **_by(transaction, actor, at),
+        )  # fmt: skip
     return tuple(str(leg["leg_id"]) for leg in legs)
 
 
 def release(
-    transaction: Transaction, call_id: str, leg_id: str | None, hold_id: str | None, reason: str, at: int
-) -> tuple[str, ...]:
+    transaction: Transaction, call_id: str, leg_id: str | None, hold_id: str | None, reason: str, at: int,
+    actor: Actor | None,
+) -> tuple[str, ...]:  # fmt: skip
     """A hold ends; see `RetentionStore.release`."""
     in_force = [
         (leg, one["hold_id"])
@@ -48,19 +55,24 @@ def release(
     ]
     for leg, which in in_force:
         transaction.fetch("add_release", hold_id=which, reason=reason, at=at)
-        prove(transaction, leg, Kind.RECORDING_RELEASED, at, hold=which, reason_sha256=hashed(which, reason))
+        prove(
+            transaction, leg, Kind.RECORDING_RELEASED, at, hold=which, reason_sha256=hashed(which, reason),
+            **_by(transaction, actor, at),
+        )  # fmt: skip
     return tuple(which for _, which in in_force)
 
 
-def mark_unlawful(transaction: Transaction, call_id: str, leg_id: str | None, reason: str, at: int) -> tuple[str, ...]:
+def mark_unlawful(
+    transaction: Transaction, call_id: str, leg_id: str | None, reason: str, at: int, actor: Actor | None
+) -> tuple[str, ...]:
     """A call's recordings should not be; see `RetentionStore.mark_unlawful`."""
     legs = _to_mark(transaction, call_id, leg_id)
     for leg in legs:
-        mark(transaction, leg, reason, at)
+        mark(transaction, leg, reason, at, actor)
     return tuple(str(leg["leg_id"]) for leg in legs)
 
 
-def mark(transaction: Transaction, leg: sqlite3.Row, reason: str, at: int) -> None:
+def mark(transaction: Transaction, leg: sqlite3.Row, reason: str, at: int, actor: Actor | None = None) -> None:
     """What is recorded of a leg, or being recorded, should not be: it is destroyed as soon as nothing holds it."""
     transaction.fetch("hasten_destruction", leg_id=leg["leg_id"], destroy_at=at)
     if transaction.fetch("unlawful_marks", leg_id=leg["leg_id"]):
@@ -69,7 +81,10 @@ def mark(transaction: Transaction, leg: sqlite3.Row, reason: str, at: int) -> No
     transaction.fetch(
         "add_unlawful_mark", mark_id=mark_id, leg_id=leg["leg_id"], controller=leg["controller"], reason=reason, at=at
     )
-    prove(transaction, leg, Kind.RECORDING_UNLAWFUL, at, mark=mark_id, reason_sha256=hashed(mark_id, reason))
+    prove(
+        transaction, leg, Kind.RECORDING_UNLAWFUL, at, mark=mark_id, reason_sha256=hashed(mark_id, reason),
+        **_by(transaction, actor, at),
+    )  # fmt: skip
 
 
 def begin_destroying(
@@ -93,6 +108,11 @@ def _to_mark(transaction: Transaction, call_id: str, leg_id: str | None) -> list
         leg for leg in transaction.fetch("recordings_to_mark", call_id=call_id)
         if leg_id in (None, leg["leg_id"]) and leg["state"] != "destroyed" and leg["destroying_at"] is None
     ]  # fmt: skip
+
+
+def _by(transaction: Transaction, actor: Actor | None, at: int) -> dict[str, Value]:
+    """Who did it, as an entry says it; nothing of what callguard does by itself."""
+    return {} if actor is None else said_of_actor(transaction, actor, at)
 
 
 def hashed(of: str, reason: str) -> str:

@@ -76,7 +76,8 @@ class ToErase:
     Attributes:
         number: E.164; None where it was withheld, or is erased.
         erased_at: None where they are not erased yet.
-        opt_outs: so many are in force.
+        opt_outs: so many stand with the number alone afterwards: those in force, and one from marketing where there is
+            none.
         last_consent: when a consent to marketing was given or used last; None where none was ever given.
     """
 
@@ -139,3 +140,11 @@ class StoredRequest:
     ended_at: datetime | None
     steps: tuple[RequestStep, ...] = ()
     corrections: tuple[Correction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """How many requests are not answered: those that are `overdue`, and those that are due `soon`."""
+
+    overdue: int = 0
+    soon: int = 0

@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from callguard.core.requests import DUE_SOON
 from callguard.store import from_rows
 from callguard.store.dial_records import StoredGrant
+from callguard.store.erasure import is_called_again
 from callguard.store.retention_reader import RetentionReader
 from callguard.store.right_records import (
     Correction,
+    Due,
     LegToErase,
     ProofKept,
     RequestStep,
@@ -54,7 +57,8 @@ class RightsReader(RetentionReader):
         """What an erasure of a subject would be about; None where there is no such subject."""
         for subject in await self._fetch("subject_to_erase", subject_id=subject_id):
             legs = await self._fetch("legs_to_erase", subject_id=subject_id, now=to_ms(now))
-            in_force = await self._fetch("opt_outs_in_force", subject_id=subject_id, at=to_ms(now))
+            in_force = list(await self._fetch("opt_outs_in_force", subject_id=subject_id, at=to_ms(now)))
+            added = subject["number"] is not None and is_called_again(in_force)
             ((given, used),) = await self._fetch("last_marketing_consent", subject_id=subject_id)
             return ToErase(
                 subject_id,
@@ -62,7 +66,7 @@ class RightsReader(RetentionReader):
                 subject["number"],
                 from_ms_or_none(subject["erased_at"]),
                 tuple(map(_leg, legs)),
-                len(in_force),
+                len(in_force) + added,
                 None if given is None else from_ms(max(given, used or given)),
             )
         return None
@@ -91,10 +95,10 @@ class RightsReader(RetentionReader):
             )
         return None
 
-    async def overdue_requests(self, now: datetime) -> int:
-        """How many should have been answered by now."""
-        ((count,),) = await self._fetch("overdue_requests", now=to_ms(now))
-        return int(count)
+    async def due_requests(self, now: datetime) -> Due:
+        """How many should have been answered by now, or soon."""
+        overdue, by_then = [(await self._fetch("due_requests", by=to_ms(by)))[0][0] for by in (now, now + DUE_SOON)]
+        return Due(overdue, by_then - overdue)
 
     async def corrections(self, subject_id: str) -> tuple[Correction, ...]:
         """What was put right about a subject, oldest first."""

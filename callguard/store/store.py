@@ -58,7 +58,7 @@ class Store(RightsStore, AccessStore, LedgerStore):
     @asynccontextmanager
     async def open(
         cls, path: Path, *, gate: str | None, controllers: Mapping[str, str], folder: str | None = None,
-        keys: HadKeys = no_keys,
+        keys: HadKeys = no_keys, or_locked: bool = False,
     ) -> AsyncIterator[Self]:  # fmt: skip
         """Create or open the store, bring its schema up to date and take the gate.
 
@@ -73,6 +73,8 @@ class Store(RightsStore, AccessStore, LedgerStore):
             folder: where this gate's recordings are made, as Asterisk names it.
             keys: the master keys of the configuration. A gate that has them, and finds a store without keys, encrypts
                 its columns from then on; what is there already, `seal_columns` does.
+            or_locked: for a command that writes no number and no name: where `keys` does not open the store's, it is
+                open all the same, and refuses what would have to be encrypted; who does something has no name then.
 
         Raises:
             InputError: the file or its folder cannot be used, its schema is newer than this program, or its columns are
@@ -85,7 +87,7 @@ class Store(RightsStore, AccessStore, LedgerStore):
         async with open_to_write(path, columns) as database:
             with usable(path):
                 await migrate(database, path, known())
-                await _unlock(database, columns, keys, path, begin=gate is not None)
+                await _unlock(database, columns, keys, path, begin=gate is not None, or_lock=or_locked)
                 epoch = await database.transact(partial(_take, gate=gate, controllers=controllers))
             async with open_to_read(path, columns) as reading, Writer(database, gate, epoch, columns) as writer:
                 with open_at_once(path, columns) as at_once:
@@ -374,12 +376,14 @@ def _name(transaction: Transaction, controllers: Mapping[str, str]) -> None:
         transaction.fetch("set_controller", controller=controller, name=name)
 
 
-async def _unlock(database: Database, columns: Columns, keys: HadKeys, path: Path, *, begin: bool) -> None:
+async def _unlock(
+    database: Database, columns: Columns, keys: HadKeys, path: Path, *, begin: bool, or_lock: bool
+) -> None:
     """Seal and open by the store's keys; where it has none, and there are some to begin with, by new ones."""
     stored = await database.transact(data_keys.all_of_them, lock=False)
     if begin and not stored and (had := keys()) is not None:
         stored = await database.transact(partial(data_keys.begin, keys=had.new_data_keys()))
-    columns.unlock(stored, keys, path)
+    columns.unlock(stored, keys, path, or_lock=or_lock)
 
 
 def _take(transaction: Transaction, gate: str | None, controllers: Mapping[str, str]) -> int:

@@ -32,6 +32,7 @@ from callguard.doctor.facts import (
 from callguard.doctor.findings import Severity
 from callguard.doctor.tried import nothing_tried
 from callguard.registry.standing import Standing, State
+from callguard.store.right_records import Due
 from tests.doctor.healthy import (
     MANAGER,
     STEPS,
@@ -279,6 +280,8 @@ BROKEN: list[tuple[Break, str, Severity, str]] = [
     (roles(), "roles.configured", WARNING, "whoever may use callguard's account or root's may read, hand out"),
     (roles(administrator={"users": ["root"]}), "roles.officer", WARNING, "nobody is officer; what people ask for"),
     (lambda f: here(f, unknown_members=("ana", "dpos")), "roles.known", WARNING, "does not have: ana, dpos; who"),
+    (lambda f: here(f, requests=Due(overdue=2)), "requests.due", WARNING, "2 requests of people are overdue; each is"),
+    (lambda f: here(f, requests=Due(soon=1)), "requests.due", WARNING, "1 request of a person is due within 7 days; "),
     (backed_up(None), "backup.fresh", WARNING, "there is no backup in /mnt/backup, and 26 h at most are configured"),
     (backed_up(30.0), "backup.fresh", WARNING, "the youngest backup is 30 h old in /mnt/backup"),
     (unlimited, "recordings.retention", WARNING, "how long acme keeps recordings for recording.contract; they"),
@@ -470,7 +473,8 @@ def test_what_cannot_be_asked_is_never_well(well: Facts, lost: str) -> None:
             "folder.rights", "folder.space", "ledger.key", "paths.caller_ids", "prompts.built", "store.opens",
             "registries.fresh", "clock.kept", "service.health", "service.watchdog", "limits.callguard",
             "limits.asterisk", "keys.configured", "keys.readable", "keys.done", "keys.columns", "keys.live",
-            "recordings.retention", "roles.configured", "roles.officer", "roles.known", "backup.fresh",
+            "recordings.retention", "roles.configured", "roles.officer", "roles.known", "requests.due",
+                "backup.fresh",
         }  # fmt: skip
 
 

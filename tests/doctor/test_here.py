@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from callguard.config import Config
+from callguard.core.requests import Right, Via
 from callguard.doctor import here
 from callguard.doctor.facts import RecordingFolder, StoreIs, Unknown
 from callguard.doctor.tried import remove_left_over
 from callguard.ledger.keys import signer
 from callguard.store import Store
+from callguard.store.right_records import Due
 from callguard.telephony.recording import TRIED
 from tests.doctor.healthy import settings
 from tests.users import an_ordinary_user
@@ -54,6 +57,15 @@ async def test_the_recordings_folder_is_measured(tmp_path: Path) -> None:
 async def test_asterisk_elsewhere_has_limits_that_are_not_known(tmp_path: Path) -> None:
     found = await here.look(settings(tmp_path, ari_url="http://pbx.example:8088"))
     assert found.open_files["asterisk"] == Unknown("Asterisk is on another machine")
+
+
+async def test_requests_of_people_are_counted_by_when_they_are_due(tmp_path: Path) -> None:
+    config, now = settings(tmp_path), datetime.now(UTC)
+    async with Store.open(config.store.path, gate=None, controllers={"acme": "Acme"}) as store:
+        for number, days in enumerate((40, 26, 1)):
+            received = now - timedelta(days=days)
+            await store.open_request("acme", f"+39061234567{number}", Right.ACCESS, Via.LETTER, received)
+    assert (await here.look(config)).requests == Due(overdue=1, soon=1)
 
 
 async def test_a_signing_key_that_others_may_read_is_told(tmp_path: Path) -> None:

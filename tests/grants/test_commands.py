@@ -321,6 +321,11 @@ def test_a_list_is_handed_on_only_where_all_in_it_agree(
             else "partner is no processor of zeta, and 1 of 1 people have not granted sharing.partner" in done.err
         )
         assert NUMBER not in done.err
+    looked = run("audit", "access", "--json").json
+    assert [(one["action"], bool(one["denied"])) for one in looked] == [
+        ("optout export", bool(code)), ("grant export", bool(code)),
+    ]  # fmt: skip
+    assert [one["to"] for one in looked] == [None if code else "partner"] * 2
 
 
 def test_who_withdraws_is_handed_on_no_more(run: Run, asking: Path) -> None:

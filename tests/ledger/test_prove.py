@@ -90,12 +90,14 @@ def test_the_proof_of_a_call_is_checked_as_the_page_says_and_names_nobody_else(c
             "sha256": {"wav": "ab" * 32, "wav16": "cd" * 32}, "text": None,
         }
     ]  # fmt: skip
-    # A second one of the same moment is the same, and signs nothing.
+    # A second one has the same entries; who has read the first is in the ledger since.
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     done = callguard("ledger", "prove", CALL, "-o", str(file), "--config", config)
     assert done.returncode == 2 and "--force replaces it" in done.stderr
     run("ledger", "prove", CALL.upper(), "-o", str(file), "--force", "--config", config)
-    assert file.read_text(encoding="utf-8") == text
+    again = file.read_text(encoding="utf-8")
+    assert [one["leaf"] for one in json.loads(again)["entries"]] == [one["leaf"] for one in proof["entries"]]
+    assert size_of(json.loads(again)) == size_of(proof) + 1
     others = configured / "others"
     others.mkdir()
     signer(others / "ledger.key", ORIGIN)
@@ -113,6 +115,10 @@ def test_the_proof_of_a_call_is_checked_as_the_page_says_and_names_nobody_else(c
     file.write_text(text, encoding="utf-8")
     done = check(configured, "proof.json", "others/ledger.key.pub")
     assert done.returncode == 1 and "not signed by this key" in done.stderr
+
+
+def size_of(proof: dict[str, Any]) -> int:
+    return int(proof["checkpoint"].split("\n")[1])
 
 
 def replaced(proof: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from callguard.core.requests import Right, Step, Via
 from callguard.rights.clock import Clock
 from callguard.store import Store
-from callguard.store.right_records import ProofKept
+from callguard.store.right_records import Due, ProofKept
 
 NUMBER = "+390612345678"
 NOW = datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
@@ -28,10 +28,13 @@ async def test_what_is_overdue_is_told_once_a_day_and_names_nobody(
             await clock.look(NOW + timedelta(hours=hours))
             said = capsys.readouterr().out
             assert NUMBER[1:] not in said
-            told.append("count=1" in said)
-        assert told == [False, False, True, False, True, False]
+            told.append(("count=1" in said, clock.due.overdue, clock.due.soon))
+        assert told == [
+            (False, 0, 0), (False, 0, 1), (True, 1, 0), (False, 1, 0), (True, 1, 0), (False, 1, 0),
+        ]  # fmt: skip
         await store.move_request(which, Step.REFUSE, NOW + MONTH, reason="no")
         await clock.look(NOW + 3 * MONTH)
+        assert clock.due == Due()
         assert "overdue" not in capsys.readouterr().out
 
 

@@ -142,11 +142,12 @@ def test_who_is_erased_is_gone_and_is_denied_and_every_other_place_is_named(
     run: Run, known: Path, folder: Path
 ) -> None:
     dry = run("subject", "erase", NUMBER, *ACME, "--dry-run", "--json")
-    assert (dry.code, len(dry.json["recordings"]), dry.json["opt_outs_kept"]) == (0, 2, 0)
+    assert (dry.code, len(dry.json["recordings"]), dry.json["opt_outs_kept"]) == (0, 2, 1)
     assert (folder / f"{RECORDED}.wav").exists()
     done = run("subject", "erase", NUMBER, *ACME, *BOTH, "--yes", "--json")
     assert done.code == 0, done.err
     assert {one["what"][:3] for one in done.json["beyond"]} >= {"CDR", "CEL"}
+    assert (done.json["opt_outs_kept"], done.json["suppression_added"]) == (1, True)
     assert done.json["tell_the_person"][0].startswith("What was kept about you is erased.")
     assert sorted(file.name for file in folder.glob("*.wav")) == [f"{OTHERS}.wav"]
     acme, zeta = run("subject", "show", NUMBER, "--json").json
@@ -165,6 +166,26 @@ def test_who_is_erased_is_gone_and_is_denied_and_every_other_place_is_named(
     assert run("subject", "export", OTHER, "-o", str(known.parent / "o.zip"), *ACME, "--with-audio").code == 0
     with ZipFile(known.parent / "o.zip") as archive:
         assert not [name for name in archive.namelist() if SHARED in name and name.endswith(".wav")]
+
+
+def test_a_dry_run_names_the_requests_that_stand_in_the_way_or_end_with_it(run: Run, known: Path) -> None:
+    run("optout", "add", NUMBER, "--scope", "all", *ACME)
+    erasure, access = opened(run, "erasure"), opened(run, "access")
+    for command in (("subject", "erase", NUMBER, *ACME), ("request", "run", erasure)):
+        planned = run(*command, "--dry-run", "--json").json
+        assert planned["opt_outs_kept"] == 1  # of everything, so no other is added
+        assert [(one["right"], one["request"]) for one in planned["requests_in_the_way"]] == [("access", access)]
+        assert [one["request"] for one in planned["requests_closed"]] == [erasure]
+        shown = run(*command, "--dry-run").out
+        assert f"to be answered or refused first: access {access}, open, due " in shown
+        assert f"Done with it: erasure {erasure}, open" in shown
+    refused = run("subject", "erase", NUMBER, *ACME, *BOTH, "--yes")
+    assert refused.code == 3 and access in refused.err
+    run("request", "refuse", access, "--reason", "not theirs")
+    assert run("subject", "erase", NUMBER, *ACME, "--dry-run", "--json").json["requests_in_the_way"] == []
+    done = run("subject", "erase", NUMBER, *ACME, *BOTH, "--yes", "--json")
+    assert (done.code, done.json["opt_outs_kept"], done.json["suppression_added"]) == (0, 1, False)
+    assert run("request", "list", "--json").json == []
 
 
 def test_who_is_erased_is_not_called_for_marketing_again(run: Run, known: Path) -> None:

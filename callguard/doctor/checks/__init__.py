@@ -14,6 +14,7 @@ from callguard.doctor.checks import (
     paths,
     recordings,
     registries,
+    requests,
     retention,
     roles,
 )
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     *keys.CHECKS,
     *retention.CHECKS,
     *roles.CHECKS,
+    *requests.CHECKS,
     *backup.CHECKS,
     *registries.CHECKS,
     *machine.CHECKS,

@@ -46,9 +46,9 @@ SELECT
 FROM requests AS q JOIN subjects AS s ON s.subject_id = q.subject_id
 WHERE q.subject_id = :subject_id ORDER BY q.received_at, q.request_id;
 
--- name: overdue_requests(now)$
+-- name: due_requests(by)$
 SELECT COUNT(*) AS requests FROM requests
-WHERE state IN ('open', 'identified', 'approved') AND due_at <= :now;
+WHERE state IN ('open', 'identified', 'approved') AND due_at <= :by;
 
 -- name: steps_of_request(request_id)
 SELECT step, at, open_text(reason) AS reason FROM request_steps WHERE request_id = :request_id ORDER BY number;
