@@ -97,6 +97,8 @@ class Tree:
     def __init__(self, read: ReadTile) -> None:
         self._read = read
         self._tiles: dict[tuple[int, int], Sequence[bytes]] = {}
+        # Proofs of one call's entries share most of their way.
+        self._found: dict[Range, bytes] = {}
 
     def root(self, size: int) -> bytes:
         """The root of the first `size` leaves."""
@@ -127,6 +129,11 @@ class Tree:
         return [] if old == new else [self._hash(one) for one in _subproof(old, (0, new), whole=True)]
 
     def _hash(self, of: Range) -> bytes:
+        if of not in self._found:
+            self._found[of] = self._hashed(of)
+        return self._found[of]
+
+    def _hashed(self, of: Range) -> bytes:
         first, end = of
         width = end - first
         if width & (width - 1) == 0:
