@@ -8,14 +8,20 @@ implementations differ. The same facts give the same bytes everywhere, so their 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from hashlib import sha256
 from typing import TypeAlias
+
+from callguard.core.merkle import LEAF
 
 FORMAT = 1
 SALT_BYTES = 16
 SAFE_INTEGER = 2**53 - 1
 """RFC 7493 (I-JSON) 2.2: beyond it a reader with IEEE 754 numbers sees another value."""
+
+# An entry and when it was noted, in canonical form.
+_ENTRY, _NOTED = b'{"entry":', b',"noted":%d}'
 
 _write = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=dict).encode
 
@@ -98,7 +104,26 @@ def leaf_data(entry: bytes, noted_at: int) -> bytes:
     Args:
         noted_at: the writer's clock, milliseconds since 1970-01-01T00:00:00Z.
     """
-    return b'{"entry":%b,"noted":%d}' % (entry, noted_at)
+    return _ENTRY + entry + _NOTED % noted_at
+
+
+def leaf_hashes(entries: Iterable[tuple[int, bytes, bytes | None]]) -> list[bytes]:
+    """`merkle.leaf_hash` of the `leaf_data` of many, which takes two thirds of the time.
+
+    Args:
+        entries: each with when it was noted, what is kept as its hash, and itself: None where its content is gone; its
+            hash is empty then.
+    """
+    begun, found = sha256(LEAF + _ENTRY), []
+    for noted_at, _, body in entries:
+        if body is None:
+            found.append(b"")
+            continue
+        digest = begun.copy()
+        digest.update(body)
+        digest.update(_NOTED % noted_at)
+        found.append(digest.digest())
+    return found
 
 
 def canonical(value: Value) -> bytes:

@@ -16,6 +16,9 @@ HASH_BYTES = 32
 TILE_BITS = 8
 TILE = 1 << TILE_BITS
 
+LEAF, NODE = b"\x00", b"\x01"
+"""Hashed before a leaf's data and before a node's two sides, so that neither can be taken for the other."""
+
 EMPTY = sha256().digest()
 """The root of a tree without leaves."""
 
@@ -27,20 +30,20 @@ ReadTile: TypeAlias = Callable[[int, int], Sequence[bytes]]
 
 
 def leaf_hash(data: bytes) -> bytes:
-    """The hash of a leaf: of another kind than a node's, so that neither can be taken for the other."""
-    return sha256(b"\x00" + data).digest()
+    """The hash of a leaf."""
+    return sha256(LEAF + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """The hash of a node, from those of its two sides."""
-    return sha256(b"\x01" + left + right).digest()
+    return sha256(NODE + left + right).digest()
 
 
 def fold(hashes: Sequence[bytes], levels: int) -> Sequence[bytes]:
     """The nodes so many levels above: one for every 2^levels hashes, of which there are as many as that needs."""
     for _ in range(levels):
-        pairs = zip(hashes[::2], hashes[1::2], strict=True)
-        hashes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+        each = iter(hashes)
+        hashes = [sha256(b"\x01" + left + right).digest() for left, right in zip(each, each, strict=True)]
     return hashes
 
 
@@ -94,6 +97,8 @@ class Tree:
     def __init__(self, read: ReadTile) -> None:
         self._read = read
         self._tiles: dict[tuple[int, int], Sequence[bytes]] = {}
+        # Proofs of one call's entries share most of their way.
+        self._found: dict[Range, bytes] = {}
 
     def root(self, size: int) -> bytes:
         """The root of the first `size` leaves."""
@@ -124,6 +129,11 @@ class Tree:
         return [] if old == new else [self._hash(one) for one in _subproof(old, (0, new), whole=True)]
 
     def _hash(self, of: Range) -> bytes:
+        if of not in self._found:
+            self._found[of] = self._hashed(of)
+        return self._found[of]
+
+    def _hashed(self, of: Range) -> bytes:
         first, end = of
         width = end - first
         if width & (width - 1) == 0:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from callguard.errors import InputError
 from callguard.store.database import BUSY_S, usable
-from callguard.store.migrations import known
+from callguard.store.migrations import newest
 from callguard.store.queries import Transaction
 
 FIRST_SCHEMA = 10
@@ -36,7 +36,7 @@ def opened(path: Path) -> Iterator[Transaction]:
         ((schema,),) = transaction.fetch("schema_number")
         if schema < FIRST_SCHEMA:
             raise InputError(f"has schema {schema}, and no ledger: start the service to update it", file=path)
-        if schema > len(known()):
+        if schema > newest():
             raise InputError(f"has schema {schema}: install the newer callguard that wrote it", file=path)
         yield transaction
 

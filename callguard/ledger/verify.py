@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from callguard.core.checkpoint import Checkpoint, Note, VerifierKey
-from callguard.core.evidence import leaf_data
-from callguard.core.merkle import TILE, TILE_BITS, CompactRange, backwards, fold, leaf_hash
+from callguard.core.evidence import leaf_hashes
+from callguard.core.merkle import TILE, TILE_BITS, CompactRange, backwards, fold
 from callguard.ledger.beside import Beside
 from callguard.ledger.findings import Finding, Report, Tampering
 from callguard.ledger.keys import verified
@@ -23,7 +23,8 @@ PAGE = 16 * TILE
 CLOCK_BOUND_MS = 5_000
 """So much a clock may be set back: time servers mend as much."""
 
-Entry: TypeAlias = tuple[int, int, bytes, bytes | None]
+Entry: TypeAlias = tuple[int, bytes, bytes | None]
+"""When it was noted, its hash, its content; None where that is gone."""
 Name: TypeAlias = tuple[str, int, str | None]
 """Of an entry: its kind, its time, its leg where it is one's."""
 
@@ -91,7 +92,7 @@ class _Looking:
         self._hold_here()
         first = 0
         while first < size:
-            page = self._transaction.plain("ledger_entries", first=first, end=first + PAGE)
+            page = self._transaction.plain("ledger_page", first=first, end=first + PAGE)
             if page:
                 self._page(first, min(first + PAGE, size), page)
                 first += PAGE
@@ -152,49 +153,44 @@ class _Looking:
 
     def _page(self, first: int, end: int, page: Sequence[Entry]) -> None:
         whole = len(page) == end - first  # numbers are unique: so none is missing
-        kept = [entry[2] for entry in page]
-        # An entry whose content is gone has None there: its hash is another one then.
-        hashed = [leaf_hash(leaf_data(body, noted)) if body is not None else b"" for _, noted, _, body in page]
-        if hashed != kept:
-            for entry, found in zip(page, hashed, strict=True):
-                if found != entry[2]:
-                    gone = "'s content is gone" if entry[3] is None else " is not the one that was hashed"
-                    self._find(Tampering.CHANGED, f"entry {entry[0]}{gone}", entry[0])
-        self._times(page)
-        kinds = self._transaction.plain("ledger_named_kinds", first=first, end=first + PAGE)
-        self._compare_beside(first, page, kinds, whole=whole)
-        named = {seq for seq, _ in kinds}
-        there = range(first, end) if whole else {entry[0] for entry in page}
-        if whole and named == set(there):
-            self._grow_whole(first, kept)
-            return
-        for seq in sorted(set(there) - named):
-            self._find(Tampering.ADDED, f"entry {seq} was added: nothing in the store names it", seq)
+        numbers: Sequence[int] = range(first, end)
+        if not whole:
+            numbers = [seq for (seq,) in self._transaction.plain("ledger_numbers", first=first, end=end)]
+        kept = [leaf for _, leaf, _ in page]
+        if (hashed := leaf_hashes(page)) != kept:
+            for seq, (_, leaf, body), found in zip(numbers, page, hashed, strict=True):
+                if found != leaf:
+                    gone = "'s content is gone" if body is None else " is not the one that was hashed"
+                    self._find(Tampering.CHANGED, f"entry {seq}{gone}", seq)
+        self._times(numbers, [noted for noted, _, _ in page])
+        if self._beside is not None:
+            bodies = [body for _, _, body in page]
+            if not whole:
+                there = dict(zip(numbers, bodies, strict=True))
+                bodies = [there.get(seq) for seq in range(first, end)]
+            self._beside.page(first, bodies)
+        self._find_unnamed(first, end, numbers)
         if whole:
             self._grow_whole(first, kept)
         else:
-            self._grow_with_gaps(first, end, {entry[0]: entry[2] for entry in page})
+            self._grow_with_gaps(first, end, dict(zip(numbers, kept, strict=True)))
 
-    def _compare_beside(
-        self, first: int, page: Sequence[Entry], kinds: Sequence[tuple[int, str]], *, whole: bool
-    ) -> None:
-        if self._beside is None:
+    def _find_unnamed(self, first: int, end: int, numbers: Sequence[int]) -> None:
+        ((of_legs,),) = self._transaction.fetch("ledger_named_count", first=first, end=end)
+        if of_legs + len(self._transaction.plain("ledger_named_elsewhere", first=first, end=end)) == end - first:
             return
-        if whole:
-            bodies = [entry[3] for entry in page]
-            last = first + len(page)
-            self._beside.page(kinds, lambda seq: bodies[seq - first] if seq < last else None)
-        else:
-            self._beside.page(kinds, {entry[0]: entry[3] for entry in page}.get)
+        named = {seq for (seq,) in self._transaction.plain("ledger_named_numbers", first=first, end=end)}
+        for seq in numbers:
+            if seq not in named:
+                self._find(Tampering.ADDED, f"entry {seq} was added: nothing in the store names it", seq)
 
-    def _times(self, page: Sequence[Entry]) -> None:
-        times = [entry[1] for entry in page]
+    def _times(self, numbers: Sequence[int], times: Sequence[int]) -> None:
         if self._noted is not None:
-            times.insert(0, self._noted)
+            times = [self._noted, *times]
         if times != sorted(times):
-            before = len(times) - len(page)
+            before = len(times) - len(numbers)
             for place in backwards(times, self._clock_bound_ms):
-                seq, back = page[place - before][0], times[place - 1] - times[place]
+                seq, back = numbers[place - before], times[place - 1] - times[place]
                 said = f"entry {seq} was noted {back / 1000:.0f} s before the one ahead of it: a clock was set back"
                 self._find(Tampering.CLOCK_MOVED, said, seq)
         self._noted = times[-1]
@@ -291,7 +287,7 @@ class _Looking:
             row[0]: (row[1], row[2], row[3]) for row in self._transaction.plain("ledger_named", first=first, end=end)
         }
         odd = False
-        for seq, _, _, body in self._transaction.plain("ledger_entries", first=first, end=end):
+        for seq, body in self._transaction.plain("ledger_entries", first=first, end=end):
             if body is not None and seq in named and (found := _name(body)) != named[seq]:
                 self._odd[seq] = found, named[seq]
                 odd = True

@@ -47,6 +47,11 @@ def known(folder: Path = MIGRATIONS) -> tuple[Migration, ...]:
     return tuple(found)
 
 
+def newest() -> int:
+    """The number of the newest schema that is known, without reading any of them."""
+    return sum(1 for _ in MIGRATIONS.glob("*.sql"))
+
+
 async def migrate(database: Database, path: Path, migrations: tuple[Migration, ...]) -> None:
     """Bring a database to the schema of these migrations, each in a transaction of its own.
 

@@ -9,16 +9,17 @@ from sqlite3 import connect
 
 import pytest
 
+from callguard.core.conversation import Why
 from callguard.core.decide import Facts, Scope, decide
 from callguard.core.grants import Channel
-from callguard.core.model import Basis, GrantState, Purpose
+from callguard.core.model import Basis, GrantState, Heard, Purpose
 from callguard.ledger.copies import opened
 from callguard.ledger.findings import Finding, Tampering
 from callguard.ledger.verify import verify
 from callguard.store import Store
 from callguard.store.dial_records import DialRecord, NewEnding, NewGrant, NewOptOut
 from callguard.store.records import Kept, RecordedFile
-from tests.store.legs import CONTROLLERS, START, given, make_leg, refused
+from tests.store.legs import CONTROLLERS, PROMPT, START, given, make_leg, refused
 
 NUMBER, OTHER = "+390612345678", "+390698765432"
 LATER = START + timedelta(hours=1)
@@ -52,6 +53,20 @@ async def filled(tmp_path: Path) -> Path:
         await store.grant_all("acme", [NewEnding(NUMBER, GrantState.WITHDRAWN, None, "letter", None)], LATER, "import")
         for call in ("one", "two"):
             await store.decided(DialRecord.of(call, "acme", "sales", FACTS, decide(FACTS)))
+        await store.save(make_leg(given(), leg_id="paused"))
+        await store.segment_ended("paused", 0, START, LATER, Why.HOLD, cut_ms=200)
+        # Its end was told of twice: the first one holds.
+        await store.segment_ended("paused", 0, START, LATER + timedelta(seconds=1), Why.AGENT)
+        await store.segment_begun("paused", 1, LATER + timedelta(seconds=2), Why.HOLD)
+        await store.save(make_leg(given(), leg_id="anew"))
+        await store.segment_ended("anew", 0, START, LATER, Why.WITHDRAWN)
+        await store.withdraw("anew", LATER, "key")
+        await store.recording_absent("anew", LATER)
+        # Who thinks better of it begins another recording, whose parts are its own.
+        heard = (Heard(PROMPT, 6_000),)
+        yes = (Purpose("recording.quality", Basis.CONSENT),)
+        assert await store.agree("anew", LATER, yes, "1", "anew", heard=heard)
+        await store.segment_ended("anew", 0, None, LATER + timedelta(seconds=9), Why.AGENT)
     return path
 
 
@@ -106,12 +121,39 @@ async def test_rows_as_they_were_written_are_what_their_entries_say(filled: Path
             "source, since, until FROM subject_grants",
             "the grant new is in the store, and no entry says that it was made",
         ),
+        ("UPDATE opt_outs SET undone = 1 WHERE scope = 'purpose'", "the opt-out of entry 8 has another undone"),
+        ("UPDATE opt_outs SET undone = 1 WHERE source = 'import'", "has another undone in its row"),
+        ("UPDATE opt_outs SET undone = 0", "the opt-out of entry 11 has ended, and its row does not"),
+        ("DELETE FROM recordings WHERE leg_id = 'kept'", "the recording of entry 1 is not there"),
+        ("UPDATE decisions SET call_id = 'three' WHERE call_id = 'one'", "decision of entry 19 has another call"),
+        ("UPDATE segments SET ended_at = 1 WHERE leg_id = 'paused'", "part of entry 22 has another ended_at"),
+        ("UPDATE segments SET cut_ms = 9000 WHERE leg_id = 'paused'", "part of entry 22 has another cut_ms"),
+        ("UPDATE segments SET began_why = 'agent' WHERE number = 1", "part of entry 24 has another began_why"),
+        ("DELETE FROM segments WHERE leg_id = 'paused'", "the recording's part of entry 24 is not there"),
+        ("UPDATE segments SET ended_at = 1 WHERE leg_id = 'anew'", "the recording's part of entry"),
+        (
+            "INSERT INTO segments (leg_id, number, began_at, ended_at, cut_ms) VALUES ('kept', 0, 1, 2, 1000)",
+            "a part of the recording kept is in the store, and no entry says that it was made",
+        ),
     ],
 )  # fmt: skip
 async def test_a_row_that_is_not_what_its_entry_says_is_named(filled: Path, script: str, said: str) -> None:
     problems = found(filled, f"PRAGMA ignore_check_constraints = ON; {script};")
     assert problems and {one.what for one in problems} == {Tampering.BESIDE_CHANGED}
     assert any(said in one.said for one in problems), problems
+
+
+async def test_rows_without_an_entry_keep_no_others_from_being_compared(filled: Path) -> None:
+    # As an older callguard has left them: an opt-out that only denies, before all others.
+    script = """
+        UPDATE opt_outs SET rowid = -100 - rowid;
+        UPDATE opt_outs SET rowid = -rowid;
+        INSERT INTO opt_outs (rowid, opt_out_id, controller, subject_id, scope, source, since)
+        SELECT 1, 'first', controller, subject_id, 'all', 'cli', 1 FROM subjects LIMIT 1;
+    """
+    assert found(filled, script) == []
+    (problem,) = found(filled, "UPDATE opt_outs SET source = 'cli' WHERE scope = 'campaign';")
+    assert "the opt-out of entry 10 has another source" in problem.said
 
 
 async def test_rows_are_left_out_where_that_is_asked_for(filled: Path) -> None:

@@ -99,7 +99,13 @@ DROP TABLE brought_in;
 
 -- name: ledger_entries(first, end)
 -- The body as bytes, as it was hashed.
-SELECT seq, noted_at, leaf, CAST(body AS BLOB) AS body FROM ledger WHERE seq >= :first AND seq < :end ORDER BY seq;
+SELECT seq, CAST(body AS BLOB) AS body FROM ledger WHERE seq >= :first AND seq < :end ORDER BY seq;
+
+-- name: ledger_page(first, end)
+SELECT noted_at, leaf, CAST(body AS BLOB) AS body FROM ledger WHERE seq >= :first AND seq < :end ORDER BY seq;
+
+-- name: ledger_numbers(first, end)
+SELECT seq FROM ledger WHERE seq >= :first AND seq < :end ORDER BY seq;
 
 -- name: ledger_next(first)$
 SELECT MIN(seq) AS seq FROM ledger WHERE seq >= :first;
@@ -112,12 +118,26 @@ UNION ALL SELECT seq, kind, at, NULL FROM agent_evidence WHERE seq >= :first AND
 UNION ALL SELECT seq, kind, at, NULL FROM store_evidence WHERE seq >= :first AND seq < :end
 UNION ALL SELECT seq, 'incident', at, leg_id FROM incidents WHERE seq >= :first AND seq < :end;
 
--- name: ledger_named_kinds(first, end)
-SELECT seq, kind FROM evidence WHERE seq >= :first AND seq < :end
-UNION ALL SELECT seq, kind FROM subject_evidence WHERE seq >= :first AND seq < :end
-UNION ALL SELECT seq, kind FROM agent_evidence WHERE seq >= :first AND seq < :end
-UNION ALL SELECT seq, kind FROM store_evidence WHERE seq >= :first AND seq < :end
-UNION ALL SELECT seq, 'incident' FROM incidents WHERE seq >= :first AND seq < :end;
+-- name: ledger_named_count(first, end)$
+SELECT COUNT(*) AS entries FROM evidence WHERE seq >= :first AND seq < :end;
+
+-- name: ledger_named_elsewhere(first, end)
+-- By what is no leg's.
+SELECT s.seq FROM subject_evidence AS s
+WHERE s.seq >= :first AND s.seq < :end AND NOT EXISTS (SELECT 1 FROM evidence AS e WHERE e.seq = s.seq)
+UNION SELECT s.seq FROM agent_evidence AS s
+WHERE s.seq >= :first AND s.seq < :end AND NOT EXISTS (SELECT 1 FROM evidence AS e WHERE e.seq = s.seq)
+UNION SELECT s.seq FROM store_evidence AS s
+WHERE s.seq >= :first AND s.seq < :end AND NOT EXISTS (SELECT 1 FROM evidence AS e WHERE e.seq = s.seq)
+UNION SELECT s.seq FROM incidents AS s
+WHERE s.seq >= :first AND s.seq < :end AND NOT EXISTS (SELECT 1 FROM evidence AS e WHERE e.seq = s.seq);
+
+-- name: ledger_named_numbers(first, end)
+SELECT seq FROM evidence WHERE seq >= :first AND seq < :end
+UNION SELECT seq FROM subject_evidence WHERE seq >= :first AND seq < :end
+UNION SELECT seq FROM agent_evidence WHERE seq >= :first AND seq < :end
+UNION SELECT seq FROM store_evidence WHERE seq >= :first AND seq < :end
+UNION SELECT seq FROM incidents WHERE seq >= :first AND seq < :end;
 
 -- name: ledger_tile_numbered(level, first, end)
 SELECT number, hash FROM ledger_nodes WHERE level = :level AND number >= :first AND number < :end;
