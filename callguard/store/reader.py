@@ -199,10 +199,11 @@ class Reader(DialReader):
             languages=tuple(row["language"] for row in rows if row["language"] is not None),
         )
 
-    async def informed(self, controller: str, number: str, profile: str, since: datetime) -> Informed:
+    async def informed(self, controller: str, number: str, profile: str | None, since: datetime) -> Informed:
         """What a subject heard of a profile's notice in earlier calls.
 
         Args:
+            profile: None for all of the controller's.
             since: a notice that was heard whole before is no longer one to continue; that it is known stays.
         """
         rows = await self._fetch("informed_before", controller=controller, number=number, profile=profile)
