@@ -86,6 +86,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "calls list": _CALLS,
     "calls show": _CALLS,
     "incidents list": _LOOKS,
+    "incidents export": _DISCLOSES,
     "reconcile": _CALLS,
     # Whom one may call, and who has said so.
     "check": _DIALS,

@@ -308,6 +308,14 @@ class Store(RightsStore, AccessStore, LedgerStore):
         """
         await self._run(content_keys.rewrap, keys=keys)
 
+    async def ensure_quarantine_key(self, key: StoredContentKey) -> StoredContentKey:
+        """What files in quarantine are encrypted by: this key, where there is none yet. Returns: the store's."""
+        return await self._run(content_keys.ensure_of_quarantine, key=key)
+
+    async def rewrap_quarantine_key(self, key: StoredContentKey) -> None:
+        """The key of the quarantine is wrapped by another master key from now on."""
+        await self._run(content_keys.rewrap_of_quarantine, key=key)
+
     async def rewrap_data_keys(self, keys: Sequence[StoredDataKey]) -> None:
         """The keys of the columns are wrapped by another master key from now on: all of these, or none."""
         await self._run(data_keys.rewrap, keys=keys)
