@@ -118,6 +118,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "recordings unlawful": _DISCLOSES,
     # The rights of people.
     "subject show": _DISCLOSES,
+    "subject status": _DISCLOSES,
     "subject export": _DISCLOSES,
     "subject key": _ACCOUNTS,
     "subject erase": _DISCLOSES,
