@@ -17,10 +17,13 @@ import structlog
 
 from callguard.core.conversation import Keys, chosen, informed
 from callguard.core.decide import Scope
+from callguard.core.gate import untold
 from callguard.core.model import Basis, Heard, Purpose
+from callguard.core.profile import Change, Flow
 from callguard.current import Current
 from callguard.errors import Disconnected, Refused, StoreError
 from callguard.store import Store
+from callguard.store.records import LegSubject
 from callguard.talks import Talks
 from callguard.telephony.ami import (
     BRIDGED,
@@ -261,9 +264,13 @@ class After:
         """A yes after the agent asked for it, in words: only what is asked of a person who is called."""
         subject = await self._store.subject_of_leg(notice.leg_id)
         flow = None if subject is None else self._current.flow_when_begun(subject.profile, notice.leg_id)
-        if flow is not None and flow.agent_first:
+        if subject is not None and flow is not None and flow.agent_first:
+            if await self._untold(subject, flow, flow.languages[0]):
+                # The dialplan has the notice heard instead, and the yes that follows is another.
+                log.warning("a yes in the call does not count: the notice has changed since", leg=notice.leg_id)
+                return
             consents = tuple(purpose for purpose in flow.purposes if purpose.basis is Basis.CONSENT)
-            await self._record_from_now(session, notice, at, consents, ())
+            await self._record_from_now(session, notice, at, consents)
 
     async def _replied(self, session: Session, notice: Notice, at: datetime) -> None:
         """A yes to the notice that was heard again in the call; also of who has withdrawn in it."""
@@ -278,12 +285,30 @@ class After:
         if essential is None or held_ms is None or not informed(reply.after_ms, held_ms):
             log.warning("a yes in the call does not count: not after this notice", leg=notice.leg_id)
             return
+        changes = await self._untold(subject, flow, reply.language)
+        if not {change.prompt.sha256["wav"] for change in changes} <= set(reply.changes):
+            log.warning("a yes in the call does not count: the notice has changed since", leg=notice.leg_id)
+            return
         await self._recordings.make_way(notice.leg_id)
-        heard = (Heard(essential, essential.length_ms),)
-        await self._record_from_now(session, notice, at, chosen(flow.purposes, reply.which), heard)
+        heard = tuple(Heard(one, one.length_ms) for one in (essential, *(change.prompt for change in changes)))
+        knows = flow.versions[-1] if flow.versions else ""
+        await self._record_from_now(session, notice, at, chosen(flow.purposes, reply.which), heard, knows)
+
+    async def _untold(self, subject: LegSubject, flow: Flow, language: str) -> tuple[Change, ...]:
+        """What has changed in the notice since the one that they know (R12)."""
+        if subject.number is None or not flow.versions or language not in flow.languages:
+            return ()
+        before = await self._store.informed(subject.controller, subject.number, flow.told_by, datetime.now(UTC))
+        return untold(flow, language, before.knows)
 
     async def _record_from_now(
-        self, session: Session, notice: Notice, at: datetime, purposes: tuple[Purpose, ...], heard: tuple[Heard, ...]
+        self,
+        session: Session,
+        notice: Notice,
+        at: datetime,
+        purposes: tuple[Purpose, ...],
+        heard: tuple[Heard, ...] = (),
+        knows: str | None = None,
     ) -> None:
         """Rule 1 in the call: fresh, committed first, recorded then."""
         if abs(datetime.now(UTC) - at) > FRESH:
@@ -294,7 +319,7 @@ class After:
         with suppress(Refused):  # the call is over
             # Before the commit: a no that comes while it takes its time is heard.
             self._withdrawals.follow(await session.variable(notice.channel, UNIQUEID), notice.leg_id)
-        if not await self._store.agree(notice.leg_id, at, purposes, "1", notice.leg_id, heard=heard):
+        if not await self._store.agree(notice.leg_id, at, purposes, "1", notice.leg_id, heard=heard, knows=knows):
             return
         if await self._said_no_since(session, notice.channel):
             await self._withdraw(session, notice.channel, notice.leg_id, datetime.now(UTC), 0)

@@ -179,6 +179,8 @@ class Config(Model):
             if country not in self.processing.countries:
                 allowed = ", ".join(sorted(self.processing.countries))
                 raise ValueError(f"{where}.country: {country or 'is missing, and'} is none of those allowed: {allowed}")
+        if self.processing.countries and not self.processing.storage:
+            raise ValueError("processing.storage: is missing: where the data lie is held against processing.countries")
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import structlog
 
 from callguard.core.conversation import keys_for
-from callguard.core.profile import Aside, Flow, Inform, Question
+from callguard.core.profile import Aside, Changes, Flow, Inform, Question
 from callguard.current import Current
 from callguard.telephony.ari import Client
 from callguard.telephony.ari_door import first_lease_ms
@@ -61,6 +61,11 @@ class Dialplan:
                 f"CALLGUARD_KEYS_{told_as}_{name}": keys_for(flow.purposes),
                 f"CALLGUARD_NOTICE_{told_as}_{name}": "/".join(_notice(flow, language) for language in flow.languages),
             }
+            told |= {
+                f"CALLGUARD_CHANGES_{told_as}_{name}_{n}": "-".join(changed)
+                for n, language in enumerate(flow.languages)
+                if (changed := _changes(flow, language))
+            }
         # All at once: of answers that come one by one each would wait for its turn to be read.
         await asyncio.gather(*(client.asterisk.set_global(variable, value) for variable, value in told.items()))
         log.debug("dialplan told", app=app, settings=len(told))
@@ -93,6 +98,12 @@ class Dialplan:
     async def _lease_s(self, client: Client, name: str) -> float:
         text = await client.asterisk.get_global(f"CALLGUARD_LEASE_{name}")
         return float(text) if re.fullmatch(r"\d{1,4}(\.\d)?", text) else 0.0
+
+
+def _changes(flow: Flow, language: str) -> list[str]:
+    """The sounds of what has changed in the notice, by hash, the oldest first."""
+    told = (step.changes for step in flow.steps[language] if isinstance(step, Changes))
+    return [change.prompt.sha256["wav"] for changes in told for change in changes]
 
 
 def _notice(flow: Flow, language: str) -> str:

@@ -175,7 +175,9 @@ class Leg:
                     await self._release(Release(Outcome.REFUSED))
                     return
                 self._recording = committed.recording and committed.recording_ended_at is None
-                await self._release(Release(committed.outcome, committed.granted))
+                knows = (await self._informed()).knows
+                untold = 0 if self._recording else len(gate.untold(self._flow, self._language, knows))
+                await self._release(Release(committed.outcome, committed.granted, untold))
                 return
             # Rule 7: somebody waits for a callee.
             if self._party.callee or self._subject.taken >= MAX_TAKEOVERS:
@@ -206,7 +208,7 @@ class Leg:
             return Informed()
         since = datetime.now(UTC) - flow.brief_for
         try:
-            return await self._store.informed(subject.controller, subject.number, flow.profile, since)
+            return await self._store.informed(subject.controller, subject.number, flow.told_by, since)
         except StoreError as error:
             self._log.warning("what was heard before is not known, so the whole notice is told", problem=str(error))
             return Informed()
@@ -344,10 +346,12 @@ class Leg:
         spoken = languages.index(self._language) if self._language in languages else 0
         which = sum(1 << n for n, purpose in enumerate(self._flow.purposes) if purpose.id in release.granted)
         recording = "no" if not self._recording else "held" if self._subject.held else "yes"
+        # Only where nothing is recorded, as an extension has room for either. (After more than 9 no yes counts.)
+        untold = min(release.untold, 9) or ""
         self._leaving(self._subject, release.granted, self._recording)
         try:
             await self._door.leave(
-                f"done-{release.outcome}-{recording}-{which}{spoken}-{self._subject.leg_id}-"
+                f"done-{release.outcome}-{recording}-{which}{spoken}{untold}-{self._subject.leg_id}-"
                 f"{self._door.app}{self._subject.told_as}"
             )
         except Refused:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -20,12 +21,14 @@ from typing import NoReturn
 import structlog
 
 from callguard import sections
+from callguard.core.evidence import Value
 from callguard.core.incidents import Incident
 from callguard.errors import CallguardError
+from callguard.keys import quarantine
 from callguard.keys.beside import remove_clear, seal_file, sha256_of, sync
 from callguard.keys.fault import CannotOpen, Fault
-from callguard.keys.master import Masters
-from callguard.keys.names import Shelf
+from callguard.keys.master import NOBODY, Masters
+from callguard.keys.names import QUARANTINE, Shelf
 from callguard.keys.reading import content_key_of
 from callguard.keys.sealed_file import open_sealed
 from callguard.store.records import FileToSeal, StoredContentKey
@@ -40,6 +43,8 @@ LOOK_EVERY_S = 60.0
 A_PAGE = 1_000
 # Beside the 30 s in which calls may finish, within systemd's TimeoutStopSec=40.
 FINISH_WITHIN_S = 5.0
+# What was set aside may be written to still; after so long nobody does.
+QUIET_S = 60.0
 # One thread encrypts, as calls come first. Those that wait share transactions, which cost more than encrypting does;
 # who withdraws meanwhile waits for them, so they are not many.
 TOGETHER = 32
@@ -58,7 +63,7 @@ class Sealing:
     def __init__(
         self, settings: sections.Recording, store: Store, recordings: Recordings, masters: Masters | None
     ) -> None:
-        self._shelf = Shelf.of(settings)
+        self._shelf, self._quarantine = Shelf.of(settings), Shelf.of_quarantine(settings)
         self._name = str(settings.folder.in_asterisk)
         self._store = store
         self._recordings = recordings
@@ -109,6 +114,20 @@ class Sealing:
         for leg_id in await asyncio.to_thread(_left, self._shelf):
             self._due.put_nowait(leg_id)
         await self._due.join()
+        await self._seal_quarantine(self._masters)
+
+    async def _seal_quarantine(self, masters: Masters | None) -> None:
+        try:
+            names = await asyncio.to_thread(quarantine.waiting, self._quarantine, time.time() - QUIET_S)
+            if not names or masters is None:
+                return
+            stored = await self._store.quarantine_key()
+            if stored is None:
+                stored = await self._store.ensure_quarantine_key(masters.new_content_key(NOBODY))
+            key = masters.content_key(stored)
+            await asyncio.to_thread(quarantine.seal_all, self._quarantine, names, key, _tell_of_set_aside)
+        except (CallguardError, OSError) as error:
+            log.error("what was set aside is not encrypted yet, trying again", problem=str(error))
 
     async def finish(self) -> None:
         """Encrypt what waits before the service ends, `FINISH_WITHIN_S` at most; a start finds the rest."""
@@ -213,7 +232,9 @@ class Sealing:
         if is_copy:
             await asyncio.to_thread(_remove_all, self._shelf, [one])
         else:
-            await asyncio.to_thread(set_aside, self._shelf.made_in, clear)
+            name = await asyncio.to_thread(set_aside, self._shelf.made_in, clear)
+            detail: dict[str, Value] = {"file": QUARANTINE, "quarantined_as": name}
+            await self._store.incident(Incident.RECORDING_FOREIGN, datetime.now(UTC), detail, one.leg_id)
             log.error(
                 "a file came beside the encrypted one of a recording and is set aside", leg=one.leg_id,
                 do="find out who made it: see the folder quarantine beside the recordings",
@@ -232,6 +253,13 @@ class Sealing:
 
 def _sealed(one: FileToSeal, content_key_id: str) -> FileToSeal:
     return replace(one, file=replace(one.file, sealed_with=content_key_id))
+
+
+def _tell_of_set_aside(name: str, error: Exception) -> None:
+    # One that somebody else has put there may be named by a number.
+    ours = name if is_leg_id(Path(name).stem) else None
+    problem = error.fault if isinstance(error, CannotOpen) else getattr(error, "strerror", None) or type(error).__name__
+    log.error("a file in quarantine is not encrypted yet, trying again", file=ours, problem=problem)
 
 
 def _tell(one: FileToSeal, error: Exception) -> None:

@@ -17,11 +17,11 @@ from callguard.core.watchdog import Recorder, Whose, is_of, leg_in, whose
 from callguard.current import Current
 from callguard.errors import Refused, StoreError
 from callguard.incidents import Incidents
-from callguard.keys.names import Shelf
+from callguard.keys.names import QUARANTINE, Shelf
 from callguard.store import Store
 from callguard.telephony.ami import APP, LEG, MIXMONITOR, LiveChannel, Session
 from callguard.telephony.ami_events import RecorderStarted, is_leg_id
-from callguard.telephony.quarantine import QUARANTINE, here, set_aside
+from callguard.telephony.quarantine import here, set_aside
 from callguard.telephony.recording import TRIED
 
 log = structlog.get_logger()

@@ -61,7 +61,8 @@ def list_(print_json: JsonOption = False, path: ConfigOption = DEFAULT_CONFIG) -
     masters = _masters(settings)
 
     async def ask(reader: Reader) -> tuple[dict[str, int], Counter[str], int, int, bool]:
-        of_columns = Counter(key.master for key in await reader.data_keys())
+        quarantine = await reader.quarantine_key()
+        of_columns = Counter(key.master for key in (*await reader.data_keys(), *([quarantine] if quarantine else ())))
         clear, to_clean = await reader.clear_columns(), await reader.columns_to_seal() == (PAGES,)
         return await reader.content_keys_by_master(), of_columns, await reader.count_clear(), clear, to_clean
 
@@ -108,6 +109,9 @@ def rotate(path: ConfigOption = DEFAULT_CONFIG) -> None:
         wraps = await store.content_keys_by_master()
         for one in wraps.keys() - set(masters.ids):  # before anything is done
             raise CannotOpen(Fault.WRONG_KEY, f"{wraps[one]} people's keys", f"master key {one} wrapped them")
+        quarantine = await store.quarantine_key()
+        if quarantine is not None:
+            await store.rewrap_quarantine_key(masters.rewrapped(quarantine))
         await store.rewrap_data_keys([masters.data_rewrapped(key) for key in await store.data_keys()])
         total, done, more = sum(wraps.values()) - wraps.get(masters.current.id, 0), 0, ROUNDS_MORE
         with progress("Wrapping keys") as tell:

@@ -15,6 +15,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from callguard import config
+from callguard.core.requests import Proof, Right, proved
 from callguard.errors import InputError
 from callguard.numbers import REGIONS, to_e164, to_number_or_block
 from callguard.sections import Name, PurposeId
@@ -76,8 +77,23 @@ RegionOption = Annotated[
         "they have one.",
     ),
 ]
+ProofOption = Annotated[
+    list[Proof] | None,
+    typer.Option(
+        "--proof",
+        help="What kind of proof there is of who asks, never its content; may be repeated. To object or withdraw the "
+        "number is enough; else they are called back, and know something or show a document.",
+    ),
+]
 LimitOption = Annotated[int, typer.Option(min=1, max=100_000, help="So many at most.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def enough(right: Right, proof: Collection[Proof] | None) -> None:
+    """Raises: InputError, where it is not known well enough who asks."""
+    if not proved(right, proof or ()):
+        needed = "who asks is to be called back, and to know something or show a document"
+        raise InputError(f"{needed}: --proof call_back --proof known", field="--proof")
 
 
 def number_from(words: list[str], region: str | None, *, blocks: bool = False) -> str | None:

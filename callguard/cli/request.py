@@ -51,14 +51,6 @@ ReasonOption = Annotated[
 NeededReasonOption = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why, as the person is told; evidence has its hash.")
 ]
-ProofOption = Annotated[
-    list[Proof] | None,
-    typer.Option(
-        "--proof",
-        help="What kind of proof there is of who asks, never its content; may be repeated. To object or withdraw the "
-        "number is enough; else they are called back, and know something or show a document.",
-    ),
-]
 ViaOption = Annotated[Via, typer.Option("--via", help="How it was received.")]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The person's right name.")]
 NoteOption = Annotated[

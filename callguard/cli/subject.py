@@ -21,13 +21,16 @@ from callguard.cli.options import (
     ControllerOption,
     JsonOption,
     NumberArgument,
+    ProofOption,
     RegionOption,
     a_number,
+    enough,
     one_of,
     region_for,
 )
 from callguard.cli.stores import read, write
 from callguard.core.access import Read
+from callguard.core.requests import Right
 from callguard.errors import InputError
 from callguard.rights import facts
 from callguard.rights.facts import HELD
@@ -87,6 +90,44 @@ def show(
     if in_blocks:
         typer.echo("\nIt is in blocks that opted out as a whole, of those who know nothing else of it:")
         optout.show(in_blocks)
+
+
+@app.command("status")
+def status(
+    words: NumberArgument,
+    proof: ProofOption = None,
+    controller: OnlyOption = None,
+    region: RegionOption = None,
+    for_what: ForOption = None,
+    print_json: JsonOption = False,
+    path: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Tell a person where they stand, in a line for each controller, once it is known who they are (--proof)."""
+    from callguard.rights import status as standing
+    from callguard.rights.handing import known
+
+    settings = config.load(path)
+    for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
+    number = a_number(words, region_for(settings, region))
+    enough(Right.ACCESS, proof)
+    now = datetime.now(UTC)
+
+    async def ask(reader: RightsReader) -> tuple[tuple[Subject, ...], tuple[Restricted, ...]]:
+        return await known(reader, settings, for_whom, number, now), await reader.restricted(for_whom, number)
+
+    found, locked = read(settings, ask)
+    reads(settings, "subject status", for_what, Read(number, controller=for_whom, proofs=tuple(proof or ())))
+    told = [standing.status(one, now) for one in found]
+    if print_json:
+        ends = [{"controller": it.controller, "proof_until": it.proof.until.isoformat()} for it in locked]
+        typer.echo(json.dumps({"status": told, "erased": ends}, indent=2))
+        return
+    for one in told:
+        typer.echo(standing.line(one))
+    for it in locked:
+        typer.echo(f"{it.controller}: erased; proof of consent is locked away until {it.proof.until:%Y-%m-%d}")
+    if not told and not locked:
+        typer.echo("Nothing is known of this number")
 
 
 @app.command("export")

@@ -18,8 +18,10 @@ from callguard.cli.options import (
     ControllerOption,
     JsonOption,
     NumberArgument,
+    ProofOption,
     RegionOption,
     a_number,
+    enough,
     one_of,
     region_for,
 )
@@ -28,18 +30,15 @@ from callguard.cli.request import (
     DryRunOption,
     NameOption,
     NoteOption,
-    ProofOption,
     ReasonOption,
     ViaOption,
     YesOption,
 )
 from callguard.cli.request_shown import show_plan
 from callguard.cli.stores import read, write
-from callguard.core.requests import Proof, Right, State, Step, Via, proved
+from callguard.core.requests import Proof, Right, State, Step, Via
 from callguard.errors import InputError
 from callguard.store.right_records import Correction
-
-_NOT_ENOUGH = "who asks is to be called back, and to know something or show a document: --proof call_back --proof known"
 
 
 def erase(
@@ -61,7 +60,7 @@ def erase(
         _plan(settings, for_whom, number, print_json=print_json)
         return
     _known(settings, for_whom, number)
-    _enough(Right.ERASURE, proof)
+    enough(Right.ERASURE, proof)
     if not yes:
         typer.confirm("What is erased cannot be had back. Erase this person?", abort=True, err=True)
     which = _approved(settings, for_whom, number, Right.ERASURE, via, proof or [], reason, ())
@@ -86,7 +85,7 @@ def rectify(
     for_whom, number = _who(settings, given, controller, region)
     corrections = requests_.corrections_of(Right.RECTIFICATION, name, note, call)
     _known(settings, for_whom, number)
-    _enough(Right.RECTIFICATION, proof)
+    enough(Right.RECTIFICATION, proof)
     which = _approved(settings, for_whom, number, Right.RECTIFICATION, via, proof or [], reason, corrections)
     requests_.carry_out(settings, which, print_json=print_json)
 
@@ -102,11 +101,6 @@ def _known(settings: config.Config, controller: str, number: str) -> str:
     if not found:
         raise InputError(f"nothing is known of this number by {controller}", field="NUMBER")
     return found[0].subject_id
-
-
-def _enough(right: Right, proof: list[Proof] | None) -> None:
-    if not proved(right, proof or []):
-        raise InputError(_NOT_ENOUGH, field="--proof")
 
 
 def _plan(settings: config.Config, controller: str, number: str, *, print_json: bool) -> None:

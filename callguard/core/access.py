@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from callguard.core.requests import Proof
 from callguard.core.roles import Actor, Role, who_may
 
 _OFFICER, _SUPERVISOR, _AUDITOR, _AGENT = Role.OFFICER, Role.SUPERVISOR, Role.AUDITOR, Role.AGENT
@@ -40,12 +41,14 @@ class Read:
         number: of the person, in E.164.
         controller: whose data alone; None for all.
         to: who is to have them, as the configuration names them; None where nobody else.
+        proofs: of a person to whom it is told, what kinds of proof there are of who they are.
     """
 
     number: str | None = None
     call_id: str | None = None
     controller: str | None = None
     to: str | None = None
+    proofs: tuple[Proof, ...] = ()
 
 
 def readers(purpose: str, purposes: Mapping[str, frozenset[Role]]) -> frozenset[Role] | None:

@@ -78,11 +78,13 @@ class StartRecording:
 class Release:
     """Give the call back to the dialplan with its outcome. Released or Lost comes back.
 
-    DIVERTED sends it to the place that the dialplan names for the profile.
+    DIVERTED sends it to the place that the dialplan names for the profile. `untold` is how many of the latest changes
+    in the notice they have not heard who know an older one: a yes in the call counts after those (R12).
     """
 
     outcome: Outcome
     granted: tuple[str, ...] = ()
+    untold: int = 0
 
 
 Command = Ask | OptOut | Exercise | Save | StartRecording | Release

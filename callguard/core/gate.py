@@ -165,14 +165,18 @@ def _continued(flow: Flow, state: State) -> str:
     return next((one.call_id for one in state.party.heard if (one.version, one.sha256) == here), "")
 
 
-def _missed(flow: Flow, state: State) -> tuple[Change, ...]:
-    """What has changed since the version that they know. Who knows none hears the notice as it is now."""
-    changes = next((step.changes for step in flow.steps[state.language] if isinstance(step, Changes)), ())
-    if state.party.knows is None or not changes:
+def untold(flow: Flow, language: str, knows: str | None) -> tuple[Change, ...]:
+    """What has changed since the version that somebody knows. Who knows none hears the notice as it is now."""
+    changes = next((step.changes for step in flow.steps[language] if isinstance(step, Changes)), ())
+    if knows is None or not changes:
         return ()
     # One that is named no more is older than those that are.
-    known = flow.versions.index(state.party.knows) if state.party.knows in flow.versions else -1
+    known = flow.versions.index(knows) if knows in flow.versions else -1
     return tuple(change for change in changes if flow.versions.index(change.version) > known)
+
+
+def _missed(flow: Flow, state: State) -> tuple[Change, ...]:
+    return untold(flow, state.language, state.party.knows)
 
 
 def _said_no(flow: Flow, state: State, purpose: Purpose) -> bool:
@@ -405,7 +409,8 @@ def _saved(flow: Flow, state: State, event: Event) -> Move:
         return state._replace(phase=Phase.DONE), ()
     outcome, granted, record = _outcome(flow, state)
     start_recording = (StartRecording(granted),) if record else ()
-    return state._replace(phase=Phase.FINISHING), (*start_recording, Release(outcome, granted))
+    untold_yet = 0 if state.up_to_date else len(_missed(flow, state))
+    return state._replace(phase=Phase.FINISHING), (*start_recording, Release(outcome, granted, untold_yet))
 
 
 def _save_failed(flow: Flow, state: State, event: Event) -> Move:

@@ -115,6 +115,13 @@ class Flow:
     brief_for: timedelta = timedelta()
 
     @property
+    def told_by(self) -> str | None:
+        """Whose notice says what somebody knows: this profile's; any of the controller's where the agent speaks first,
+        as there the notice itself is heard by few.
+        """
+        return None if self.agent_first else self.profile
+
+    @property
     def looks_back(self) -> bool:
         """Whether it matters what somebody heard in earlier calls."""
         return bool(self.versions or self.brief_for)

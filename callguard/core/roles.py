@@ -86,6 +86,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "calls list": _CALLS,
     "calls show": _CALLS,
     "incidents list": _LOOKS,
+    "incidents export": _DISCLOSES,
     "reconcile": _CALLS,
     # Whom one may call, and who has said so.
     "check": _DIALS,
@@ -117,6 +118,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     "recordings unlawful": _DISCLOSES,
     # The rights of people.
     "subject show": _DISCLOSES,
+    "subject status": _DISCLOSES,
     "subject export": _DISCLOSES,
     "subject key": _ACCOUNTS,
     "subject erase": _DISCLOSES,

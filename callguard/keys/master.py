@@ -55,6 +55,10 @@ class MasterKey:
         return base64.b64encode(self.secret).decode() + "\n"
 
 
+# Whose content key the quarantine's is.
+NOBODY = ""
+
+
 class Masters:
     """The master key in force, and those before it."""
 

@@ -9,6 +9,8 @@ from typing import Self
 from callguard import sections
 
 SEALED, PART = ".cg", ".part"
+# Below the folder that recordings are made in, what somebody has to look into; encrypted below where they are kept.
+QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,12 @@ class Shelf:
     def of(cls, settings: sections.Recording) -> Self:
         made_in = settings.folder.path_here
         return cls(made_in, settings.encrypted_folder or made_in)
+
+    @classmethod
+    def of_quarantine(cls, settings: sections.Recording) -> Self:
+        """As `of`, of what was set aside."""
+        recordings = cls.of(settings)
+        return cls(recordings.made_in / QUARANTINE, recordings.kept_in / QUARANTINE)
 
     def clear(self, name: str) -> Path:
         return self.made_in / name

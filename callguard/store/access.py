@@ -48,6 +48,8 @@ class Access:
 def accessed(transaction: Transaction, actor: Actor, at: int, action: str, purpose: str | None, read: Read) -> None:
     """Somebody reads personal data; see `AccessStore.accessed`."""
     said = said_of(transaction, actor, at, action, purpose) | _to(read.to)
+    if read.proofs:
+        said["proofs"] = tuple(read.proofs)
     if read.number is not None:
         whose: list[Row] = [
             subject_evidence_row(

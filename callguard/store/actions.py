@@ -49,6 +49,7 @@ def agree(
     file: str,
     folder: str | None,
     heard: tuple[Heard, ...],
+    knows: str | None,
 ) -> bool:
     """A key in the call gives what the gate had not; see `Store.agree`."""
     if not (purposes and file and all(purpose.basis is Basis.CONSENT for purpose in purposes)):
@@ -66,7 +67,7 @@ def agree(
                 transaction.fetch("forget_files", leg_id=leg_id)
                 transaction.fetch("forget_recording", leg_id=leg_id)
             transaction.fetch("forget_segments", leg_id=leg_id)
-            _agree_once(transaction, leg, at, purposes, key, file, folder, heard)
+            _agree_once(transaction, leg, at, purposes, key, file, folder, heard, knows)
             return True
     return False
 
@@ -139,6 +140,7 @@ def _agree_once(
     file: str,
     folder: str | None,
     heard: tuple[Heard, ...],
+    knows: str | None,
 ) -> None:
     leg_id = leg["leg_id"]
     standing = [grant["purpose"] for grant in transaction.fetch("standing_grants", leg_id=leg_id)]
@@ -151,8 +153,8 @@ def _agree_once(
             for purpose in new.values()
         ],
     )
-    told = tuple(Told(one, Form.WHOLE, whole=True) for one in heard[:1])
-    transaction.add("add_informed", informed_rows(leg_id, told, None, at))
+    told = tuple(Told(one, Form.CHANGE if n else Form.WHOLE, whole=True) for n, one in enumerate(heard))
+    transaction.add("add_informed", informed_rows(leg_id, told, knows, at))
     granted = (*standing, *new)
     asked = {row["purpose"] for row in transaction.fetch("leg_purposes", leg_id=leg_id)}
     outcome = Outcome.GIVEN if asked == set(granted) else Outcome.PARTIAL
@@ -169,7 +171,7 @@ def _agree_once(
     if heard:
         proof["heard"] = tuple(map(heard_value, heard))
     if told:
-        prove(transaction, leg, Kind.INFORMED, at, knows=None, told=tuple(map(told_value, told)))
+        prove(transaction, leg, Kind.INFORMED, at, knows=knows, told=tuple(map(told_value, told)))
     prove(transaction, leg, Kind.CONSENT_GIVEN, at, **proof)
 
 

@@ -28,6 +28,18 @@ def rewrap(transaction: Transaction, keys: Sequence[StoredContentKey]) -> None:
     transaction.add("rewrap_content_key", rows)
 
 
+def ensure_of_quarantine(transaction: Transaction, key: StoredContentKey) -> StoredContentKey:
+    """See `Store.ensure_quarantine_key`."""
+    transaction.fetch("add_quarantine_key", content_key_id=key.id, master=key.master, wrapped=key.wrapped)
+    (row,) = transaction.fetch("quarantine_key")
+    return from_rows.content_key(row)
+
+
+def rewrap_of_quarantine(transaction: Transaction, key: StoredContentKey) -> None:
+    """See `Store.rewrap_quarantine_key`."""
+    transaction.fetch("rewrap_quarantine_key", content_key_id=key.id, master=key.master, wrapped=key.wrapped)
+
+
 def destroy(transaction: Transaction, subject_id: str) -> None:
     """See `Store.destroy_content_key`."""
     transaction.fetch("destroy_content_key", subject_id=subject_id)

@@ -140,6 +140,11 @@ class Reader(DialReader):
         rows = await self._fetch("content_key_of_subject", subject_id=subject_id)
         return from_rows.content_key(rows[0]) if rows else None
 
+    async def quarantine_key(self) -> StoredContentKey | None:
+        """What files in quarantine are encrypted by; None where none ever was. Its subject is nobody's id."""
+        rows = await self._fetch("quarantine_key")
+        return from_rows.content_key(rows[0]) if rows else None
+
     async def content_keys_of_others(self, master: str, most: int) -> tuple[StoredContentKey, ...]:
         """Content keys that another master key than this one wraps, `most` at most."""
         return tuple(map(from_rows.content_key, await self._fetch("content_keys_of_others", master=master, most=most)))
@@ -199,10 +204,11 @@ class Reader(DialReader):
             languages=tuple(row["language"] for row in rows if row["language"] is not None),
         )
 
-    async def informed(self, controller: str, number: str, profile: str, since: datetime) -> Informed:
+    async def informed(self, controller: str, number: str, profile: str | None, since: datetime) -> Informed:
         """What a subject heard of a profile's notice in earlier calls.
 
         Args:
+            profile: None for all of the controller's.
             since: a notice that was heard whole before is no longer one to continue; that it is known stays.
         """
         rows = await self._fetch("informed_before", controller=controller, number=number, profile=profile)

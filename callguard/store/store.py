@@ -182,6 +182,7 @@ class Store(RightsStore, AccessStore, LedgerStore):
         file: str,
         *,
         heard: tuple[Heard, ...] = (),
+        knows: str | None = None,
     ) -> bool:
         """The subject of a leg that was saved without recording gives purposes by a key in the call.
 
@@ -192,8 +193,10 @@ class Store(RightsStore, AccessStore, LedgerStore):
             purposes: what it gives, one at least; they rest on consent. Of those given already none is added.
             key: the key or keys.
             file: the recording's name without folder and extension; no number in it.
-            heard: the notice that was heard again in the call, the essential part first. Such a yes may follow a
-                withdrawal, once the files of what was withdrawn are gone; their row goes then, their evidence stays.
+            heard: the notice that was heard again in the call: the essential part, then what has changed in it. Such a
+                yes may follow a withdrawal, once the files of what was withdrawn are gone; their row goes then, their
+                evidence stays.
+            knows: the version of the controller's notice that they know from then on, as `Save` has it.
 
         Returns:
             Whether to record. Not where the leg is unknown, was withdrawn, or is or was recorded; nothing is kept then.
@@ -210,6 +213,7 @@ class Store(RightsStore, AccessStore, LedgerStore):
             file=file,
             folder=self._folder,
             heard=heard,
+            knows=knows,
         )
 
     async def object_to(self, leg_id: str, at: datetime, source: str) -> None:
@@ -305,6 +309,14 @@ class Store(RightsStore, AccessStore, LedgerStore):
         The database is locked meanwhile, for 10 to 20 µs a key.
         """
         await self._run(content_keys.rewrap, keys=keys)
+
+    async def ensure_quarantine_key(self, key: StoredContentKey) -> StoredContentKey:
+        """What files in quarantine are encrypted by: this key, where there is none yet. Returns: the store's."""
+        return await self._run(content_keys.ensure_of_quarantine, key=key)
+
+    async def rewrap_quarantine_key(self, key: StoredContentKey) -> None:
+        """The key of the quarantine is wrapped by another master key from now on."""
+        await self._run(content_keys.rewrap_of_quarantine, key=key)
 
     async def rewrap_data_keys(self, keys: Sequence[StoredDataKey]) -> None:
         """The keys of the columns are wrapped by another master key from now on: all of these, or none."""

@@ -48,12 +48,14 @@ class Reply:
         language: of the notice.
         heard: the sounds heard, by SHA-256: the essential part, then each question.
         after_ms: from the beginning of the first question that got a yes until that key was let go.
+        changes: what has changed in the notice that was told with it, by SHA-256 of the sounds.
     """
 
     which: int
     language: str
     heard: tuple[str, ...]
     after_ms: int
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +210,15 @@ def _time(text: str) -> tuple[datetime | None, str]:
 
 def _reply(event: Any) -> Reply | None:
     """What a yes in the call says of itself; None where it says it in another way than the dialplan does."""
-    which, after = str(event.which), str(event.after)
+    which, after, changes = str(event.which), str(event.after), str(event.changes)
     heard = re.fullmatch(r"([a-z]{2})((?:-[0-9a-f]{64}){2,3})", str(event.heard))
     if heard is None or not re.fullmatch(r"[1-3]", which) or not re.fullmatch(r"[0-9]{1,7}", after):
         return None
-    return Reply(int(which), heard[1], tuple(heard[2][1:].split("-")), int(after))
+    if not re.fullmatch(r"(?:[0-9a-f]{64}(?:-[0-9a-f]{64})*)?", changes):
+        return None
+    return Reply(
+        int(which), heard[1], tuple(heard[2][1:].split("-")), int(after), tuple(filter(None, changes.split("-")))
+    )
 
 
 # How each of Asterisk's events that we hear is read.

@@ -1,4 +1,7 @@
-"""Files that somebody has to look into, set aside below the recordings' folder. callguard never deletes one."""
+"""Files that somebody has to look into, set aside below the recordings' folder. callguard never deletes one.
+
+Where there are keys each is encrypted a minute later: see `keys.quarantine`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from uuid_utils import uuid7
 
+from callguard.keys.names import QUARANTINE
 from callguard.sections import Folder
 
-QUARANTINE = "quarantine"
 MODE = 0o2770
 
 

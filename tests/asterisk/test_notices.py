@@ -7,12 +7,13 @@ import json
 
 from callguard import config
 from callguard.core.evidence import Kind
-from callguard.demo.rtp import Segment, Tone
-from callguard.demo.tones import CALLER_AFTER_YES, CALLER_BEFORE
+from callguard.demo.rtp import Key, Segment, Tone
+from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE
 from callguard.speech.build import build
 from callguard.store.records import LegDetail
-from tests.asterisk.conftest import WAIT_S, World, record_studio_files, says_yes
+from tests.asterisk.conftest import DETAILS_MS, PROMPT_HZ, WAIT_S, World, record_studio_files, says_yes
 from tests.asterisk.test_languages import proved
+from tests.asterisk.test_outbound import latest_settled, talks, the_person_called
 
 ANA = "+34600000081"
 FIRST = """
@@ -77,3 +78,20 @@ async def test_a_change_is_heard_at_the_next_call_and_the_short_form_at_the_thir
     assert (third.leg.outcome, third.leg.recording) == ("given", True)
     assert informed(third) == ("2", [("short", True, second.leg.call_id)])
     assert third.grants[0].notice_version == "4+2"
+
+
+async def test_where_the_agent_speaks_first_a_yes_counts_after_what_has_changed(world: World) -> None:
+    """R12: who knows the older notice, and presses 1 at the agent's words, hears it with the change, and answers."""
+    everybodys = [text.replace('profiles = ["service"]\n', "") for text in (FIRST, SECOND)]
+    await serve(world, everybodys[0])
+    await world.call(*says_yes(world.times), from_number=ANA)
+    await serve(world, everybodys[1])
+    calls, notice_ms = len(world.agent.calls), world.times.essential + DETAILS_MS
+    unheard = (Tone(CALLER_BEFORE, 1_500), Key("1"))
+    answers = (Tone(CALLER_BEFORE, notice_ms + 1_500), Key("1"), Tone(CALLER_AFTER_YES, 9_000))
+    with the_person_called(world, *unheard, *answers):
+        await world.call(talks(notice_ms + 6_500), extension=f"8{ANA.removeprefix('+34')}")
+        await (await world.agent_call(calls)).over()
+    leg = await latest_settled(world)
+    assert world.tones(leg) - {PROMPT_HZ} == {CALLER_AFTER_YES, AGENT}
+    assert informed(leg) == ("2", [("whole", True, None), ("change", True, None)])

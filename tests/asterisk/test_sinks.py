@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE
-from callguard.telephony.quarantine import QUARANTINE
+from callguard.keys.names import QUARANTINE
 from tests.asterisk.conftest import World, says_yes
 
 HEADERS = (

@@ -263,6 +263,10 @@ class Observer(NamedTuple):
             raise Broken("rule 3: given without a key")
         if consents and self.refused >= consents and release.outcome in {Outcome.GIVEN, Outcome.UNKNOWN}:
             raise Broken("a no was not taken for a no")
+        saved = self.committed is not None and not self.failed
+        untold = 0 if self.told_in == self.language else len(_unknown(flow, self.party, self.language))
+        if saved and release.untold != untold:
+            raise Broken("R12: a yes in the call would count before what has changed was heard")
         if self.left and release.outcome is not Outcome.DIVERTED:
             raise Broken("rule 8: a callee who opted out and heard the goodbye is put through")
 

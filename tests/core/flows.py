@@ -85,6 +85,10 @@ CALLS = {
         flow(QUALITY, languages=("en",), brief=True, notices=("1", "2", "3", "4"), changed=("2", "3")),
         Party(knows="1", heard=CONTINUES),
     ),
+    "consent, agent first, changed since": (
+        flow(QUALITY, languages=("en",), agent_first=True, notices=("1", "2", "3"), changed=("2", "3")),
+        Party(callee=True, knows="1"),
+    ),
     "required, changed since": (
         flow(CONTRACT, languages=("en",), notices=("2", "3"), changed=("3",)), Party(knows=""),
     ),

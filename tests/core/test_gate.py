@@ -201,6 +201,9 @@ MUTATIONS = {
     "R12: who hung up knows what has changed": (
         "if not state.essential or not (state.up_to_date or not _missed(flow, state)):", "if not state.essential:"
     ),
+    "R12: a yes in the call counts before what has changed was heard": (
+        "0 if state.up_to_date else len(_missed(flow, state))", "0"
+    ),
     "R13: the short form for a notice never heard": (
         "(one.version, one.sha256) == here), \"\")", "True), \"\")"
     ),

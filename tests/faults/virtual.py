@@ -132,7 +132,7 @@ class FakeStore:
         await self._work()
         return Remembered()
 
-    async def informed(self, controller: str, number: str, profile: str, since: datetime) -> Informed:
+    async def informed(self, controller: str, number: str, profile: str | None, since: datetime) -> Informed:
         await self._work()
         return Informed()
 

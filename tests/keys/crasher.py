@@ -88,7 +88,7 @@ class Steps:
             setattr(os, name, self.around(getattr(os, name)))
         for name, instead in (("seal", seal_in_steps),):
             setattr(beside, name, instead)
-        for name in ("ensure_content_keys", "files_sealed"):
+        for name in ("ensure_content_keys", "ensure_quarantine_key", "files_sealed"):
             setattr(Store, name, self.around_transaction(getattr(Store, name)))
 
 

@@ -63,6 +63,9 @@ def test_data_lie_and_are_handled_where_that_is_allowed_or_nothing_starts(run: R
     known.write_text(whole, encoding="utf-8")
     declare(known, DECLARED.replace('Madrid"\ncountry = "ES"', 'Madrid"\ncountry = "MA"'))
     assert bad(run("report", "processing"), "processing.storage.0.country: MA is none of those allowed: ES, FR")
+    known.write_text(whole, encoding="utf-8")
+    declare(known, '[processing]\ncountries = ["ES"]\n')
+    assert bad(run("report", "processing"), "processing.storage: is missing: where the data lie is held against")
 
 
 def test_a_breach_report_counts_people_and_records_once(run: Run, known: Path) -> None:

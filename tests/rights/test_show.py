@@ -53,6 +53,26 @@ def test_it_is_told_in_words_and_in_the_order_of_time(run: Run, known: Path) -> 
     assert len(table) > 15 and [line[:25] for line in table] == sorted(line[:25] for line in table)
 
 
+def test_where_somebody_stands_is_told_once_it_is_known_who_asks(run: Run, known: Path) -> None:
+    """R65; of no answer but the last, and by no word of anybody's."""
+    for proofs in ((), ("--proof", "caller_id"), ("--proof", "known")):
+        assert bad(run("subject", "status", NUMBER, *proofs), "--proof")
+    proved = ("--proof", "call_back", "--proof", "known")
+    run("subject", "show", NUMBER)
+    run("request", "open", NUMBER, "--right", "access", "--via", "phone", "--controller", "acme")
+    run("optout", "add", NUMBER, "--controller", "acme", "--reason", "an angry letter")
+    acme, zeta = run("subject", "status", NUMBER, *proved).out.splitlines()
+    assert acme.startswith("acme: recording.quality: withdrawn on 2026-11-22; recordings kept: 2, without a set end; ")
+    assert "opted out of marketing since" in acme and "access asked for, open, due on" in acme
+    assert zeta.startswith("zeta: recordings kept: 0")
+    assert not {"angry", NUMBER} & set(f"{acme} {zeta}".split())
+    told = run("subject", "status", NUMBER, *proved, "--controller", "acme", "--json").json["status"][0]
+    assert (told["recordings"]["kept"], told["answers"][0]["state"]) == (2, "withdrawn")
+    looked = run("audit", "access", "--json").json
+    assert "subject status" in {one["action"] for one in looked}
+    assert "Nothing is known" in run("subject", "status", "+34600999888", *proved).out
+
+
 def test_when_a_recording_is_destroyed_is_what_the_rules_say(run: Run, known: Path) -> None:
     """By the controller's term, not only by what somebody has said of it; and what is held has no such time."""
     (before,) = [call for call in shown(run) if call["call"] == SHARED]

@@ -32,7 +32,7 @@ def at(days: int, leg: LegRecord, **changes: Any) -> LegRecord:
     return replace(leg, started_at=began, saved_at=began + timedelta(seconds=11), **changes)
 
 
-async def known(store: Store, days: int = 0, profile: str = "service") -> Informed:
+async def known(store: Store, days: int = 0, profile: str | None = "service") -> Informed:
     return await store.informed("acme", NUMBER, profile, START + timedelta(days=days) - YEAR)
 
 
@@ -107,6 +107,27 @@ async def test_a_yes_to_the_notice_heard_again_in_the_call_informs_too(store: St
     (detail,) = await store.call(leg.call_id)
     assert [one.kind for one in detail.evidence][2:] == [Kind.INFORMED, Kind.CONSENT_GIVEN]
     assert (await known(store)).heard[0].version == "5"
+
+
+async def test_what_has_changed_and_was_heard_in_the_call_is_known_to_the_controllers_other_profiles(
+    store: Store,
+) -> None:
+    """R12, where the agent speaks first: a yes follows the notice with its changes, and they know that version."""
+    leg = make_leg(refused(), told=(told(),), knows="1")
+    await store.save(leg)
+    whole = Heard(PROMPT, PROMPT.length_ms)
+    change = Heard(replace(PROMPT, id="service/change-2", sha256={"wav": "cd" * 32}), PROMPT.length_ms)
+    when = START + timedelta(minutes=1)
+    assert await store.agree(
+        leg.leg_id, when, (given().purpose,), "1", leg.leg_id, heard=(whole, change), knows="2"
+    )  # fmt: skip
+    (detail,) = await store.call(leg.call_id)
+    entry = json.loads(next(one.body for one in reversed(detail.evidence) if one.kind is Kind.INFORMED))
+    assert [one["form"] for one in entry["told"]] == ["whole", "change"]
+    assert entry["knows"] == "2"
+    assert (await known(store)).knows == "2"
+    assert await known(store, profile="sales") == Informed()
+    assert (await known(store, profile=None)).knows == "2"
 
 
 async def test_a_leg_that_cannot_be_saved_informs_nobody(store: Store) -> None:

@@ -15,7 +15,7 @@ ESSENTIAL, QUESTION = "ab" * 32, "cd" * 32
 
 def told(**fields: str) -> Notice | None:
     """What comes of an event; a header that it has not is empty, as panoramisk gives it."""
-    empty = dict.fromkeys(("userevent", "leg", "at", "mark", "channel", "which", "heard", "after"), "")
+    empty = dict.fromkeys(("userevent", "leg", "at", "mark", "channel", "which", "heard", "after", "changes"), "")
     event = read(SimpleNamespace(event="UserEvent", **{**empty, "leg": LEG, "at": "1795344000", **fields}))
     assert event is None or isinstance(event, Notice)
     return event
@@ -38,12 +38,15 @@ def test_a_yes_to_the_notice_heard_again() -> None:
     assert notice is not None
     assert notice.channel == "PJSIP/outside-1"
     assert notice.reply == Reply(1, "en", (ESSENTIAL, QUESTION), 420)
+    changed = told(userevent="CallguardReplied", which="1", heard=heard, after="420", changes=f"{QUESTION}-{ESSENTIAL}")
+    assert changed is not None
+    assert changed.reply == Reply(1, "en", (ESSENTIAL, QUESTION), 420, (QUESTION, ESSENTIAL))
 
 
 @pytest.mark.parametrize(
     "change",
     [{"which": "0"}, {"which": "4"}, {"which": ""}, {"after": "-1"}, {"after": ""}, {"heard": f"en-{ESSENTIAL}"},
-     {"heard": "en"}, {"heard": f"en-{ESSENTIAL}-{'zz' * 32}"}],
+     {"heard": "en"}, {"heard": f"en-{ESSENTIAL}-{'zz' * 32}"}, {"changes": f"{ESSENTIAL}-"}],
 )  # fmt: skip
 def test_a_yes_that_is_told_in_another_way_is_none(change: dict[str, str]) -> None:
     fields = {"which": "1", "heard": f"en-{ESSENTIAL}-{QUESTION}", "after": "420", **change}

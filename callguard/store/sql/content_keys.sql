@@ -20,6 +20,18 @@ SELECT master, COUNT(*) AS count FROM content_keys GROUP BY master ORDER BY mast
 -- name: rewrap_content_key(content_key_id, master, wrapped)*!
 UPDATE content_keys SET master = :master, wrapped = :wrapped WHERE content_key_id = :content_key_id;
 
+-- name: quarantine_key()^
+-- As a content key is, of nobody.
+SELECT content_key_id, '' AS subject_id, master, wrapped FROM quarantine_key;
+
+-- name: add_quarantine_key(content_key_id, master, wrapped)!
+-- Whoever comes second takes the key of who came first.
+INSERT INTO quarantine_key (one, content_key_id, master, wrapped) VALUES (1, :content_key_id, :master, :wrapped)
+ON CONFLICT (one) DO NOTHING;
+
+-- name: rewrap_quarantine_key(content_key_id, master, wrapped)!
+UPDATE quarantine_key SET master = :master, wrapped = :wrapped WHERE content_key_id = :content_key_id;
+
 -- name: destroy_content_key(subject_id)!
 DELETE FROM content_keys WHERE subject_id = :subject_id;
 

@@ -130,13 +130,13 @@ GROUP BY l.language
 ORDER BY at DESC;
 
 -- name: informed_before(controller, number, profile)
--- What was heard whole of a profile's notice in earlier calls, the latest first; nothing of a version that was found to be
+-- What was heard whole of a profile's notice (of any, without one) in earlier calls, the latest first; nothing of a version that was found to be
 -- wrong. Asked where it matters: of so many that who calls often costs no more.
 SELECT l.call_id, i.form, i.version, i.sha256, i.knows, i.at
 FROM subjects AS s
 JOIN informed AS i ON i.subject_id = s.subject_id
 JOIN legs AS l ON l.leg_id = i.leg_id
-WHERE s.controller = :controller AND s.number IN (seal_number(:number), :number) AND i.profile = :profile
+WHERE s.controller = :controller AND s.number IN (seal_number(:number), :number) AND (:profile IS NULL OR i.profile = :profile)
     AND i.whole = 1 AND i.form <> 'change'
     AND NOT EXISTS (
         SELECT 1 FROM invalidations AS x WHERE x.controller = i.controller AND x.notice_version = i.version
