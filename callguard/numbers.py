@@ -15,6 +15,9 @@ REGIONS = frozenset(phonenumbers.SUPPORTED_REGIONS)
 # Digits with an optional plus and the separators people use. Anything else in a caller ID is not a number: a SIP
 # user name, an attempt at injection, or nothing.
 _MAYBE_E164 = re.compile(r"\+[1-9][0-9]{7,14}")
+# North America's plan has one length, and no number of it begins with its trunk prefix: so written it is in E.164, and
+# there is nothing in it to be parsed, which for its hundreds of thousands of exchanges would be done again and again.
+_NORTH_AMERICAN = re.compile(r"\+1[2-9][0-9]{9}")
 _WRITTEN = re.compile(r"(?:[Tt][Ee][Ll]:)?((?:\+?\(?|\(\+)[0-9](?:[0-9 ()./-]{1,23})[0-9])")
 _BEGINS = re.compile(r"(\+?[0-9 ()./-]{1,25}?|\(\+[0-9 ()./-]{1,25}?)[ ./-]*\*")
 # A hyphen within a number is never followed by a plus.
@@ -51,7 +54,10 @@ def block(number: str) -> tuple[str, int]:
 @lru_cache(maxsize=64)
 def first_of(begins: str, length: int) -> phonenumbers.PhoneNumber:
     """The first of the numbers in E.164 that differ in their last digits alone."""
-    return phonenumbers.parse(begins.ljust(length, "0"))
+    first = begins.ljust(length, "0")
+    if _NORTH_AMERICAN.fullmatch(first):
+        return phonenumbers.PhoneNumber(country_code=1, national_number=int(first[2:]))
+    return phonenumbers.parse(first)
 
 
 # Asked more than once for each number that is dialled.
@@ -82,7 +88,7 @@ def to_e164(written: str, region: str | None) -> str | None:
         written: caller ID or what a person typed, also after ``tel:`` (RFC 3966); hostile input is simply no number.
         region: ISO 3166-1 alpha-2 code that national formats belong to; None takes only international ones.
     """
-    if _MAYBE_E164.fullmatch(written) and _is_e164(*block(written)):
+    if _NORTH_AMERICAN.fullmatch(written) or (_MAYBE_E164.fullmatch(written) and _is_e164(*block(written))):
         return written
     if not (found := _WRITTEN.fullmatch(written)):
         return None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, timezone
 
 from callguard.core.blocks import Block
-from callguard.numbers import REGIONS, block, calling_code, country, to_block, to_e164, to_number_or_block
+from callguard.numbers import REGIONS, block, calling_code, country, first_of, to_block, to_e164, to_number_or_block
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,15 @@ def test_what_is_taken_for_e164_unparsed_is_what_parsing_makes_of_it(region: str
         if phonenumbers.is_possible_number(parsed):
             made = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
     assert to_e164(written, None) == made
+
+
+@given(st.integers(200, 999), st.integers(0, 999), st.integers(0, 9_999))
+def test_a_number_of_north_america_needs_no_parsing(area: int, exchange: int, ends: int) -> None:
+    number = f"+1{area}{exchange:03}{ends:04}"
+    parsed = phonenumbers.parse(number)
+    assert phonenumbers.is_possible_number(parsed)
+    assert phonenumbers.format_number(parsed, PhoneNumberFormat.E164) == number == to_e164(number, None)
+    assert first_of(number[:-4], len(number)) == phonenumbers.parse(f"{number[:-4]}0000")
 
 
 @pytest.mark.parametrize(

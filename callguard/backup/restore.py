@@ -150,7 +150,9 @@ async def _make_ready(
 ) -> tuple[int, int | None, str]:
     controllers = {name: controller.name for name, controller in settings.controllers.items()}
     now = datetime.now(UTC)
-    async with Store.open(staged, gate=None, controllers=controllers, keys=lambda: master.load(settings)) as store:
+    async with Store.open(
+        staged, gate=None, controllers=controllers, keys=lambda: master.load(settings), updates=True
+    ) as store:
         made = round(made_at.timestamp() * 1000)
         await store.note_of_ledger(Kind.STORE_RESTORED, now, made_at=made)
         taken, unread = None, ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
-from itertools import chain, groupby
+from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from callguard.core.agents import AgentGrant
 from callguard.core.decide import Scope
@@ -14,7 +15,7 @@ from callguard.core.evidence import Kind
 from callguard.core.grants import Channel, Ending, ended, opted_out
 from callguard.core.model import Basis, GrantState, Outcome, Purpose
 from callguard.core.requests import Proof, Right, State, Via
-from callguard.store.dial_records import KnownSubject, StoredDecision, StoredGrant, StoredOptOut
+from callguard.store.dial_records import GrantSource, KnownSubject, StoredDecision, StoredGrant, StoredOptOut
 from callguard.store.records import (
     DataKeyKind,
     Evidence,
@@ -111,40 +112,81 @@ def opt_out(row: sqlite3.Row) -> StoredOptOut:
 
 def subject_grant(row: sqlite3.Row) -> StoredGrant:
     """A grant beside any call, as it was given."""
+    return _subject_grant(
+        row["purpose"], row["basis"], row["channel"], row["since"], row["until"], row["evidence"], row["controller"],
+        row["number"], row["source"], row["at"],
+    )  # fmt: skip
+
+
+def _subject_grant(
+    purpose: str, basis: str, channel: str, since: int, until: int | None, evidence: str | None, controller: str,
+    number: str, source: GrantSource, invalidated_at: int | None,
+) -> StoredGrant:  # fmt: skip
     return StoredGrant(
-        purpose=row["purpose"],
-        basis=Basis(row["basis"]),
-        channel=Channel(row["channel"]),
-        since=from_ms(row["since"]),
-        until=from_ms_or_none(row["until"]),
-        evidence=row["evidence"] or "(erased)",
-        controller=row["controller"],
-        number=row["number"],
-        source=row["source"],
-        ended=None if row["at"] is None else GrantState.INVALIDATED,
-        ended_at=from_ms_or_none(row["at"]),
+        purpose=purpose,
+        basis=Basis(basis),
+        channel=Channel(channel),
+        since=from_ms(since),
+        until=from_ms_or_none(until),
+        evidence=evidence or "(erased)",
+        controller=controller,
+        number=number,
+        source=source,
+        ended=None if invalidated_at is None else GrantState.INVALIDATED,
+        ended_at=from_ms_or_none(invalidated_at),
     )
 
 
 def endings(row: sqlite3.Row) -> tuple[Ending, ...]:
     """What an opt-out, or what was kept to end grants, ends."""
-    at = from_ms(row["at"])
-    if row["scope"] is not None:
-        return opted_out(row["scope"], row["purpose"], at)
-    return (Ending(GrantState(row["state"]), row["purpose"], at),)
+    return _endings(row["scope"], row["purpose"], row["state"], row["at"])
 
 
-def known_subject(rows: Iterable[sqlite3.Row]) -> KnownSubject:
-    """What is known of a number, from rows each of which says what it is."""
-    of: dict[str, list[sqlite3.Row]] = {}
-    for row in rows:
-        of.setdefault(row["what"], []).append(row)
-    ending = tuple(chain.from_iterable(map(endings, of.get("ending", ()))))
+def _endings(scope: str | None, purpose: str | None, state: str, at: int) -> tuple[Ending, ...]:
+    moment = from_ms(at)
+    if scope is not None:
+        return opted_out(scope, purpose, moment)
+    return (Ending(GrantState(state), purpose, moment),)
+
+
+def known_subject(rows: Iterable[Iterable[Any]]) -> KnownSubject:
+    """What is known of a number, from rows each of which says what it is; each newest first.
+
+    By position: this is part of each dial, and to look a column up by its name takes longer than to read it.
+    """
+    opt_outs: list[tuple[int, str, StoredOptOut]] = []
+    grants: list[tuple[int, str, StoredGrant]] = []
+    ending: list[Ending] = []
+    attempts: list[int] = []
+    refusals: list[int] = []
+    for (
+        what, controller, number, scope, purpose, campaign, source, reason, since, until, basis, channel, evidence,
+        state, at, one,
+    ) in rows:  # fmt: skip
+        if what == "grant":
+            granted = _subject_grant(
+                purpose, basis, channel, since, until, evidence, controller, number, source, at
+            )  # fmt: skip
+            grants.append((since, one, granted))
+        elif what == "opt_out":
+            wish = StoredOptOut(
+                Scope(scope), purpose, campaign, from_ms(since), from_ms_or_none(until), source, controller, number,
+                reason,
+            )  # fmt: skip
+            opt_outs.append((since, one, wish))
+        elif what == "ending":
+            ending += _endings(scope, purpose, state, at)
+        elif what == "attempt":
+            attempts.append(since)
+        else:
+            refusals.append(since)
+    for several in (opt_outs, grants, attempts, refusals):
+        several.sort(reverse=True)
     return KnownSubject(
-        tuple(map(opt_out, of.get("opt_out", ()))),
-        tuple(ended(subject_grant(row), ending) for row in of.get("grant", ())),
-        tuple(from_ms(row["since"]) for row in of.get("attempt", ())),
-        tuple(from_ms(row["since"]) for row in of.get("refusal", ())),
+        tuple(wish for _, _, wish in opt_outs),
+        tuple(ended(granted, ending) for _, _, granted in grants),
+        tuple(map(from_ms, attempts)),
+        tuple(map(from_ms, refusals)),
     )
 
 

@@ -52,16 +52,23 @@ def newest() -> int:
     return sum(1 for _ in MIGRATIONS.glob("*.sql"))
 
 
-async def migrate(database: Database, path: Path, migrations: tuple[Migration, ...]) -> None:
-    """Bring a database to the schema of these migrations, each in a transaction of its own.
+async def migrate(database: Database, path: Path, migrations: tuple[Migration, ...], *, older_too: bool = True) -> None:
+    """Bring a database to the schema of these migrations: a new one in one transaction, an older one step by step.
+
+    Args:
+        older_too: whether an older one may be changed, beside which an older service may still run.
 
     Raises:
-        InputError: the database is newer than they are, or is not callguard's.
+        InputError: the database is newer than they are, or older where that may not be changed, or not callguard's.
     """
     applied = await database.transact(partial(_begin, path=path))
     _refuse_newer(applied, path, migrations)
-    for migration in migrations[applied:]:
-        await database.transact(partial(_apply, migration=migration))
+    if applied and not older_too:
+        _refuse_older(applied, path, migrations)
+    # Whoever else opens a new one meanwhile must not find half of it.
+    steps = [(one,) for one in migrations[applied:]] if applied else [migrations]
+    for step in steps:
+        await database.transact(partial(_apply, migrations=step))
 
 
 async def check(connection: aiosqlite.Connection, path: Path, migrations: tuple[Migration, ...]) -> None:
@@ -74,10 +81,7 @@ async def check(connection: aiosqlite.Connection, path: Path, migrations: tuple[
         raise InputError("is not a store of callguard", file=path)
     ((applied,),) = await fetch(connection, "schema_number")
     _refuse_newer(applied, path, migrations)
-    if applied < len(migrations):
-        raise InputError(
-            f"has schema {applied}, older than {len(migrations)}: start the service to update it", file=path
-        )
+    _refuse_older(applied, path, migrations)
 
 
 def _begin(transaction: Transaction, path: Path) -> int:
@@ -89,16 +93,18 @@ def _begin(transaction: Transaction, path: Path) -> int:
     return _number(transaction)
 
 
-def _apply(transaction: Transaction, migration: Migration) -> None:
+def _apply(transaction: Transaction, migrations: tuple[Migration, ...]) -> None:
     # Two processes may start at once: what the other one did while this one waited for the lock is not done again.
-    if _number(transaction) >= migration.number:
-        return
-    for statement in migration.statements:
-        transaction.execute(statement)
-    if migration.then is not None:
-        migration.then(transaction)
-    applied_at = to_ms(datetime.now(UTC))
-    transaction.fetch("add_migration", number=migration.number, name=migration.name, applied_at=applied_at)
+    applied = _number(transaction)
+    for migration in migrations:
+        if applied >= migration.number:
+            continue
+        for statement in migration.statements:
+            transaction.execute(statement)
+        if migration.then is not None:
+            migration.then(transaction)
+        applied_at = to_ms(datetime.now(UTC))
+        transaction.fetch("add_migration", number=migration.number, name=migration.name, applied_at=applied_at)
 
 
 def _number(transaction: Transaction) -> int:
@@ -115,6 +121,13 @@ def _refuse_newer(applied: int, path: Path, migrations: tuple[Migration, ...]) -
         raise InputError(
             f"has schema {applied}, and this callguard knows none above {len(migrations)}: install the newer callguard",
             file=path,
+        )
+
+
+def _refuse_older(applied: int, path: Path, migrations: tuple[Migration, ...]) -> None:
+    if applied < len(migrations):
+        raise InputError(
+            f"has schema {applied}, older than {len(migrations)}: start the service to update it", file=path
         )
 
 

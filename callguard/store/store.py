@@ -58,7 +58,7 @@ class Store(RightsStore, AccessStore, LedgerStore):
     @asynccontextmanager
     async def open(
         cls, path: Path, *, gate: str | None, controllers: Mapping[str, str], folder: str | None = None,
-        keys: HadKeys = no_keys, or_locked: bool = False,
+        keys: HadKeys = no_keys, or_locked: bool = False, updates: bool = False,
     ) -> AsyncIterator[Self]:  # fmt: skip
         """Create or open the store, bring its schema up to date and take the gate.
 
@@ -75,10 +75,11 @@ class Store(RightsStore, AccessStore, LedgerStore):
                 its columns from then on; what is there already, `seal_columns` does.
             or_locked: for a command that writes no number and no name: where `keys` does not open the store's, it is
                 open all the same, and refuses what would have to be encrypted; who does something has no name then.
+            updates: a command may update an older store, which no service has open. A gate always does.
 
         Raises:
-            InputError: the file or its folder cannot be used, its schema is newer than this program, or its columns are
-                encrypted and `keys` has none.
+            InputError: the file or its folder cannot be used, its schema is newer than this program, or older and no
+                gate is taken, or its columns are encrypted and `keys` has none.
             StoreError: another program has locked it.
             CallguardError: none of the keys opens the store's; the gate is not taken then.
         """
@@ -86,7 +87,7 @@ class Store(RightsStore, AccessStore, LedgerStore):
         columns = Columns()
         async with open_to_write(path, columns) as database:
             with usable(path):
-                await migrate(database, path, known())
+                await migrate(database, path, known(), older_too=updates or gate is not None)
                 await _unlock(database, columns, keys, path, begin=gate is not None, or_lock=or_locked)
                 epoch = await database.transact(partial(_take, gate=gate, controllers=controllers))
             async with open_to_read(path, columns) as reading, Writer(database, gate, epoch, columns) as writer:

@@ -1,6 +1,9 @@
 """The whole dial decision: facts from the store and a national list, and the law; beside it what else is in use: a row
 looked up in PostgreSQL through FastAGI, and Asterisk's own DB_EXISTS, neither of which asks anything but "is it there".
 
+What the machine itself makes of so much work, asked so often, is shown by a peer: a bit of everything that Python's
+standard library parses, of the same length one after the other.
+
 ``python -m tests.bench.dial [COUNT] [--asyncpg PYTHON]``: so many lines has the list; PYTHON has asyncpg. Without it,
 or where PostgreSQL is not installed, that peer is left out, and said to be. Ours runs in a process of its own.
 """
@@ -9,21 +12,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import csv
+import hashlib
 import json
 import logging
 import os
 import random
+import shlex
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import tomllib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email import message_from_string
+from ipaddress import ip_address
+from itertools import cycle, islice, repeat
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -44,7 +56,7 @@ from tests.bench.registry import COUNT, IN_AN_AREA, US, imports
 from tests.registry.generate import SEED, bulk
 from tests.test_dial import OURS, World
 
-RATE, SECONDS, WARM = 100, 15, 8_000
+RATE, SECONDS, WARM, IN_A_ROW = 100, 15, 8_000, 4_000
 SMALL, SMALL_SECONDS = 1_000_000, 5
 KNOWN = 20_000
 # Area codes that are in use, of those that a list begins with.
@@ -68,6 +80,21 @@ exten => _{kind},1,Answer()
  same => n,Set(GLOBAL(BENCH_ENDED)=${{STRFTIME(,,%s.%6q)}})
  same => n,Hangup()
 """
+
+
+# What the peer does: as a decision does, a little each of much that is different.
+PARSERS: tuple[Callable[[str], object], ...] = (
+    lambda number: json.loads(f'{{"number": "{number}", "zones": ["America/New_York"], "age": 31, "listed": false}}'),
+    lambda number: tomllib.loads(f'id = "us.hours"\nnumber = "{number}"\nsat = ["08:00-21:00"]\n'),
+    lambda number: urlsplit(f"https://registry.example/{number}?day=2026-11-23"),
+    lambda number: shlex.split(f"check {number} --profile 'sales calls' --json"),
+    lambda number: next(csv.reader([f"{number},marketing,2026-11-23,'a form',17"])),
+    lambda number: message_from_string(f"From: <sip:{number}@pbx.example>\nSubject: a call\n\n"),
+    lambda number: datetime.strptime("2026-11-23 10:00:00 +0000", "%Y-%m-%d %H:%M:%S %z").isoformat(),
+    lambda number: hashlib.sha256(number.encode()).hexdigest(),
+    lambda number: Decimal(number) * 3 / 7,
+    lambda number: ip_address("192.0.2.17").exploded,
+)
 
 
 class Noting(Store):
@@ -116,23 +143,49 @@ async def _ours(folder: Path, seconds: int) -> dict[str, Any]:
         async def nothing(number: str) -> None:
             """The loop's own cost."""
 
-        cpu, began = time.process_time(), time.perf_counter()
         for number in numbers[:WARM]:
             await weighed(number)
-        took, cpu = time.perf_counter() - began, time.process_time() - cpu
         asked = iter(numbers[WARM:])
+        in_a_row, in_a_row_cpu = await _in_a_row(weighed, asked)
+        does, peer_in_a_row = await _peer(in_a_row)
         async with machine.watched(folder) as seen:
             paced, paced_cpu = await _paced(weighed, asked, RATE * seconds)
+            beside, _ = await _paced(does, asked, RATE * seconds)
             _, loop_cpu = await _paced(nothing, asked, RATE * seconds // 2)
             whole, whole_cpu = await _paced(kept, asked, RATE * seconds)
     return {
-        "in_a_row_ms": took / WARM * 1e3, "in_a_row_cpu_ms": cpu / WARM * 1e3,
+        "in_a_row_ms": in_a_row, "in_a_row_cpu_ms": in_a_row_cpu,
         "p50_ms": percentile(paced, 0.5), "p99_ms": percentile(paced, 0.99), "most_ms": max(paced),
         "cpu_ms": paced_cpu - loop_cpu,
         "handed_p50_ms": percentile(handed, 0.5), "handed_p99_ms": percentile(handed, 0.99),
         "kept_p50_ms": percentile(whole, 0.5), "kept_p99_ms": percentile(whole, 0.99),
         "kept_cpu_ms": whole_cpu - loop_cpu, "decisions": len(paced), "machine": seen,
+        "peer_in_a_row_ms": peer_in_a_row, "peer_p50_ms": percentile(beside, 0.5),
+        "peer_p99_ms": percentile(beside, 0.99), "peer_most_ms": max(beside),
     }  # fmt: skip
+
+
+async def _in_a_row(decide: Callable[[str], Awaitable[None]], numbers: Iterator[str]) -> tuple[float, float]:
+    """Milliseconds of each, one after the other, and of CPU."""
+    cpu, began = time.process_time(), time.perf_counter()
+    for number in islice(numbers, IN_A_ROW):
+        await decide(number)
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return took / IN_A_ROW * 1e3, cpu / IN_A_ROW * 1e3
+
+
+async def _peer(length_ms: float) -> tuple[Callable[[str], Awaitable[None]], float]:
+    """Work of about that length in a row that nobody's database or list is in, and its length in milliseconds."""
+
+    async def work(number: str) -> None:
+        for parse in chosen:
+            parse(number)
+
+    chosen = list(PARSERS)
+    once, _ = await _in_a_row(work, repeat("+12025550123"))
+    chosen = [parse for parse, _ in zip(cycle(PARSERS), range(round(len(PARSERS) * length_ms / once)), strict=False)]
+    took, _ = await _in_a_row(work, repeat("+12025550123"))
+    return work, took
 
 
 async def _paced(decide: Callable[[str], Awaitable[None]], numbers: Any, count: int) -> tuple[list[float], float]:
@@ -324,8 +377,10 @@ def told(found: dict[str, Any]) -> list[str]:
         f"decision, the commit apart: p50 {one['p50_ms']:.2f} ms, p99 {one['p99_ms']:.2f} ms, {one['most_ms']:.1f} at "
         f"most, CPU {one['cpu_ms']:.2f} ms of {one['decisions']} at {RATE}/s; in a row {one['in_a_row_ms']:.2f} ms, "
         f"CPU {one['in_a_row_cpu_ms']:.2f}",
-        f"the same while such are committed, until it is handed to the store: p50 {one['handed_p50_ms']:.2f} ms, p99 "
-        f"{one['handed_p99_ms']:.2f} ms",
+        f"as much work of Python's own parsers ({one['peer_in_a_row_ms']:.2f} ms each in a row): p50 "
+        f"{one['peer_p50_ms']:.2f} ms, p99 {one['peer_p99_ms']:.2f} ms, {one['peer_most_ms']:.1f} at most at {RATE}/s",
+        "the same decisions while such are committed, until it is handed to the store: p50 "
+        f"{one['handed_p50_ms']:.2f} ms, p99 {one['handed_p99_ms']:.2f} ms",
         f"until on the disk: p50 {one['kept_p50_ms']:.1f} ms, p99 {one['kept_p99_ms']:.1f} ms, CPU "
         f"{one['kept_cpu_ms']:.2f} ms; commits are grouped, {COMMIT_EVERY_S * 1e3:.0f} ms apart",
         machine.told(one["machine"]),

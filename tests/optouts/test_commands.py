@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
+from sqlite3 import connect
 from typing import Any
 
 import pytest
@@ -358,3 +360,13 @@ async def test_a_command_in_another_process_is_seen_by_the_service_and_does_not_
         assert [one.source for one in await service.opt_outs("acme", NUMBER, now)] == ["command"]
         assert await service.opt_in("acme", NUMBER, Scope.MARKETING, now, "key")
         assert callguard("check", NUMBER, CALLGUARD_CONFIG=str(written)).returncode == 0
+
+
+def test_an_older_store_is_updated_by_the_service_and_by_no_command(run: Run, written: Path) -> None:
+    run("optout", "add", NUMBER)
+    store = written.parent / "callguard.db"
+    with closing(connect(store, isolation_level=None)) as database:
+        database.execute("DELETE FROM migrations WHERE number = (SELECT MAX(number) FROM migrations)")
+    for command in (("add", NUMBER), ("remove", NUMBER), ("list",), ("list", NUMBER)):
+        assert bad(run("optout", *command), f"{store}: has schema", "start the service to update it")
+    assert bad(run("check", NUMBER, "--profile", "service"), f"{store}: has schema", "start the service to update it")

@@ -9,6 +9,7 @@ from sqlite3 import IntegrityError, connect
 
 import pytest
 
+from callguard.errors import InputError
 from callguard.store import Store
 from callguard.store.database import open_to_write, prepare
 from callguard.store.migrations import known, migrate
@@ -58,6 +59,7 @@ async def test_an_older_database_is_brought_up_to_date_with_what_is_in_it(path: 
 
 
 async def test_a_migration_that_fails_leaves_nothing_of_itself(path: Path, folder: Path) -> None:
+    await apply(path, folder)
     (folder / "0002_years.sql").write_text(f"{SECOND}{JAZZ}")
     with pytest.raises(IntegrityError, match="no; jazz"):
         await apply(path, folder)
@@ -66,6 +68,29 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself(path: Path, folde
     (folder / "0002_years.sql").write_text(SECOND)
     await apply(path, folder)
     assert rows(path, "SELECT * FROM songs") == [("rock; roll", 1955)]
+
+
+async def test_of_a_new_database_nobody_sees_a_part(path: Path, folder: Path) -> None:
+    (folder / "0002_years.sql").write_text(f"{SECOND}{JAZZ}")
+    with pytest.raises(IntegrityError, match="no; jazz"):
+        await apply(path, folder)
+    assert rows(path, "SELECT number FROM migrations") == []
+    assert rows(path, "SELECT name FROM sqlite_schema WHERE name = 'songs'") == []
+
+
+async def test_a_command_updates_no_store_that_a_service_may_have_open(path: Path) -> None:
+    prepare(path)
+    async with open_to_write(path) as database:
+        await migrate(database, path, known()[:-1])
+    here = len(known())
+    with pytest.raises(InputError, match=f"has schema {here - 1}, older than {here}: start the service to update it"):
+        async with Store.open(path, gate=None, controllers=CONTROLLERS):
+            pass
+    assert rows(path, "SELECT MAX(number) FROM migrations") == [(here - 1,)]
+    # What a command has to itself, as a backup that it restores, it may.
+    async with Store.open(path, gate=None, controllers=CONTROLLERS, updates=True):
+        pass
+    assert rows(path, "SELECT MAX(number) FROM migrations") == [(here,)]
 
 
 async def test_two_that_start_at_once_apply_each_migration_once(path: Path, folder: Path) -> None:
