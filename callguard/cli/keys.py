@@ -37,7 +37,10 @@ app = typer.Typer(help="The keys that recordings, numbers and names are encrypte
 def new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.", show_default=False)],
 ) -> None:
-    """Make a master key in a new file, for its owner's eyes only. Without it nothing that it encrypts can be read."""
+    """Make a key in a new file, for its owner's eyes only: a master key, or one for backups.
+
+    Without it nothing that it encrypts can be read.
+    """
     from callguard.keys.master import MasterKey
 
     made = MasterKey.new()
@@ -51,7 +54,7 @@ def new(
         opened.write(made.text)
         opened.flush()
         os.fsync(opened.fileno())
-    typer.echo(f"Master key {made.id} is in {file}: keep a copy apart from this machine and from its backups")
+    typer.echo(f"Key {made.id} is in {file}: keep a copy apart from this machine and from its backups")
 
 
 @app.command("list")

@@ -101,12 +101,17 @@ def open_(
         raise InputError("is in the future", field="--received")
     why = None if reason is None else words(reason)
     corrections = corrections_of(right, name, note, call)
+    actor = whoever(settings)
 
     async def take(store: Store) -> tuple[str, bool]:
         if right in AT_ONCE:
-            done = await requests.at_once(store, for_whom, number, right, via, now, [Proof.NUMBER], reason=why)
+            done = await requests.at_once(
+                store, for_whom, number, right, via, now, [Proof.NUMBER], reason=why, actor=actor
+            )
             return done, True
-        return await store.open_request(for_whom, number, right, via, at, reason=why, corrections=corrections)
+        return await store.open_request(
+            for_whom, number, right, via, at, reason=why, corrections=corrections, actor=actor
+        )
 
     request_id, is_new = write(settings, take)
     one = read(settings, lambda reader: requests.find(reader, request_id))
@@ -116,7 +121,9 @@ def open_(
         typer.echo(f"{request_id}: {right}, done")
     else:
         was = "is" if is_new else "is pending already, and"
-        typer.echo(f"{request_id}: {right} {was} due on {day(one.due_at)}; next: callguard request identify")
+        typer.echo(
+            f"{request_id}: {right} {was} due on {day(one.due_at)}; next: callguard request identify {request_id}"
+        )
 
 
 @app.command("list")
@@ -165,7 +172,8 @@ def show(request: RequestArgument, print_json: JsonOption = False, path: ConfigO
             f"Correction ({made}): {it.what}{f' on call {it.call_id}' * bool(it.call_id)}: {it.value or '(erased)'}"
         )
     for step in one.steps:
-        typer.echo(f"{tables.moment(step.at)}  {step.step}{f': {step.reason}' * bool(step.reason)}")
+        by_whom = f", by {step.who}" if step.who else ""
+        typer.echo(f"{tables.moment(step.at)}  {step.step}{by_whom}{f': {step.reason}' * bool(step.reason)}")
 
 
 @app.command("identify")
@@ -180,14 +188,16 @@ def identify(
     if state is State.OPEN:
         typer.echo("Noted. It is not enough yet: it takes call_back, and known or document.")
     else:
-        typer.echo("Identified; next: callguard request run --dry-run, then callguard request approve")
+        typer.echo(
+            f"Identified; next: callguard request run {request} --dry-run, then callguard request approve {request}"
+        )
 
 
 @app.command("approve")
 def approve(request: RequestArgument, reason: ReasonOption = None, path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Approve a request of somebody who is identified; from then on it may be run."""
     _move(path, request, Step.APPROVE, reason)
-    typer.echo("Approved; next: callguard request run")
+    typer.echo(f"Approved; next: callguard request run {request}")
 
 
 @app.command("refuse")
@@ -259,11 +269,12 @@ def carry_out(
             raise InputError("is needed: where the file is to be made that the person gets", field="--output")
         if one.number is None:
             raise Denied("the person is erased: there is nothing left to hand out")
+        actor = may_read(settings, "request run", ACCESS)
         subject.hand_out(
-            settings, one.controller, one.number, file, may_read(settings, "request run", ACCESS), ACCESS,
+            settings, one.controller, one.number, file, actor, ACCESS,
             with_audio=with_audio, force=force, print_json=print_json,
         )  # fmt: skip
-        write(settings, lambda store: store.move_request(request_id, Step.RUN, datetime.now(UTC)))
+        write(settings, lambda store: store.move_request(request_id, Step.RUN, datetime.now(UTC), actor=actor))
         return
     if one.right is Right.ERASURE and not yes:
         typer.confirm("What is erased cannot be had back. Erase this person?", abort=True, err=True)
@@ -291,12 +302,13 @@ def _move(path: Path, request: str, step: Step, reason: str | None, proofs: Sequ
 
     settings = config.load(path)
     which, why, now = _id(request), None if reason is None else words(reason), datetime.now(UTC)
+    actor = whoever(settings)
 
     async def move(store: Store) -> State:
         one = await requests.find(store, which)
         requests.allow(one, step)
         since = one.received_at if step is Step.EXTEND else None
-        return await store.move_request(which, step, now, reason=why, proofs=proofs, received_at=since)
+        return await store.move_request(which, step, now, reason=why, proofs=proofs, received_at=since, actor=actor)
 
     return write(settings, move)
 

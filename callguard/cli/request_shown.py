@@ -40,7 +40,7 @@ def as_json(one: StoredRequest, now: datetime, *, with_number: bool = True) -> d
         "overdue": overdue(one.state, one.due_at, now),
         "extended_at": one.extended_at and one.extended_at.isoformat(),
         "ended_at": one.ended_at and one.ended_at.isoformat(),
-        "steps": [{"step": it.step, "at": it.at.isoformat(), "reason": it.reason} for it in one.steps],
+        "steps": [{"step": it.step, "at": it.at.isoformat(), "who": it.who, "reason": it.reason} for it in one.steps],
         "corrections": [
             {"what": it.what, "value": it.value, "call": it.call_id, "at": it.at and it.at.isoformat()}
             for it in one.corrections

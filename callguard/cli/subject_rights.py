@@ -11,6 +11,7 @@ import typer
 
 from callguard import config
 from callguard.cli import request as requests_
+from callguard.cli.access import whoever
 from callguard.cli.kept import words
 from callguard.cli.options import (
     DEFAULT_CONFIG,
@@ -125,15 +126,17 @@ def _approved(
     from callguard.rights import requests
     from callguard.store.store import Store
 
-    now, why = datetime.now(UTC), None if reason is None else words(reason)
+    now, why, actor = datetime.now(UTC), None if reason is None else words(reason), whoever(settings)
 
     async def approve(store: Store) -> str:
-        which, _ = await store.open_request(controller, number, right, via, now, reason=why, corrections=corrections)
+        which, _ = await store.open_request(
+            controller, number, right, via, now, reason=why, corrections=corrections, actor=actor
+        )
         one = await requests.find(store, which)
         if one.state is State.OPEN:
-            await store.move_request(which, Step.IDENTIFY, now, proofs=proofs)
+            await store.move_request(which, Step.IDENTIFY, now, proofs=proofs, actor=actor)
         if one.state is not State.APPROVED:
-            await store.move_request(which, Step.APPROVE, now)
+            await store.move_request(which, Step.APPROVE, now, actor=actor)
         return which
 
     return write(settings, approve)

@@ -40,7 +40,7 @@ class Actor:
     @property
     def known_as(self) -> str:
         """Their roles, in words."""
-        return ", ".join(sorted(self.roles or ())) or "no role"
+        return ", ".join(sorted(self.roles or ())) or "who has no role"
 
 
 _ADMINISTRATOR, _SUPERVISOR, _AGENT = Role.ADMINISTRATOR, Role.SUPERVISOR, Role.AGENT

@@ -54,14 +54,17 @@ async def at_once(
     *,
     call_id: str | None = None,
     reason: str | None = None,
+    actor: Actor | None = None,
 ) -> str:
     """An objection or a withdrawal: received, believed and done (Art. 21(3), 7(3)). Returns: the request's id."""
-    request_id, _ = await store.open_request(controller, number, right, via, now, call_id=call_id, reason=reason)
+    request_id, _ = await store.open_request(
+        controller, number, right, via, now, call_id=call_id, reason=reason, actor=actor
+    )
     request = await find(store, request_id)
     if request.state is State.OPEN:
-        await store.move_request(request_id, Step.IDENTIFY, now, proofs=proofs)
-    await _do(store, request, now)
-    await store.move_request(request_id, Step.RUN, now)
+        await store.move_request(request_id, Step.IDENTIFY, now, proofs=proofs, actor=actor)
+    await _do(store, request, now, actor)
+    await store.move_request(request_id, Step.RUN, now, actor=actor)
     return request_id
 
 
@@ -121,14 +124,14 @@ async def run(
     if request.right is Right.ERASURE:
         await _no_other_is_pending(store, request)
         came_to = await erasure.erase(store, settings, request.subject_id, now, request_id=request.request_id)
-        await store.move_request(request.request_id, Step.RUN, now)
+        await store.move_request(request.request_id, Step.RUN, now, actor=actor)
         return came_to
     done = await _do(store, request, now, actor)
-    await store.move_request(request.request_id, Step.RUN, now)
+    await store.move_request(request.request_id, Step.RUN, now, actor=actor)
     return done
 
 
-async def _do(store: Store, request: StoredRequest, now: datetime, actor: Actor | None = None) -> int:
+async def _do(store: Store, request: StoredRequest, now: datetime, actor: Actor | None) -> int:
     match request.right:
         case Right.RECTIFICATION:
             return await store.correct(request.request_id, now)

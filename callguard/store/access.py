@@ -102,11 +102,16 @@ def _to(recipient: str | None) -> dict[str, Value]:
 
 def said_of(transaction: Transaction, actor: Actor, at: int, action: str, purpose: str | None) -> dict[str, Value]:
     """What an entry says of who does what, and for what: the actor by a random id. Roles that there are stay known."""
-    return {**said_of_actor(transaction, actor, at), "action": action, "purpose": purpose}
+    return {**by(transaction, actor, at), "action": action, "purpose": purpose}
 
 
-def said_of_actor(transaction: Transaction, actor: Actor, at: int) -> dict[str, Value]:
-    """Who, and in which roles. Of a locked store the id is new each time: it has no name then, and the roles tell."""
+def by(transaction: Transaction, actor: Actor | None, at: int) -> dict[str, Value]:
+    """Who, and in which roles; nothing of what callguard does by itself.
+
+    Of a locked store the id is new each time: it has no name then, and the roles tell.
+    """
+    if actor is None:
+        return {}
     new = str(uuid4())
     transaction.fetch("add_actor", actor_id=new, name=actor.name)
     known = transaction.fetch("actor_of", name=actor.name)

@@ -10,8 +10,10 @@ from uuid_utils import uuid7
 
 from callguard.core.evidence import Kind, Value
 from callguard.core.requests import Impossible, Proof, Right, State, Step, Via, after, proved
+from callguard.core.roles import Actor
 from callguard.errors import StoreError
 from callguard.store import ledger
+from callguard.store.access import by
 from callguard.store.queries import Transaction
 from callguard.store.right_records import Correction
 from callguard.store.rows import subject_evidence_row
@@ -39,6 +41,7 @@ def open_(
     call_id: str | None,
     reason: str | None,
     corrections: Sequence[Correction],
+    actor: Actor | None,
 ) -> tuple[str, bool]:
     """See `RightsStore.open_request`."""
     subject_id = subject(transaction, controller, number)
@@ -65,6 +68,7 @@ def open_(
     _prove(
         transaction, Kind.REQUEST_OPENED, at, controller, subject_id,
         request=request_id, right=right, via=via, due_at=due_at, **({"call": call_id} if call_id else {}), **said,
+        **by(transaction, actor, at),
     )  # fmt: skip
     return request_id, True
 
@@ -77,6 +81,7 @@ def move(
     reason: str | None,
     proofs: Collection[Proof],
     due_at: int | None,
+    actor: Actor | None,
 ) -> State:
     """See `RightsStore.move_request`."""
     for row in transaction.fetch("request", request_id=request_id):
@@ -101,7 +106,7 @@ def move(
             ended_at=at if ended else None,
         )
         transaction.fetch("add_request_step", request_id=request_id, step=step.value, at=at, reason=reason)
-        fields: dict[str, Value] = {"request": request_id, "right": right}
+        fields: dict[str, Value] = {"request": request_id, "right": right, **by(transaction, actor, at)}
         if step in (Step.IDENTIFY, Step.NOTE):
             fields["identity"] = sorted(known)
         if due_at is not None:

@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 from callguard.core.evidence import Kind, Value, canonical
 from callguard.core.roles import Actor
 from callguard.errors import StoreError
-from callguard.store.access import said_of_actor
+from callguard.store.access import by
 from callguard.store.actions import leg_of, prove
 from callguard.store.queries import Transaction
 
@@ -36,7 +36,7 @@ def hold(
         said = hashed(hold_id, reason)
         prove(
             transaction, leg, Kind.RECORDING_HELD, at, hold=hold_id, until=until, reason_sha256=said,
-            **_by(transaction, actor, at),
+            **by(transaction, actor, at),
         )  # fmt: skip
     return tuple(str(leg["leg_id"]) for leg in legs)
 
@@ -57,7 +57,7 @@ def release(
         transaction.fetch("add_release", hold_id=which, reason=reason, at=at)
         prove(
             transaction, leg, Kind.RECORDING_RELEASED, at, hold=which, reason_sha256=hashed(which, reason),
-            **_by(transaction, actor, at),
+            **by(transaction, actor, at),
         )  # fmt: skip
     return tuple(which for _, which in in_force)
 
@@ -83,7 +83,7 @@ def mark(transaction: Transaction, leg: sqlite3.Row, reason: str, at: int, actor
     )
     prove(
         transaction, leg, Kind.RECORDING_UNLAWFUL, at, mark=mark_id, reason_sha256=hashed(mark_id, reason),
-        **_by(transaction, actor, at),
+        **by(transaction, actor, at),
     )  # fmt: skip
 
 
@@ -108,11 +108,6 @@ def _to_mark(transaction: Transaction, call_id: str, leg_id: str | None) -> list
         leg for leg in transaction.fetch("recordings_to_mark", call_id=call_id)
         if leg_id in (None, leg["leg_id"]) and leg["state"] != "destroyed" and leg["destroying_at"] is None
     ]  # fmt: skip
-
-
-def _by(transaction: Transaction, actor: Actor | None, at: int) -> dict[str, Value]:
-    """Who did it, as an entry says it; nothing of what callguard does by itself."""
-    return {} if actor is None else said_of_actor(transaction, actor, at)
 
 
 def hashed(of: str, reason: str) -> str:

@@ -107,11 +107,16 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class RequestStep:
-    """A step of a request; `reason` is somebody's own words, None where there are none, or they are erased."""
+    """A step of a request; `reason` is somebody's own words, None where there are none, or they are erased.
+
+    Attributes:
+        who: their name, or their random id where that is erased; None where nobody's, or the person is erased.
+    """
 
     step: str
     at: datetime
     reason: str | None
+    who: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class RightsReader(RetentionReader):
             corrections = await self._fetch("corrections_of_request", request_id=request_id)
             return replace(
                 from_rows.request(row),
-                steps=tuple(RequestStep(one["step"], from_ms(one["at"]), one["reason"]) for one in steps),
+                steps=tuple(RequestStep(one["step"], from_ms(one["at"]), one["reason"], one["who"]) for one in steps),
                 corrections=tuple(map(from_rows.correction, corrections)),
             )
         return None

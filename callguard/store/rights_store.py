@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from callguard.core.requests import Proof, Right, State, Step, Via, due, extended
+from callguard.core.roles import Actor
 from callguard.store import erasure, requests
 from callguard.store.retention_store import RetentionStore
 from callguard.store.right_records import Correction, Erased, ProofKept
@@ -66,6 +67,7 @@ class RightsStore(RightsReader, RetentionStore):
         call_id: str | None = None,
         reason: str | None = None,
         corrections: Sequence[Correction] = (),
+        actor: Actor | None = None,
     ) -> tuple[str, bool]:
         """Somebody asks for what is their right; it is due in a month.
 
@@ -75,6 +77,7 @@ class RightsStore(RightsReader, RetentionStore):
             call_id: of the call in which it was made.
             reason: own words; evidence has their hash.
             corrections: what a rectification says.
+            actor: who receives it; None where a key asked for it.
 
         Returns:
             Its id, and whether it is new: not where one like it is pending.
@@ -90,6 +93,7 @@ class RightsStore(RightsReader, RetentionStore):
             call_id=call_id,
             reason=reason,
             corrections=corrections,
+            actor=actor,
         )
 
     async def move_request(
@@ -101,6 +105,7 @@ class RightsStore(RightsReader, RetentionStore):
         reason: str | None = None,
         proofs: Collection[Proof] = (),
         received_at: datetime | None = None,
+        actor: Actor | None = None,
     ) -> State:
         """A request takes a step, with its evidence.
 
@@ -108,6 +113,7 @@ class RightsStore(RightsReader, RetentionStore):
             reason: own words; evidence has their hash.
             proofs: of who asks, beside those that are known.
             received_at: for `EXTEND`, from when on the months are counted.
+            actor: whose step it is.
 
         Returns:
             The state that it has now: still open after `IDENTIFY`, where the proof is not enough.
@@ -124,6 +130,7 @@ class RightsStore(RightsReader, RetentionStore):
             reason=reason,
             proofs=tuple(proofs),
             due_at=until,
+            actor=actor,
         )
 
     async def correct(self, request_id: str, at: datetime) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing
 from pathlib import Path
 from sqlite3 import connect
@@ -11,6 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from callguard.actors import name_of
 from tests.optouts.conftest import NUMBER, Run
 from tests.rights.conftest import AUDIO, OTHER, OTHERS, RECORDED, SHARED
 
@@ -72,6 +74,12 @@ def test_nothing_is_handed_out_before_it_is_known_who_asks_and_is_approved(
     assert [it["kind"] for it in said] == [
         "request.opened", "request.noted", "request.noted", "request.identified", "request.approved", "request.done",
     ]  # fmt: skip
+    # Whoever did each step is named by a random id there, and by name to the officer alone.
+    assert {it["actor"] for it in said} == {said[0]["actor"]} and said[0]["roles"] is None
+    assert {it["who"] for it in one["steps"]} == {name_of(os.getuid())}
+    assert f"approve, by {name_of(os.getuid())}" in run("request", "show", which).out
+    with ZipFile(file) as archive:
+        assert '"who"' not in archive.read("data.json").decode()
     assert said[3]["identity"] == ["call_back", "caller_id", "known"]
     assert NUMBER[1:] not in json.dumps(said)
 

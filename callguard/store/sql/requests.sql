@@ -51,7 +51,16 @@ SELECT COUNT(*) AS requests FROM requests
 WHERE state IN ('open', 'identified', 'approved') AND due_at <= :by;
 
 -- name: steps_of_request(request_id)
-SELECT step, at, open_text(reason) AS reason FROM request_steps WHERE request_id = :request_id ORDER BY number;
+-- Who took each is said by its entry alone.
+SELECT s.step, s.at, open_text(s.reason) AS reason, (
+    SELECT COALESCE(open_text(a.name), a.actor_id)
+    FROM requests AS q
+    JOIN subject_evidence AS e ON e.subject_id = q.subject_id AND e.at = s.at AND e.kind LIKE 'request.%'
+    JOIN ledger AS entry ON entry.seq = e.seq AND json_extract(entry.body, '$.request') = s.request_id
+    JOIN actors AS a ON a.actor_id = json_extract(entry.body, '$.actor')
+    WHERE q.request_id = s.request_id LIMIT 1
+) AS who
+FROM request_steps AS s WHERE s.request_id = :request_id ORDER BY s.number;
 
 -- name: corrections_of_request(request_id)
 SELECT correction_id, what, open_text(value) AS value, call_id, at FROM corrections WHERE request_id = :request_id ORDER BY rowid;
