@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,27 @@ import pytest
 
 from callguard.demo import private_root
 from callguard.demo.tree import Tree, cache, find
+
+HERE = Path(__file__).parent
+# Where calls are made, which take the time that people take.
+REAL_CALLS = tuple(HERE / name for name in ("asterisk", "demo", "faults"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker of pytest-xdist has its share of real calls, and begins with it.
+
+    It gives each a run of the list as it stands. Callers and Asterisk keep time; beside tests that keep the processors
+    busy they would be late.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    real = [item for item in items if item.path.parent in REAL_CALLS]
+    others = [item for item in items if item.path.parent not in REAL_CALLS]
+    items[:] = [item for worker in range(workers) for kind in (real, others) for item in _share(kind, worker, workers)]
+
+
+def _share(items: list[pytest.Item], worker: int, workers: int) -> list[pytest.Item]:
+    return items[len(items) * worker // workers : len(items) * (worker + 1) // workers]
 
 
 @pytest.fixture(scope="session")
