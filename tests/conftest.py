@@ -13,10 +13,6 @@ import pytest
 from callguard.demo import private_root
 from callguard.demo.tree import Tree, cache, find
 
-HERE = Path(__file__).parent
-# Where calls are made, which take the time that people take.
-REAL_CALLS = tuple(HERE / name for name in ("asterisk", "demo", "faults"))
-
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,8 +22,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     busy they would be late.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    real = [item for item in items if item.path.parent in REAL_CALLS]
-    others = [item for item in items if item.path.parent not in REAL_CALLS]
+    real = [item for item in items if "tree" in getattr(item, "fixturenames", ())]
+    known = set(real)
+    others = [item for item in items if item not in known]
     items[:] = [item for worker in range(workers) for kind in (real, others) for item in _share(kind, worker, workers)]
 
 
