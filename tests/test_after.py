@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from callguard.after import After
 from callguard.agents import Agents
-from callguard.core.model import Basis, Purpose
+from callguard.core.model import Basis, Heard, Prompt, Purpose
+from callguard.core.profile import Flow
 from callguard.current import Current
 from callguard.errors import Disconnected, StoreError
 from callguard.store import Store
-from callguard.store.records import OpenRecording
+from callguard.store.records import Informed, LegSubject, OpenRecording
 from callguard.talks import Talks
 from callguard.telephony.ami import PRESSED, Session
-from callguard.telephony.ami_events import KeyPressed, Notice, Told
+from callguard.telephony.ami_events import KeyPressed, Notice, Reply, Told
 from callguard.telephony.ami_wire import WantsKey
 from callguard.telephony.holds import Holds
 from callguard.telephony.recording import Recordings
 from callguard.telephony.withdrawal import KEPT_KEYS, Withdrawals
 from callguard.unasked import Unasked
 from callguard.watchdog import Watchdog
+from tests.core.flows import QUALITY, flow
 
 ANA, BEN = "01a20262-bf4b-7521-b7cf-f0be338aba68", "01a20263-25cb-7456-868a-4e7d3ddd507c"
 AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -88,6 +91,9 @@ class Slow:
         self.at.append(at)
         await self._work("withdrawn", leg_id)
 
+    async def make_way(self, leg_id: str) -> None:
+        """Nothing to remove."""
+
     async def _work(self, what: str, leg_id: str) -> None:
         self.begun.put_nowait(what)
         if self.locked:
@@ -113,18 +119,58 @@ class Nothing:
         """Nothing to find."""
 
 
+class Knowing(Nothing):
+    """A store of somebody who knows a version of the notice, and what it was told to commit."""
+
+    def __init__(self, knows: str) -> None:
+        super().__init__()
+        self._knows = knows
+        self.agreed: list[tuple[list[str], str | None]] = []
+
+    async def subject_of_leg(self, leg_id: str) -> LegSubject:
+        """Somebody."""
+        return LegSubject("acme", "sales", "+34600000001")
+
+    async def informed(self, controller: str, number: str, profile: str | None, since: datetime) -> Informed:
+        """What any of the controller's profiles has told them."""
+        assert profile is None
+        return Informed(self._knows)
+
+    async def agree(self, *_: object, heard: tuple[Heard, ...], knows: str | None) -> bool:
+        """Committed; that it is recorded is another test's."""
+        self.agreed.append(([one.prompt.id for one in heard], knows))
+        return False
+
+
+class AgentFirst:
+    """A configuration in force since ever."""
+
+    config = SimpleNamespace(asterisk=SimpleNamespace(app="callguard"))
+    flow = flow(QUALITY, agent_first=True, notices=("1", "2"), changed=("2",))
+
+    def flow_when_begun(self, profile: str, leg_id: str) -> Flow:
+        """The only one."""
+        return self.flow
+
+    def essential(self, profile: str, wav_sha256: str) -> Prompt:
+        """Whatever was heard."""
+        return self.flow.essential("en")
+
+
 class Listening:
-    def __init__(self, expected: tuple[OpenRecording, ...] = ()) -> None:
+    def __init__(
+        self, expected: tuple[OpenRecording, ...] = (), store: Nothing | None = None, current: object = None
+    ) -> None:
         self.session, self.recordings = Telling(), Slow()
         self.withdrawals, self.holds = Withdrawals(), Holds()
         listener = After(
-            cast(Current, None),
-            cast(Store, Nothing(expected)),
+            cast(Current, current),
+            cast(Store, store or Nothing(expected)),
             cast(Recordings, self.recordings),
             self.withdrawals,
             self.holds,
             cast(Watchdog, Nothing()),
-            Talks(cast(Current, None), cast(Store, Nothing()), cast(Watchdog, None), cast(Agents, None)),
+            Talks(cast(Current, current), cast(Store, Nothing()), cast(Watchdog, None), cast(Agents, None)),
             cast(Unasked, None),
         )
         self.listening = asyncio.create_task(listener.listen(cast(Session, self.session)))
@@ -279,3 +325,31 @@ async def test_a_fault_with_one_call_is_not_the_end_of_all(after: Listening, mon
     after.recordings.let[BEN].set()
     await after.over()
     assert after.recordings.done == ["ended ben"]
+
+
+CHANGE = "00"  # as each sound of `flow`
+
+
+@pytest.mark.parametrize(
+    ("knows", "changes", "agreed"),
+    [
+        ("1", None, []), ("2", None, [([], None)]),
+        ("1", (), []), ("1", ("99",), []), ("1", (CHANGE,), [(["p/essential", "p/change-2"], "2")]),
+        ("2", (), [(["p/essential"], "2")]),
+    ],
+)  # fmt: skip
+async def test_a_yes_counts_after_what_has_changed_since_the_notice_that_they_know(
+    knows: str, changes: tuple[str, ...] | None, agreed: list[tuple[list[str], str | None]]
+) -> None:
+    """R12, whatever the dialplan makes of it: at the agent's words (no reply), and in the notice heard again."""
+    async with asyncio.timeout(5):
+        after = Listening(store=(store := Knowing(knows)), current=AgentFirst())
+        reply = None if changes is None else Reply(1, "en", ("aa", "bb"), 900, changes)
+        after.session.say.put_nowait(KeyPressed("1.1", "PJSIP/bea-1", "1", 100))
+        told = Told.AGREED if reply is None else Told.REPLIED
+        after.session.say.put_nowait(Notice(told, ANA, datetime.now(UTC), channel="PJSIP/bea-1", reply=reply))
+        after.session.say.put_nowait(ended(ANA))
+        after.recordings.let[ANA].set()
+        assert await after.recordings.begun.get() == "ended"
+        await after.over()
+    assert store.agreed == agreed

@@ -199,3 +199,26 @@ async def test_what_is_no_call_is_one_line(written: Path) -> None:
         done = callguard("calls", "show", words, "--config", str(written))
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert problem in done.stderr
+
+
+async def test_one_id_joins_a_call_and_its_ticket_until_who_called_is_erased(written: Path) -> None:
+    """R69."""
+    leg = replace(make_leg(given()), call_id=str(uuid4()))
+    at = ("--config", str(written))
+    async with Store.open(written.parent / "callguard.db", gate=None, controllers=CONTROLLERS) as store:
+        await store.save(leg)
+        assert asked(written, "ticket", "INC-4711") == "No call is known by it\n"
+        for _ in range(2):
+            found = json.loads(asked(written, "ticket", "INC-4711", "--call", leg.call_id, "--json"))
+            assert [one["call"] for one in found] == [leg.call_id]
+        assert json.loads(asked(written, "show", leg.call_id, "--json"))["tickets"] == ["INC-4711"]
+        assert "INC-4711" in asked(written, "show", leg.call_id)
+        (detail,) = await store.call(leg.call_id)
+        assert [one.kind for one in detail.evidence if one.kind == "call.ticket"] == ["call.ticket"]
+        assert b"4711" not in detail.evidence[-1].body
+        for words in (("+34600000001",), ("INC-1", "--call", str(uuid4()))):
+            refused_ = callguard("calls", "ticket", *words, *at)
+            assert (refused_.returncode, refused_.stderr.count("\n")) == (2, 1)
+        (subject,) = await store.subjects(None, str(leg.number))
+        await store.erase(subject.subject_id, ENDED)
+    assert asked(written, "ticket", "INC-4711") == "No call is known by it\n"

@@ -85,6 +85,7 @@ def test_the_longest_answer_still_fits_an_extension() -> None:
     for app in ("callguard", "callguard-abcdefgh"):
         assert current(app).fits({"service": OTHER})
         assert len(f"done-informed-yes-30-{leg}-{app}--{ROUNDS}") <= 79
+        assert len(f"done-diverted-no-009-{leg}-{app}--{ROUNDS}") <= 79  # of who has not heard what has changed
     assert len("callguard-abcdefghijk") <= LONGEST_NAME < len("callguard-abcdefghijk--1")
     assert not current("callguard-abcdefghijk").fits({"service": OTHER})
     assert current("callguard-abcdefghijk").fits({"service": replace(FLOW, gate_required=True)})

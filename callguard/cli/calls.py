@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from callguard import config
-from callguard.cli import incidents, tables
+from callguard.cli import calls_ticket, incidents, tables
 from callguard.cli.access import ForOption, reads
 from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, LimitOption
 from callguard.cli.stores import read
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from callguard.core.retention import Hold
     from callguard.store.dial_records import StoredDecision
     from callguard.store.records import LegDetail, SavedLeg, StoredRecording
-    from callguard.store.retention_reader import RetentionReader
+    from callguard.store.rights_reader import RightsReader
+    from callguard.store.tickets import Ticket
 
     Holds: TypeAlias = Mapping[str, tuple[Hold, ...]]
 
@@ -48,6 +49,9 @@ def list_(limit: LimitOption = 50, print_json: JsonOption = False, path: ConfigO
         tables.show(table)
 
 
+app.command("ticket")(calls_ticket.ticket)
+
+
 @app.command("show")
 def show(
     call: Annotated[
@@ -69,23 +73,30 @@ def show(
     except ValueError as error:
         raise InputError("is no id of a call: 32 hexadecimal digits in five groups", field="CALL") from error
 
-    async def ask(reader: RetentionReader) -> tuple[StoredDecision | None, tuple[LegDetail, ...], Holds]:
+    async def ask(
+        reader: RightsReader,
+    ) -> tuple[StoredDecision | None, tuple[LegDetail, ...], Holds, tuple[Ticket, ...]]:
         legs = await reader.call(call_id)
-        return await reader.decision(call_id), legs, await reader.holds([one.leg.leg_id for one in legs])
+        holds = await reader.holds([one.leg.leg_id for one in legs])
+        return await reader.decision(call_id), legs, holds, await reader.tickets(call_id)
 
-    decision, legs, holds = read(settings, ask)
+    decision, legs, holds, tickets = read(settings, ask)
     if decision is None and not legs:
         raise InputError("the store has no such call", field="CALL")
     reads(settings, "calls show", for_what, Read(call_id=call_id))
     if print_json:
         told = [{**facts.detail(one), "holds": _holds(holds.get(one.leg.leg_id, ()))} for one in legs]
-        found = {"call": call_id, "decision": decision and facts.decision(decision), "legs": told}
+        found = {
+            "call": call_id, "decision": decision and facts.decision(decision), "legs": told,
+            "tickets": [it.reference for it in tickets],
+        }  # fmt: skip
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     if decision is not None:
         _show_decision(decision)
     for one in legs:
         _show_leg(one, holds.get(one.leg.leg_id, ()))
+    _section(("Ticket", "Since"), [(it.reference, tables.moment(it.at)) for it in tickets])
 
 
 def _show_decision(one: StoredDecision) -> None:

@@ -49,6 +49,7 @@ class Kind(StrEnum):
     OPTOUT_ENDED = "optout.ended"
     GRANT_GIVEN = "grant.given"
     GRANT_ENDED = "grant.ended"
+    CALL_TICKET = "call.ticket"
     CONSENT_INVALIDATED = "consent.invalidated"
     GRANT_INVALIDATED = "grant.invalidated"
     BASIS_CHANGED = "basis.changed"

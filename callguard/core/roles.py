@@ -85,6 +85,7 @@ ACTIONS: Mapping[str, frozenset[Role]] = {
     # Calls, and what went wrong: random ids, no numbers.
     "calls list": _CALLS,
     "calls show": _CALLS,
+    "calls ticket": _DIALS,
     "incidents list": _LOOKS,
     "incidents export": _DISCLOSES,
     "reconcile": _CALLS,

@@ -113,7 +113,9 @@ def _remove(
             for what in ("opt_outs", "holds", "releases", "marks", "requests")
         ),
         "corrections": len(transaction.fetch("erase_corrections", **whose)),
-        "references": len(transaction.fetch("erase_evidence_of_grants", **whose)),
+        "references": sum(
+            len(transaction.fetch(query, **whose)) for query in ("erase_evidence_of_grants", "erase_tickets")
+        ),
         "shown_numbers": len(transaction.fetch("erase_facts", **whose, number=number)),
         "channels": _erase_channels(transaction, legs),
         "links": len(transaction.fetch("erase_links_to_evidence", **whose)),

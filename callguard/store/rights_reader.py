@@ -23,11 +23,22 @@ from callguard.store.right_records import (
     StoredRequest,
     ToErase,
 )
+from callguard.store.tickets import Ticket
 from callguard.store.times import from_ms, from_ms_or_none, to_ms
 
 
 class RightsReader(RetentionReader):
     """The part of a `Reader` that concerns rights."""
+
+    async def tickets(self, call_id: str) -> tuple[Ticket, ...]:
+        """What a call is known by elsewhere, oldest first."""
+        rows = await self._fetch("tickets_of_call", call_id=call_id)
+        return tuple(Ticket(call_id, row["reference"], from_ms(row["at"])) for row in rows)
+
+    async def calls_of_ticket(self, reference: str) -> tuple[Ticket, ...]:
+        """The calls that are known by a reference, oldest first."""
+        rows = await self._fetch("calls_of_ticket", reference=reference)
+        return tuple(Ticket(row["call_id"], reference, from_ms(row["at"])) for row in rows)
 
     async def restricted(self, controller: str | None, number: str) -> tuple[Restricted, ...]:
         """Whose proof is kept, of those who had a number in E.164 and were erased; of all controllers for None."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from callguard.core.requests import Proof, Right, State, Step, Via, due, extended
 from callguard.core.roles import Actor
-from callguard.store import erasure, requests
+from callguard.store import erasure, requests, tickets
 from callguard.store.retention_store import RetentionStore
 from callguard.store.right_records import Correction, Erased, ProofKept
 from callguard.store.rights_reader import RightsReader
@@ -51,6 +51,13 @@ class RightsStore(RightsReader, RetentionStore):
             only_if_quiet=only_if_quiet,
         )
         return None if done is None else replace(done, overwritten=await self._writer.overwrite_log())
+
+    async def add_ticket(self, call_id: str, reference: str, at: datetime) -> bool | None:
+        """A call is known by a reference in another system, such as a ticket; evidence has its hash.
+
+        Returns: whether it was not yet; None where there is no such call.
+        """
+        return await self._run(tickets.add, call_id=call_id, reference=reference, at=to_ms(at))
 
     async def forget_proofs(self, now: datetime) -> int:
         """Delete what was kept to prove consents for a time that is over. Returns: of how many subjects."""

@@ -138,5 +138,5 @@ def test_the_package_has_its_migrations() -> None:
         "0001_first", "0002_both_directions", "0003_languages", "0004_incidents", "0005_agents", "0006_segments",
         "0007_folders", "0008_grants", "0009_callbacks", "0010_ledger", "0011_content_keys", "0012_retention",
         "0013_requests", "0014_blocks", "0015_columns", "0016_access", "0017_notices",
-        "0018_quarantine",
+        "0018_quarantine_tickets",
     ]  # fmt: skip

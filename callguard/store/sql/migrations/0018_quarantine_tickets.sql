@@ -6,3 +6,12 @@ CREATE TABLE quarantine_key (
     master TEXT NOT NULL,
     wrapped TEXT NOT NULL
 );
+
+-- What a call is known by elsewhere, such as in a ticket system: it joins the two, and goes with an erasure.
+CREATE TABLE call_tickets (
+    call_id TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (call_id, reference)
+) WITHOUT ROWID;
+CREATE INDEX call_tickets_by_reference ON call_tickets (reference);
