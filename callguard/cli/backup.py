@@ -15,7 +15,7 @@ import typer
 from callguard import config
 from callguard.backup_sections import BACKUP
 from callguard.cli.new_file import new_file
-from callguard.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from callguard.cli.options import DEFAULT_CONFIG, STDIN, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.stores import write
 from callguard.errors import InputError, SetupError
@@ -61,6 +61,8 @@ def backup(
         _check(settings, file, key, print_json)
         return
     to = file or _named(settings)
+    if str(to) == STDIN:
+        raise InputError("is no file: what is written is read back", field="FILE")
     keys = _keys(settings, key)
     with progress("Reading the store") as tell, new_file(to, force) as out:
         count = make(

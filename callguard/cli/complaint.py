@@ -14,9 +14,10 @@ from callguard import config
 from callguard.cli import grant, optout, tables
 from callguard.cli.access import ForOption, reads
 from callguard.cli.csv_files import ForceOption
-from callguard.cli.new_file import new_file
+from callguard.cli.new_file import BOTH_ON_STDOUT, new_file
 from callguard.cli.options import (
     DEFAULT_CONFIG,
+    STDIN,
     ConfigOption,
     JsonOption,
     NumberArgument,
@@ -28,6 +29,7 @@ from callguard.cli.options import (
 )
 from callguard.cli.stores import read
 from callguard.core.access import Read
+from callguard.errors import InputError
 
 if TYPE_CHECKING:
     from callguard.store.dial_records import Dealings, StoredDecision, StoredGrant
@@ -63,6 +65,9 @@ def complaint(
     Where there was none, it says so, and of what time that can be said.
     """
     settings = config.load(path)
+    to_stdout = file is not None and str(file) == STDIN
+    if to_stdout and print_json:
+        raise InputError(BOTH_ON_STDOUT, field="--json")
     for_whom = None if controller is None else one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
     found, now = read(settings, lambda reader: reader.dealings(for_whom, number)), datetime.now(UTC)
@@ -72,7 +77,9 @@ def complaint(
     if restricted:
         said["restricted"] = [_proof(one, grants, now) for one, grants in locked]
     signed_by = UNSIGNED if file is None else f"Signed by {_sign(said, settings, file, force=force)}: {file}"
-    if print_json:
+    if to_stdout:
+        typer.echo(signed_by, err=True)
+    elif print_json:
         typer.echo(json.dumps(said, indent=2, ensure_ascii=False))
     else:
         _show(settings, number, found, now)

@@ -14,6 +14,8 @@ from typing import BinaryIO, TextIO
 from callguard.cli.options import STDIN
 from callguard.errors import InputError
 
+BOTH_ON_STDOUT = "goes with a file: what is made is on standard output already"
+
 
 @contextmanager
 def new_file(file: Path, force: bool) -> Iterator[BinaryIO]:

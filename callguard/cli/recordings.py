@@ -20,7 +20,7 @@ import typer
 from callguard import config
 from callguard.cli import recordings_list, recordings_marks, recordings_purge
 from callguard.cli.access import ForOption, hands_over, hears
-from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
+from callguard.cli.options import DEFAULT_CONFIG, EXIT_FAILED, STDIN, ConfigOption, JsonOption
 from callguard.cli.progress import progress
 from callguard.cli.sharing import refuse_untold
 from callguard.cli.stores import read
@@ -150,6 +150,8 @@ def export(
 ) -> None:
     """Write a recording's audio (WAV) to a new file that only you may read; nothing is left where it fails."""
     settings = config.load(path)
+    if str(to) == STDIN:
+        raise InputError("is no file: `recordings play` writes to standard output", field="--output")
     if recipient is not None:
         _refuse_untold(settings, call, leg, for_what, recipient)
     try:

@@ -261,6 +261,8 @@ def carry_out(
     one = read(settings, lambda reader: requests.find(reader, request_id))
     if dry_run:
         planned = read(settings, lambda reader: requests.plan(reader, settings, one, now))
+        if one.number is not None:
+            reads(settings, "request run", ACCESS, Read(one.number, controller=one.controller))
         show_plan(planned, print_json=print_json)
         return
     requests.allow(one, Step.RUN)

@@ -13,7 +13,7 @@ import typer
 from callguard import config
 from callguard.cli import optout, tables
 from callguard.cli.access import ForOption, may_read, reads
-from callguard.cli.new_file import new_file
+from callguard.cli.new_file import BOTH_ON_STDOUT, new_file
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     STDIN,
@@ -159,8 +159,6 @@ def export(
     settings = config.load(path)
     for_whom = one_of(settings.controllers, controller, "--controller")
     number = a_number(words, region_for(settings, region))
-    if str(file) == STDIN and print_json:
-        raise InputError("goes to a file: the export is on standard output already", field="--json")
     actor = may_read(settings, "subject export", for_what)
     hand_out(
         settings, for_whom, number, file, actor, for_what, with_audio=with_audio, force=force, print_json=print_json
@@ -201,6 +199,8 @@ def hand_out(
     Raises:
         InputError: nothing is known of the number, or the file cannot be made.
     """
+    if str(file) == STDIN and print_json:
+        raise InputError(BOTH_ON_STDOUT, field="--json")
     from callguard import access
     from callguard.rights import handing
     from callguard.rights.signing_key import place, signer

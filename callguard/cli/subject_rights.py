@@ -11,7 +11,7 @@ import typer
 
 from callguard import config
 from callguard.cli import request as requests_
-from callguard.cli.access import whoever
+from callguard.cli.access import reads, whoever
 from callguard.cli.kept import words
 from callguard.cli.options import (
     DEFAULT_CONFIG,
@@ -37,6 +37,7 @@ from callguard.cli.request import (
 )
 from callguard.cli.request_shown import show_plan
 from callguard.cli.stores import read, write
+from callguard.core.access import Read
 from callguard.core.requests import Proof, Right, State, Step, Via
 from callguard.errors import InputError
 from callguard.store.right_records import Correction
@@ -109,6 +110,7 @@ def _plan(settings: config.Config, controller: str, number: str, *, print_json: 
 
     who, now = _known(settings, controller, number), datetime.now(UTC)
     planned = read(settings, lambda reader: requests.plan_erasure(reader, settings, who, now))
+    reads(settings, "subject erase", requests_.ACCESS, Read(number, controller=controller))
     show_plan({"right": Right.ERASURE, **planned}, print_json=print_json)
 
 

@@ -26,9 +26,10 @@ SHALLOW = 6
 def test_every_state_with_every_event_keeps_the_rules(name: str) -> None:
     flow, party = CALLS[name]
     states = {state for state, _ in explore(gate, (flow, party))}
-    assert {state.phase for state in states} == set(gate.Phase)
+    unasked = {gate.Phase.ASKING, gate.Phase.OPTING} if flow.agent_first and party.callee else set()
+    assert {state.phase for state in states} == set(gate.Phase) - unasked
     assert {state.language for state in states} == set(flow.languages)
-    assert max(state.turns for state in states) == gate.MAX_TURNS
+    assert max(state.turns for state in states) == (0 if unasked else gate.MAX_TURNS)
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -187,6 +187,9 @@ def test_a_dry_run_names_the_requests_that_stand_in_the_way_or_end_with_it(run: 
         shown = run(*command, "--dry-run").out
         assert f"to be answered or refused first: access {access}, open, due " in shown
         assert f"Done with it: erasure {erasure}, open" in shown
+    assert [(one["action"], one["controller"]) for one in run("audit", "access", "--json").json] == [
+        ("request run", "acme"), ("request run", "acme"), ("subject erase", "acme"), ("subject erase", "acme"),
+    ]  # fmt: skip
     refused = run("subject", "erase", NUMBER, *ACME, *BOTH, "--yes")
     assert refused.code == 3 and access in refused.err
     run("request", "refuse", access, "--reason", "not theirs")
