@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -19,11 +20,21 @@ LOOK_EVERY_S = 60.0
 TOGETHER = 100
 
 
-class ColumnSealing:
-    """Goes on where it was broken off, until nothing is left in the clear."""
+async def at_once() -> None:
+    """Of who has no calls to wait for."""
 
-    def __init__(self, store: Store) -> None:
+
+class ColumnSealing:
+    """Goes on where it was broken off, until nothing is left in the clear.
+
+    Args:
+        nobody_calls: waits until nobody is in the gate. To make the database anew keeps commits waiting for as long as
+            it takes; who calls meanwhile hears the notice first.
+    """
+
+    def __init__(self, store: Store, nobody_calls: Callable[[], Awaitable[None]] = at_once) -> None:
         self._store = store
+        self._nobody_calls = nobody_calls
         self._look_now = asyncio.Event()
         self._told = False
 
@@ -51,6 +62,7 @@ class ColumnSealing:
         log.info("numbers and names from before there were keys are being encrypted")
         while await self._store.seal_columns(TOGETHER):
             pass
+        await self._nobody_calls()
         if await self._store.columns_sealed():
             log.info("numbers and names are encrypted, all of them")
         elif await self._store.columns_to_seal() == (PAGES,):

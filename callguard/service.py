@@ -83,7 +83,7 @@ class Service:
         self._room = Room(lambda: self._current.config.limits.calls_in_gate, self._metrics)
         self._recordings = Recordings(config.recording, store)
         self._sealing = Sealing(config.recording, store, self._recordings, masters)
-        self._columns = ColumnSealing(store)
+        self._columns = ColumnSealing(store, self._room.empty)
         self._retention = Retention(lambda: self._current.config, store, self._recordings)
         self._clock = Clock(store)
         self._withdrawals = Withdrawals()

@@ -20,7 +20,7 @@ PAGES: Final = "pages"
 """What is left to do once all rows are encrypted."""
 
 AT_ONCE_BYTES: Final = 16 << 20
-"""A database of this size is rewritten in a part of the second for which a call waits; a larger one by whoever knows
+"""A database of this size is rewritten in about a second, in which nothing is committed; a larger one by whoever knows
 when nobody calls."""
 
 _MORE = {"callbacks": "drop_clear_callbacks"}

@@ -26,7 +26,7 @@ from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.tree import find
 from callguard.errors import TelephonyError
 from callguard.speech.render import LEAD_MS
-from tests.bench import bed, dial, registry
+from tests.bench import bed, dial, evidence, registry
 from tests.bench import watching as watched
 from tests.bench.load import Caller, Load, load, percentile, spent
 from tests.bench.watching import watching
@@ -156,6 +156,7 @@ async def bench(python: str | None, report: Any) -> dict[str, Any]:
 
             results["waiting"] = await _waiting(pbx, folder)
     results["registry"] = await asyncio.to_thread(registry.measure, registry.full_or(registry.COUNT))
+    results["evidence"] = await asyncio.to_thread(evidence.measure, evidence.full_or(evidence.CALLS))
     results["dial"] = await dial.measure(dial.SMALL, dial.SMALL_SECONDS, python)
     return results
 
@@ -281,6 +282,7 @@ def _verdict(results: dict[str, Any]) -> list[tuple[str, str, bool]]:
             waiting["resident_mb"] <= BUDGET_MB and waiting["calls"] >= WAITING and not waiting["failed"],
         ),
         *registry.verdict(results["registry"]),
+        *evidence.verdict(results["evidence"]),
         *dial.verdict(results["dial"]),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
@@ -120,6 +121,23 @@ async def test_a_large_store_is_rewritten_by_the_command_and_by_nobody_else(
         assert await command.columns_to_seal() == ()
         assert await command.clean()
     assert found_in_clear(path) == []
+
+
+async def test_the_database_is_made_anew_when_nobody_is_in_the_gate(path: Path) -> None:
+    await in_the_clear(path)
+    asked, empty = asyncio.Event(), asyncio.Event()
+
+    async def nobody_calls() -> None:
+        asked.set()
+        await empty.wait()
+
+    async with store_in(path) as store, asyncio.TaskGroup() as group:
+        looking = group.create_task(ColumnSealing(store, nobody_calls).look())
+        await asked.wait()
+        assert (await store.columns_to_seal(), looking.done()) == ((column_sealing.PAGES,), False)
+        empty.set()
+        await looking
+        assert await store.columns_to_seal() == ()
 
 
 async def test_who_reads_just_now_is_waited_for(path: Path) -> None:
