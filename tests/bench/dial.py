@@ -179,7 +179,7 @@ async def _in_a_row(decide: Callable[[str], Awaitable[None]], numbers: Iterator[
 
 
 async def _peer(cpu_ms: float) -> tuple[Callable[[str], Awaitable[None]], float]:
-    """Work of about as much CPU in a row, with nobody's database or list in it, and how much that is, in milliseconds."""
+    """Work of about as much CPU in a row, without any database or list, and how much that is, in milliseconds."""
 
     async def work(number: str) -> None:
         for parse in chosen:
