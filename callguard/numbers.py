@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
 
 import phonenumbers
 
@@ -152,6 +154,62 @@ def _beginning(digits: str, region: str | None) -> Block | None:
         if not digits.startswith("+"):
             return None
     return Block(begun) if begun else None
+
+
+def why_no_block(written: str, region: str | None) -> str:
+    """Why `to_block` finds none in what was meant for one, without a digit of it; empty for what was not."""
+    if "*" in written:
+        return _why_no_prefix(written, region)
+    if not (found := _RANGE.fullmatch(written)):
+        return ""
+    first, last = (to_e164(end, region) for end in found.groups())
+    if not (first and last):
+        return "both ends of a range are whole numbers, the second in international format or after a dash (\u2013)"
+    if _code(first) != _code(last) or len(first) != len(last):
+        return "both ends of a range are of one country, and equally long"
+    return "a range goes from a number to a higher one"
+
+
+def _why_no_prefix(written: str, region: str | None) -> str:
+    if not (found := _BEGINS.fullmatch(written)):
+        return "a prefix is digits with one star at their end"
+    digits = re.sub(r"[^+0-9]", "", found[1])
+    if len(digits) > _LONGEST:
+        return "a prefix is shorter than a number"
+    if not digits.startswith("+"):
+        return (
+            "it is too short, or could begin numbers of two kinds: begin with + and the country's code"
+            if region
+            else ""
+        )
+    if any(calling_code(country).startswith(digits) for country in REGIONS):
+        return "it would be a whole country"
+    return "no number begins so in international format"
+
+
+def is_anybody_in(block: Block) -> bool:
+    """Whether some number that is given out is in a block, by the plans as they are known.
+
+    Where two digits more, and then one and the same, are of no number, none is taken to be in it.
+    """
+    return any(_is_given_out(number) for prefix in block.prefixes for number in _tried(prefix, block.number_length))
+
+
+def _tried(prefix: str, length: int | None) -> Iterator[str]:
+    longest = _LONGEST + 1 - len(prefix)
+    for more in range(longest + 1) if length is None else (length - len(prefix),):
+        # By its length alone most is none: a country has few lengths.
+        if to_e164(prefix + "5" * more, None) is None and to_e164(prefix + "2" * more, None) is None:
+            continue
+        for begins in product(_DIGITS, repeat=min(2, more)):
+            for digit in _DIGITS if more > 2 else "":
+                yield f"{prefix}{''.join(begins)}{digit * (more - 2)}"
+            if more <= 2:
+                yield prefix + "".join(begins)
+
+
+def _is_given_out(number: str) -> bool:
+    return to_e164(number, None) == number and _is_valid(number)
 
 
 def _is_valid(number: str) -> bool:

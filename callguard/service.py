@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from callguard import web
+from callguard import turns, web
 from callguard.after import After
 from callguard.agents import Agents
 from callguard.agi_calls import AgiCalls
@@ -132,6 +132,7 @@ class Service:
         Raises:
             Replaced: another process has taken over. This one touches nothing any more.
         """
+        turns.keep_short()
         async with self._lists:
             await self._serve_until_stopped()
         if self._replaced is not None:
@@ -314,6 +315,7 @@ class Service:
         """When the calls that a dead process left are answered for: they wait for a processor."""
         await self._ready.wait()
         await asyncio.to_thread(self._current.book.learn)
+        turns.settle()
 
     @property
     def _status(self) -> str:

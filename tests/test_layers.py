@@ -49,6 +49,7 @@ MAY: dict[str, set[str]] = {
     "retention": {"core", "store", "telephony", *SHARED},
     "metrics": {"core"},
     "notify": set(),
+    "turns": set(),
     "web": set(),
     "health": set(),
     "current": {"core", "config", "policies"},
@@ -90,7 +91,7 @@ MAY: dict[str, set[str]] = {
     "service": {
         "core", "store", "telephony", "leg", "dial", "after", "pages", "reload", "agi_calls", "ari_calls",
         "column_sealing", "current", "dialplan", "agents", "health", "keys", "ledger", "metrics", "notify", "policies",
-        "prepare", "registry", "retention", "rights", "room", "sealing", "talks", "unasked", "watchdog", "web",
+        "prepare", "registry", "retention", "rights", "room", "sealing", "talks", "turns", "unasked", "watchdog", "web",
         *SHARED,
     },
     "shipped_dialplan": {"shipped"},

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, timezone
 
 from callguard.core.blocks import Block
-from callguard.numbers import REGIONS, block, calling_code, country, first_of, to_block, to_e164, to_number_or_block
+from callguard.numbers import (
+    REGIONS,
+    block,
+    calling_code,
+    country,
+    first_of,
+    is_anybody_in,
+    to_block,
+    to_e164,
+    to_number_or_block,
+)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +165,13 @@ def test_a_whole_number_with_a_star_is_a_block_that_it_is_in(number: str) -> Non
     """Though a digit after the country code would be a trunk prefix of longer numbers."""
     block = to_block(f"{number}*", None)
     assert block is not None and block.covers(number)
+
+
+def test_somebody_is_in_each_block_of_a_number_that_is_given_out() -> None:
+    for region in REGIONS:
+        example = phonenumbers.example_number(region)
+        assert example is not None
+        number = phonenumbers.format_number(example, PhoneNumberFormat.E164)
+        for cut in (2, 4):
+            assert is_anybody_in(Block(number[:-cut]))
+            assert is_anybody_in(Block(f"{number[:-cut]}{'0' * cut}", f"{number[:-cut]}{'9' * cut}"))

@@ -64,7 +64,7 @@ def number_in(said: str | None, region: str | None, *, blocks: bool = False) -> 
     """
     number = reading(blocks)(said or "", region)
     if number is None:
-        raise InputError(no_number(region, blocks=blocks), field="number")
+        raise InputError(no_number(said or "", region, blocks=blocks), field="number")
     return number
 
 

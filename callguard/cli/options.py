@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from callguard import config
 from callguard.core.requests import Proof, Right, proved
 from callguard.errors import InputError
-from callguard.numbers import REGIONS, to_e164, to_number_or_block
+from callguard.numbers import REGIONS, to_e164, to_number_or_block, why_no_block
 from callguard.sections import Name, PurposeId
 
 DEFAULT_CONFIG = Path("/etc/callguard/callguard.toml")
@@ -124,7 +124,8 @@ def a_number(words: list[str], region: str | None, *, blocks: bool = False) -> s
     """
     number = number_from(words, region, blocks=blocks)
     if number is None:
-        raise InputError(no_number(region, blocks=blocks), field="NUMBER")
+        # Of a line of standard input nothing more is known here.
+        raise InputError(no_number("" if words == [STDIN] else " ".join(words), region, blocks=blocks), field="NUMBER")
     return number
 
 
@@ -140,11 +141,12 @@ def numbers_from(words: list[str], region: str | None, *, blocks: bool = False) 
         typer.echo("One number in each line; Ctrl-D at the end.", err=True)
     found: dict[str, None] = {}
     for line, written in enumerate(iter(lambda: sys.stdin.buffer.readline(LONGEST_LINE), b""), start=1):
-        number = reading(blocks)(_text(written), region)
+        text = _text(written)
+        number = reading(blocks)(text, region)
         if number is not None:
             found[number] = None
         elif written.strip():
-            raise InputError(no_number(region, blocks=blocks), file=INPUT, line=line, field="NUMBER")
+            raise InputError(no_number(text, region, blocks=blocks), file=INPUT, line=line, field="NUMBER")
     if not found:
         raise InputError("there is none", file=INPUT, field="NUMBER")
     return tuple(found)
@@ -168,10 +170,13 @@ def _text(line: bytes) -> str:
     return "" if len(line) == LONGEST_LINE else line.decode("ascii", "replace").strip()
 
 
-def no_number(region: str | None, *, blocks: bool = False) -> str:
-    """What is wrong with what is no number; what stands there is not repeated."""
+def no_number(written: str, region: str | None, *, blocks: bool = False) -> str:
+    """What is wrong with what is no number, nor, where that would do, a block; what stands there is not repeated."""
     wrong = "this is no phone number" if region else "this is no international phone number; for others, say --region"
-    return f"{wrong} (nor a block of them)" if blocks else wrong
+    if not blocks:
+        return wrong
+    why = why_no_block(written, region)
+    return f"{wrong} (nor a block of them{f': {why}' if why else ''})"
 
 
 def region_for(settings: config.Config, given: str | None) -> str | None:

@@ -92,6 +92,7 @@ def add(
     said = _count(added, len(numbers), "Kept", "Kept already")
     typer.echo(f"{said}: opted out of {_words(scope, purpose, campaign)} for {for_whom}")
     warn_of_unknown(settings, for_whom, purpose, campaign)
+    optout_files.warn_of_empty(numbers)
 
 
 @app.command("remove")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -43,6 +44,7 @@ from callguard.cli.stores import read, write
 from callguard.core.access import Read
 from callguard.core.blocks import Block
 from callguard.errors import InputError
+from callguard.numbers import is_anybody_in
 
 if TYPE_CHECKING:
     from callguard.store.reader import Reader
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 MOST_PREFIXES = 100_000
 """That the blocks of a list may come to: they are added with it at once, ten of them in the time of two or three
 numbers."""
+LOOKED_AT = 500
+"""So many blocks of a list are looked at for whether anybody is in them: some of them take a tenth of a second."""
 
 
 def import_(
@@ -107,6 +111,7 @@ def import_(
             f"{begin}{found.read} read, {new} added, {said['already']} there already, {found.repeated} repeated, "
             f"{found.over} over already: opt-outs for {for_whom}"
         )
+    warn_of_empty(one.number for one in opt_outs)
     for purpose, campaign in sorted({(one.purpose or "", one.campaign or "") for one in opt_outs})[:SHOWN]:
         warn_of_unknown(settings, for_whom, purpose or None, campaign or None)
 
@@ -116,6 +121,14 @@ def refuse_long(numbers: Iterable[str], file: str | None = None, field: str = ""
     if sum(len(block.prefixes) for number in numbers if (block := Block.of(number))) > MOST_PREFIXES:
         wrong = f"its ranges come to more than {MOST_PREFIXES} prefixes, so nothing is kept: split it"
         raise InputError(wrong, file=file, field=field)
+
+
+def warn_of_empty(numbers: Iterable[str]) -> None:
+    """Say of how many blocks that nobody is in them: they are mostly mistyped. They stay, for they only deny."""
+    blocks = islice(filter(None, map(Block.of, numbers)), LOOKED_AT)
+    if empty := sum(not is_anybody_in(block) for block in blocks):
+        what = "the block" if empty == 1 else f"{empty} of the blocks"
+        typer.echo(f"No number that is given out is in {what}, which denies nobody so: is it spelt right?", err=True)
 
 
 def export(

@@ -26,6 +26,7 @@ from typing import Any
 
 import structlog
 
+from callguard import turns
 from callguard.dial_sections import Registry
 from callguard.policies.load import load_from
 from callguard.registry.lists import Lists
@@ -103,6 +104,9 @@ async def decides(given: Path, into: Path) -> dict[str, Any]:
         book.learn()
         world = World(folder, store, lists, book, us=US)
         await world.asks("+12025550123")
+        # As the service does.
+        turns.keep_short()
+        turns.settle()
         async with machine.watched(folder) as quiet:
             alone, kept_alone = await _decisions(world, asyncio.create_task(asyncio.sleep(QUIET_S)))
         async with machine.watched(folder) as busy:

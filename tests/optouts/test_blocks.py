@@ -106,7 +106,7 @@ def test_of_a_list_with_a_bad_block_nothing_is_kept(run: Run, tmp_path: Path) ->
     file.write_text("number\n+34912345*\n+34912345999-+34912345000\n")
     done = run("optout", "import", str(file))
     assert done.code == 2
-    assert f"{file}:3: number: this is no phone number (nor a block of them)" in done.err
+    assert f"{file}:3: number: this is no phone number (nor a block of them: a range goes from a number to" in done.err
     assert [one["number"] for one in run("optout", "list", "--json").json] == ["+34600111222"]
 
 
@@ -123,12 +123,38 @@ def test_a_list_that_would_lock_the_store_for_long_is_refused(
 
 
 @pytest.mark.parametrize(
-    "typed", ["+34*", "*", "+34912345**", "+34912345*6", "+34912345000-", "+34912345999-+34912345000"]
+    ("typed", "why"),
+    [
+        ("+34*", ": it would be a whole country"),
+        ("*", ": a prefix is digits with one star at their end"),
+        ("+34912345**", ": a prefix is digits with one star at their end"),
+        ("+34912345*6", ": a prefix is digits with one star at their end"),
+        ("+3491234567891234*", ": a prefix is shorter than a number"),
+        ("+520445512345*", ": no number begins so in international format"),
+        ("00*", ": it is too short, or could begin numbers of two kinds: begin with + and the country's code"),
+        ("+34912345000-", ""),
+        ("+34912345999-+34912345000", ": a range goes from a number to a higher one"),
+        ("+34912345000-+49301234", ": both ends of a range are of one country, and equally long"),
+        ("+34912345000-+34", ": both ends of a range are whole numbers, the second in international format"),
+    ],
 )
-def test_what_is_no_block_is_one_line_that_does_not_repeat_it(run: Run, typed: str) -> None:
-    done = run("optout", "add", typed)
-    assert bad(done, "NUMBER: this is no phone number (nor a block of them)")
-    assert "912345" not in done.err
+def test_what_is_no_block_is_one_line_that_says_why_and_does_not_repeat_it(run: Run, typed: str, why: str) -> None:
+    one, listed = run("optout", "add", typed), run("optout", "add", "-", stdin=f"{typed}\n".encode())
+    assert bad(one, f"NUMBER: this is no phone number (nor a block of them{why}")
+    assert bad(listed, f":1: NUMBER: this is no phone number (nor a block of them{why}")
+    assert "91234" not in one.err + listed.err
+
+
+def test_a_block_that_nobody_can_be_in_is_kept_and_said_to_be(run: Run, tmp_path: Path) -> None:
+    said = "No number that is given out is in the block, which denies nobody so: is it spelt right?\n"
+    done = run("optout", "add", "+5204455*")
+    assert (done.code, done.err) == (0, said)
+    assert [one["number"] for one in run("optout", "list", "--json").json] == ["+5204455*"]
+    assert run("optout", "add", "+525512*").err == run("optout", "add", RANGE).err == ""
+    file = tmp_path / "in.csv"
+    file.write_text(f"number\n+5204455*\n{COMPANY}\n+34012345000-+34012345999\n")
+    done = run("optout", "import", str(file))
+    assert (done.code, done.err) == (0, said.replace("the block,", "2 of the blocks,"))
 
 
 def test_a_block_is_nobody_to_be_called_or_granted(run: Run) -> None:

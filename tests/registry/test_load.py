@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from callguard.dial_sections import Registry
 from callguard.errors import InputError, SetupError
+from callguard.registry import build as building
 from callguard.registry import load as loading
 from callguard.registry import source as sources
 from callguard.registry.lines import AREA_NUMBER, CHUNK
@@ -402,16 +403,19 @@ def test_what_is_in_force_and_cannot_be_read_is_replaced(listed: Path, into: Pat
 # What goes wrong on the way
 
 
+@pytest.mark.parametrize("sync", ["fdatasync", "fsync"])
 def test_a_disk_that_is_full_leaves_the_list_in_force(
-    listed: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+    listed: Path, into: Path, monkeypatch: pytest.MonkeyPatch, sync: str
 ) -> None:
+    """A list goes through to the disk in parts, and then as a whole."""
+    monkeypatch.setattr(building, "SYNCED_TOGETHER", 1)
     take(listed, into)
     before = into.read_bytes()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, sync, full)
     with pytest.raises(SetupError, match="registries cannot be written to: No space left on device"):
         take(listed, into)
     assert into.read_bytes() == before

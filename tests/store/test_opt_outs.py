@@ -274,3 +274,11 @@ async def test_a_clock_that_is_set_back_makes_no_opt_out_void(store: Store) -> N
         Scope.CAMPAIGN,
     ]
     assert [one.scope for one in (await store.known("acme", NUMBER, LATER, None)).opt_outs] == [Scope.MARKETING]
+
+
+async def test_what_a_dial_asks_is_told_newest_first(store: Store) -> None:
+    for at, scope in ((START, Scope.ALL), (LATER, Scope.MARKETING)):
+        await store.opt_out("acme", NUMBER, scope, at, "key")
+    known = await store.known("acme", NUMBER, LATER, START - timedelta(days=1))
+    assert [one.scope for one in known.opt_outs] == [Scope.MARKETING, Scope.ALL]
+    assert known.refusals == (LATER, START)
