@@ -161,7 +161,7 @@ async def test_no_roles_in_ones_own_configuration_is_no_way_around_them_without_
     mine = write(tmp_path, "")
     os.chown(mine, 61_002, 61_002)
     refused = said("ledger", "prove", CALL, "-o", tmp_path / "proof.json", "--config", mine, code=3)
-    assert "neither root's nor the store's owner's" in refused and not (tmp_path / "proof.json").exists()
+    assert "neither root's nor of who runs this" in refused and not (tmp_path / "proof.json").exists()
 
 
 async def test_the_stores_keys_are_rotated_with_the_others(config: Path, tmp_path: Path) -> None:

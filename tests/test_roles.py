@@ -365,7 +365,7 @@ async def test_a_configuration_of_ones_own_gives_no_role(house: House) -> None:
         os.chown(mine, BORIS, BORIS)
         done = as_user(BORIS, "optout", "list", "--for", "complaint", "--config", str(mine))
         assert (done.returncode, done.stdout) == (3, "")
-        assert "neither root's nor the store's owner's" in done.stderr
+        assert "neither root's nor of who runs this" in done.stderr
 
 
 async def test_callguards_own_account_does_what_timers_do(house: House) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from callguard.cli.stores import read, write, write_locked
 from callguard.core.access import Read
 from callguard.core.roles import ANYBODY, Actor, who_may
 from callguard.errors import CallguardError, Denied, InputError
+from callguard.store.database import is_missing
 from callguard.toml_file import read_toml
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ ForOption = Annotated[
         help="For what the data are read, such as access_request or complaint; it is kept, with who reads them.",
     ),
 ]
+NO_SAY = "the configuration is neither root's nor of who runs this"
 
 
 def guard(group: Any, *words: str) -> None:
@@ -137,18 +139,23 @@ def _ask(file: Path, action: str) -> None:
         raise InputError(str(error), file=file, field="roles") from error
     # The environment is whoever's who types; what it names counts only where the file names nothing that is there.
     named = _store_in(data)
-    store = (
-        named if named is not None and named.exists() else Path(os.environ.get("CALLGUARD_STORE__PATH") or named or "")
-    )
+    there = named is not None and not is_missing(named)
+    store = named if named is not None and there else Path(os.environ.get("CALLGUARD_STORE__PATH") or named or "")
     if may_be_anybodys(file, store) and (roles is not None or _is_governed(file)):
-        raise Denied(f"{action}: {file} is neither root's nor the store's owner's, so it does not say who may do what")
+        # Nothing is done that such a file asks for, as to run a command that prints a key: kept without a name.
+        strange = f"{file} is neither root's nor of who runs this, so it does not say who may do what"
+        nobody = Actor(who(None, store).name, frozenset())
+        raise Denied(f"{action}: {strange}" + _unkept_in({store: []}, _denial(nobody, action, NO_SAY)))
     if roles is None:
         return
     actor = who(roles, store)
     if (why := access.refusal(actor, action)) is None:
         return
-    unkept = _keep_denial(file, named, lambda found: found.denied(actor, datetime.now(UTC), action, None, why))
-    raise Denied(access.said(actor, action, why) + unkept)
+    raise Denied(access.said(actor, action, why) + _keep_denial(file, named, _denial(actor, action, why)))
+
+
+def _denial(actor: Actor, action: str, why: str) -> Callable[[Store], Awaitable[None]]:
+    return lambda found: found.denied(actor, datetime.now(UTC), action, None, why)
 
 
 def _store_in(data: dict[str, Any]) -> Path | None:
@@ -175,7 +182,12 @@ def _keep_denial(file: Path, named: Path | None, keep: Callable[[Store], Awaitab
         except CallguardError:
             continue
         stores.setdefault(settings.store.path, []).append(settings)
-    there = [store for store in stores if store.exists()]
+    return _unkept_in(stores, keep)
+
+
+def _unkept_in(stores: Mapping[Path, list[Config]], keep: Callable[[Store], Awaitable[None]]) -> str:
+    """Keep a denial in each of these stores, as its configurations open it or without a key; as `_keep_denial`."""
+    there = [store for store in stores if not is_missing(store)]
     problems = [problem for store in there if (problem := _kept_in(store, stores[store], keep))]
     if not there:
         problems = [f"there is no {store}" for store in stores] or ["no store is configured"]

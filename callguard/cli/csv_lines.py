@@ -79,7 +79,9 @@ def moment_in(given: str | None, field: str, later: timedelta) -> datetime | Non
         if moment.tzinfo is not None:
             # As precise as the store.
             return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
-    except (ValueError, OverflowError):
+    except OverflowError as error:
+        raise InputError("is out of reach: where there is no end, leave it empty", field=field) from error
+    except ValueError:
         pass
     raise InputError("a day such as 2027-01-31 or a time such as 2027-01-31T09:30+01:00 is needed", field=field)
 

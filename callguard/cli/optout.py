@@ -16,6 +16,7 @@ from callguard.cli.access import ForOption, reads
 from callguard.cli.options import (
     DEFAULT_CONFIG,
     INPUT,
+    LAST_YEAR,
     MOST,
     BlocksArgument,
     CampaignOption,
@@ -246,8 +247,11 @@ def _end_of(day: str | None, now: datetime) -> datetime | None:
     if day is None:
         return None
     try:
-        end = aware(datetime.combine(date.fromisoformat(day) + timedelta(days=1), time()))
-    except (ValueError, OverflowError) as error:
+        until = date.fromisoformat(day)
+        if until.year > LAST_YEAR:
+            raise InputError(f"is after the year {LAST_YEAR}: leave it out where there is no end", field="--until")
+        end = aware(datetime.combine(until + timedelta(days=1), time()))
+    except ValueError as error:
         raise InputError("a day such as 2027-01-31 is needed", field="--until") from error
     if end <= now:
         raise InputError("is past already", field="--until")

@@ -72,8 +72,8 @@ def show_erased(done: Outcome, *, print_json: bool) -> None:
     removed = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in done.erased.removed.items() if count)
     typer.echo(f"Erased: {removed or 'nothing was left'}")
     typer.echo(f"Opt-outs that stay with the number alone: {done.erased.kept_opt_outs + done.erased.suppressed}")
-    if done.plan.proof is not None:
-        typer.echo(f"Proof of consent stays, locked, until {day(done.plan.proof.until)}: {done.plan.proof.why}")
+    if (proof := done.plan.proof_stays) is not None:
+        typer.echo(f"Proof of consent stays, locked, until {day(proof.until)}: {proof.why}")
     for calls, said in (
         (done.erased.held, "held, and destroyed when the hold ends"),
         (done.plan.set_aside, "set aside: look into the folder quarantine, and remove it by hand"),

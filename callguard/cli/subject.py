@@ -229,7 +229,7 @@ def hand_out(
                 for_whom, one.subject_id, now, digest, there, actor=actor, purpose=purpose, legs=legs
             ),
         )
-    withheld = {it.name: it.withheld for it in sounds if it.withheld}
+    withheld = {it.name: it.to_do or it.withheld for it in sounds if it.withheld}
     if print_json:
         whose = {
             "controller": for_whom,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20
 HELD = "it is restricted (GDPR Art. 18)"
+UNREADABLE = "its file cannot be read, or is not what was kept"
 OTHERS = "another person had a part in the call: listen to it before it is handed out"
 
 
@@ -33,7 +34,8 @@ class Sound:
 
     Attributes:
         name: without folder.
-        withheld: why it is not in it; empty where it is, and the rest is known then.
+        withheld: why it is not in it, as the person is told; empty where it is, and the rest is known then.
+        to_do: what who hands it out has to see to, for them alone.
         size: of the clear audio, in bytes, as are the hashes.
         opened: opens it to be read once more. Raises: OSError, CallguardError.
         leg_id: whose recording it is of.
@@ -46,6 +48,7 @@ class Sound:
     sha512: bytes = b""
     opened: Opening = _nothing
     leg_id: str = ""
+    to_do: str = ""
 
 
 def sounds(
@@ -91,7 +94,7 @@ def _read(file: RecordedFile, openings: Mapping[str, Opening]) -> Sound:
     except FileNotFoundError:
         return Sound(file.name, "its file is missing")
     except CallguardError as error:  # of an encrypted one, with what to do
-        return Sound(file.name, str(error))
+        return Sound(file.name, UNREADABLE, to_do=str(error))
     if sha256.hexdigest() != file.sha256:
         return Sound(file.name, "its file is not what was kept: its SHA-256 differs")
     return Sound(file.name, "", size, sha256.digest(), sha512.digest(), openings[file.name])

@@ -80,6 +80,12 @@ def beyond(number: str | None, linkedids: Sequence[str]) -> tuple[Beyond, ...]:
             numbers,
         ),
         Beyond(
+            "voicemail: what they left, and what was left for them",
+            "the same file NUMBERS; of each message that it names the .txt is removed, and the sound, which has a voice",
+            search.format(where="--recursive --include='msg*.txt' /var/spool/asterisk/voicemail"),
+            numbers,
+        ),
+        Beyond(
             "lists that were made: exports (CSV, ZIP), numbers submitted to registries and their receipts "
             "(registries/*.receipts beside the store)",
             "delete exports; a receipt runs out by itself, and the next one is of a list without the number",

@@ -47,6 +47,7 @@ class Plan:
         set_aside: calls whose recordings were set aside for somebody to look into: files that callguard leaves alone.
         running: calls that are being recorded; nothing is erased while there are any.
         proof: what a law has kept of consents.
+        locked: what it has kept since an erasure before, of the same number.
         beyond: what callguard does not reach.
     """
 
@@ -56,9 +57,16 @@ class Plan:
     set_aside: tuple[str, ...]
     running: tuple[str, ...]
     proof: ProofKept | None
+    locked: tuple[ProofKept, ...]
     beyond: tuple[Beyond, ...]
 
+    @property
+    def proof_stays(self) -> ProofKept | None:
+        """What is kept for longest once it is done."""
+        return max((*self.locked, *([self.proof] if self.proof else [])), key=lambda one: one.until, default=None)
+
     def as_json(self) -> dict[str, Any]:
+        proof = self.proof_stays
         return {
             "subject": self.about.subject_id,
             "controller": self.about.controller,
@@ -68,7 +76,7 @@ class Plan:
             "held": list(self.held),
             "set_aside": list(self.set_aside),
             "running": list(self.running),
-            "proof": self.proof and {"why": self.proof.why, "until": self.proof.until.isoformat()},
+            "proof": proof and {"why": proof.why, "until": proof.until.isoformat()},
             "beyond": [one.as_json() for one in self.beyond],
         }
 
@@ -89,8 +97,8 @@ class Outcome:
     def told(self) -> tuple[str, ...]:
         """What the person is told (Art. 12(3)), in sentences."""
         said = [TOLD]
-        if self.plan.proof is not None:
-            said.append(TOLD_PROOF.format(until=self.plan.proof.until))
+        if (proof := self.plan.proof_stays) is not None:
+            said.append(TOLD_PROOF.format(until=proof.until))
         if self.erased.held:
             said.append(TOLD_HELD.format(count=len(self.erased.held)))
         return (*said, TOLD_COMPLAINT)
@@ -118,6 +126,7 @@ async def plan(reader: RightsReader, settings: Config, subject_id: str, now: dat
     about = await reader.to_erase(subject_id, now)
     if about is None:
         raise InputError("there is no such person in the store", field="subject")
+    locked = () if about.number is None else await reader.restricted(about.controller, about.number)
     kept = await reader.kept([leg.leg_id for leg in about.legs if leg.state == "kept" and not leg.held])
     return Plan(
         about,
@@ -126,6 +135,7 @@ async def plan(reader: RightsReader, settings: Config, subject_id: str, now: dat
         tuple(dict.fromkeys(leg.call_id for leg in about.legs if leg.state == "quarantined")),
         _calls(about, "running"),
         proof_kept(settings, about, now),
+        tuple(one.proof for one in locked),
         beyond(about.number, [] if about.erased_at else [leg.linkedid for leg in about.legs]),
     )
 

@@ -60,8 +60,14 @@ class RightsStore(RightsReader, RetentionStore):
         return await self._run(tickets.add, call_id=call_id, reference=reference, at=to_ms(at))
 
     async def forget_proofs(self, now: datetime) -> int:
-        """Delete what was kept to prove consents for a time that is over. Returns: of how many subjects."""
-        return await self._run(erasure.forget_proofs, now=to_ms(now))
+        """Delete what was kept to prove consents for a time that is over, from the store's log too.
+
+        Returns: of how many subjects.
+        """
+        over = await self._run(erasure.forget_proofs, now=to_ms(now))
+        if over:
+            await self._writer.overwrite_log()
+        return over
 
     async def open_request(
         self,

@@ -43,7 +43,7 @@ def test_an_auditor_and_the_services_account_change_nothing_and_an_agent_reads_n
     words = {"add", "import", "remove", "withdraw", "hold", "release", "unlawful", "erase", "purge", "rotate", "run"}
     assert not {action for action in does[Role.AUDITOR] if words & set(action.split())}
     assert not {action for action in does[Role.SERVICE] if action.split()[0] in {"subject", "complaint", "request"}}
-    agents = {"check", "optout add", "grant add", "grant withdraw", "request open"}
+    agents = {"check", "optout add", "grant add", "grant withdraw", "request open", "calls ticket"}
     assert does[Role.AGENT] - does[Role.SERVICE] <= agents | {action for action in EVERY if ACTIONS[action] == ANYBODY}
 
 

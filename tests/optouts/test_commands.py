@@ -203,7 +203,7 @@ def test_the_list_is_of_one_controller_where_one_is_named(run: Run, two: Path) -
         (["--scope", "purpose", "--purpose", "No Such"], "--purpose: a name of small letters"),
         (["--scope", "campaign", "--campaign", "a" * 41], "--campaign: a name of small letters"),
         (["--until", "tomorrow"], "--until: a day such as"),
-        (["--until", "9999-12-31"], "--until: a day such as"),
+        (["--until", "9999-12-31"], "--until: is after the year 9000: leave it out"),
         (["--until", "2020-01-31"], "--until: is past already"),
         (["--reason", "two\nlines"], "--reason: one line"),
         (["--reason", "\x1b[2J"], "--reason: one line"),

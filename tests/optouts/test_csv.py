@@ -100,7 +100,7 @@ def test_of_two_lines_for_the_same_the_one_that_lasts_longest_counts() -> None:
         ("912345678,,,,2026-01-31T09:30,,", "since: a day such as"),
         ("912345678,,,,2026-11-22T09:00:01Z,,", "since: is in the future"),
         ("912345678,,,,,2026-13-01,", "until: a day such as"),
-        ("912345678,,,,,9999-12-31,", "until: a day such as"),
+        ("912345678,,,,,9999-12-31,", "until: is out of reach: where there is no end"),
         ("912345678,,,,2026-02-01,2026-01-31,", "until: is not after since"),
         ("912345678,,,,,,\x1b[2J", "reason: one line"),
         ('912345678,,,,,,"two\nlines"', "reason: one line"),

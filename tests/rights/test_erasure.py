@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from callguard import config
+from callguard.core.decide import Scope
 from callguard.core.grants import Channel
 from callguard.core.model import Basis
 from callguard.core.requests import due
@@ -156,13 +157,19 @@ async def test_the_proof_that_german_law_asks_for_is_kept_for_five_years_of_the_
     # Run once more it keeps what it kept.
     await erasure.erase(house.store, settings, locked.subject_id, LATER)
     assert tombstones.read(tombstones.place(settings)) == (tomb,)
+    # And who is erased anew, after another opt-out, is told of it as well.
+    await house.store.opt_out("acme", GERMAN, Scope.ALL, LATER, "command")
+    anew = await erasure.erase(house.store, settings, await who(house, GERMAN), LATER)
+    assert (anew.plan.proof, anew.plan.proof_stays) == (None, locked.proof)
+    assert anew.as_json()["proof"]["until"] == until.isoformat()
+    assert any("locked until then" in line for line in anew.told)
 
 
 def test_what_callguard_does_not_reach_is_named_with_each_form_of_the_number_and_no_value_in_the_statement() -> None:
     assert forms(NUMBER) == (NUMBER, "390612345678", "00390612345678", "0612345678")
     places = beyond(NUMBER, ["pbx-1.7", "pbx-1.7", "pbx-1.9"])
-    assert [one.what.split(":")[0].split(",")[0] for one in places][:4] == [
-        "CDR", "CEL", "queue_log", "Asterisk's files",
+    assert [one.what.split(":")[0].split(",")[0] for one in places][:5] == [
+        "CDR", "CEL", "queue_log", "Asterisk's files", "voicemail",
     ]  # fmt: skip
     for one in places[:3]:
         named = one.as_json()["parameters"]

@@ -283,6 +283,8 @@ async def test_proof_of_consent_is_kept_apart_for_its_time(store: Store, databas
     assert await store.grants("acme", NUMBER) == () and await store.unproved_grants() == ()
     assert await store.forget_proofs(YEARS - timedelta(milliseconds=1)) == 0
     assert await store.forget_proofs(YEARS) == 1
+    ((_, _, path),) = database.execute("PRAGMA database_list").fetchall()
+    assert Path(f"{path}-wal").stat().st_size == 0  # of which it would be read as it was
     assert holding(database, NUMBER[1:]) == {"subjects.number"}
 
 
