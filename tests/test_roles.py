@@ -25,7 +25,7 @@ from callguard.core.roles import Actor, Role
 from callguard.errors import Denied, InputError
 from callguard.store import Store
 from tests.retained import NOW, House, opened
-from tests.test_cli import callguard
+from tests.test_cli import as_somebody, callguard
 from tests.test_config import GOOD
 from tests.test_config import load as configured
 
@@ -365,7 +365,24 @@ async def test_a_configuration_of_ones_own_gives_no_role(house: House) -> None:
         os.chown(mine, BORIS, BORIS)
         done = as_user(BORIS, "optout", "list", "--for", "complaint", "--config", str(mine))
         assert (done.returncode, done.stdout) == (3, "")
-        assert "neither root's nor of who runs this" in done.stderr
+        assert "neither root's nor of who runs this" in done.stderr and "not kept" not in done.stderr
+    kept = [one for one in accesses(house, "--denied") if one["action"] == "optout list"]
+    assert [one["who"] for one in kept] == [str(BORIS)] * 2
+    assert not any("mine.toml" in json.dumps(one) for one in kept)
+
+
+async def test_who_may_not_look_at_the_store_is_told_in_one_line(house: House) -> None:
+    """As who forgets sudo, beside a folder that is the account's alone."""
+    shut = house.folder.parent / "shut"
+    shut.mkdir(mode=0o700)
+    os.chown(shut, 61_009, 61_009)
+    text = file_of(house).read_text(encoding="utf-8") + ROLES
+    file = house.folder.parent / "shut.toml"
+    file.write_text(text.replace(str(house.folder.parent / "s.db"), str(shut / "s.db")), encoding="utf-8")
+    assert str(shut) in file.read_text(encoding="utf-8")
+    for words in (("calls", "list"), ("subject", "show", NUMBER, "--for", "access_request")):
+        done = as_somebody(*words, "--config", str(file))
+        assert (done.returncode in (2, 3), done.stdout, done.stderr.count("\n")) == (True, "", 1), done.stderr
 
 
 async def test_callguards_own_account_does_what_timers_do(house: House) -> None:

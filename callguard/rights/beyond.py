@@ -81,7 +81,7 @@ def beyond(number: str | None, linkedids: Sequence[str]) -> tuple[Beyond, ...]:
         ),
         Beyond(
             "voicemail: what they left, and what was left for them",
-            "the same file NUMBERS; of each message that it names the .txt is removed, and the sound, which has a voice",
+            "the same file NUMBERS; each message that it names is removed: its .txt, and its sound, which has a voice",
             search.format(where="--recursive --include='msg*.txt' /var/spool/asterisk/voicemail"),
             numbers,
         ),

@@ -60,7 +60,7 @@ async def test_asterisk_elsewhere_has_limits_that_are_not_known(tmp_path: Path) 
 
 
 async def test_requests_of_people_are_counted_by_when_they_are_due(tmp_path: Path) -> None:
-    config, now = settings(tmp_path), datetime.now(UTC)
+    config, now = with_store(tmp_path), datetime.now(UTC)
     async with Store.open(config.store.path, gate=None, controllers={"acme": "Acme"}) as store:
         for number, days in enumerate((40, 26, 1)):
             received = now - timedelta(days=days)
