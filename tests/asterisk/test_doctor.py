@@ -498,7 +498,7 @@ async def test_folders_that_are_not_the_same(clinic: Clinic) -> None:
         http={"port": free_port()},
     )
     found = await clinic.look(settings)
-    unknown = dict.fromkeys(("keys.done", "keys.columns"), "not_checked")
+    unknown = dict.fromkeys(("keys.done", "keys.columns", "requests.due"), "not_checked")
     assert severities(found) == {"service.health": "warning"} | unknown | dict.fromkeys(
         ("folder.same", "service.told", "prompts.heard", "store.opens", "network.listening"), "risk"
     )  # fmt: skip
