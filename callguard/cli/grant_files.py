@@ -95,6 +95,8 @@ def import_(
                     for_whom, grants, now, "import", lambda ready: tell("Making ready", ready, len(grants))
                 ),
             )
+        elif settings.store.path.exists():
+            read(settings, _usable)
     already = None if new is None else len(grants) - new
     said = {"read": found.read, "added": new, "already": already, "repeated": found.repeated, "over": found.over}
     if print_json:
@@ -110,6 +112,10 @@ def import_(
         )
     for purpose in sorted({one.purpose for one in grants})[:SHOWN]:
         warn_of_unknown(settings, for_whom, purpose, None)
+
+
+async def _usable(reader: Reader) -> None:
+    """To have opened it says that the import would find its store, of this schema and with its keys."""
 
 
 def suspend(

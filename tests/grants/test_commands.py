@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -267,6 +269,15 @@ def test_a_list_is_kept_and_counted_and_an_old_one_brings_nothing_back(run: Run,
         "controller": "zeta", "dry_run": False, "read": 4, "added": 0, "already": 2, "repeated": 1, "over": 1,
     }  # fmt: skip
     assert decided(run) == "basis.missing"
+
+
+def test_a_dry_run_refuses_the_store_that_the_import_would(run: Run, asking: Path) -> None:
+    list_ = f"{HEADING}\n{LINE}\n".encode()
+    assert run("grant", "import", "-", *ZETA, stdin=list_).code == 0
+    with closing(sqlite3.connect(asking.parent / "callguard.db", isolation_level=None)) as older:
+        older.execute("DELETE FROM migrations WHERE number = (SELECT max(number) FROM migrations)")
+    for how in ((), ("--dry-run",)):
+        assert bad(run("grant", "import", "-", *ZETA, *how, stdin=list_), "start the service to update it")
 
 
 def test_of_a_file_with_bad_lines_nothing_is_kept_and_they_are_told(run: Run, asking: Path, tmp_path: Path) -> None:
