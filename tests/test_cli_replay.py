@@ -68,7 +68,7 @@ def test_a_stricter_policy_shows_which_calls_it_would_have_denied(run: Run, two:
         "1 that were allowed would be denied, 0 that were denied would be allowed, 1 would be denied by other rules, "
         "3 are the same." in said
     )
-    assert NUMBER in run("policy", "replay", "--policies", str(folder), "--numbers").out
+    assert NUMBER in run("policy", "replay", "--policy", str(folder), "--numbers").out
     told = run("policy", "replay", "--policies", str(folder), "--json").json
     assert told["differences"] == [{
         "call": evening, "at": "2026-11-16T17:00:00+00:00", "controller": "acme", "profile": "service",

@@ -52,7 +52,11 @@ def replay(
     policies: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Policies of your own, in place of those of the configuration.", show_default=False
+            "--policies",
+            "--policy",
+            metavar="FOLDER",
+            show_default=False,
+            help="Policies of your own, in place of those of the configuration.",
         ),
     ] = None,
     adopt: Annotated[
