@@ -104,6 +104,8 @@ class AriCalls:
             match event:
                 case wire.BridgeMembers():
                     self._talks.heed(event)
+                case wire.Transferred():
+                    self._talks.transferred(event)
                 case wire.CallBroadcast():
                     await self._claim(client, group, event.channel)
                 case wire.StasisStart() if event.channel not in self._doors:

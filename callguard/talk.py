@@ -48,6 +48,7 @@ class Talk:
 
     Attributes:
         granted: the purposes that it gave, none where it refused.
+        told_at: when it was last told who is with the subject, milliseconds.
         began_at: when the running segment began, if that was seen.
         waiting: what has happened and is not carried out yet.
         unwatched_since: from when on, at the earliest, nobody watched the segment that it was found in, milliseconds;
@@ -66,6 +67,7 @@ class Talk:
     granted: frozenset[str]
     two: bool
     state: Conversation
+    told_at: int = EVER
     began_at: datetime | None = None
     waiting: deque[Happened | Company | HoldsMissed] = field(default_factory=deque)
     work: asyncio.Task[None] | None = None

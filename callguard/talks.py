@@ -30,12 +30,13 @@ from callguard.current import Current
 from callguard.earlier import Earlier
 from callguard.errors import Disconnected, StoreError
 from callguard.leg import Subject
+from callguard.masquerades import found
 from callguard.parties import Parties
 from callguard.segments import Segments
 from callguard.store import Store
 from callguard.talk import EVER, Company, HoldsMissed, Missed, Talk
 from callguard.telephony import ami
-from callguard.telephony.ari_wire import BridgeMembers
+from callguard.telephony.ari_wire import BridgeMembers, Transferred
 from callguard.telephony.bridges import Bridges
 from callguard.telephony.clock import Clock
 from callguard.watchdog import Watchdog
@@ -78,6 +79,8 @@ class Talks:
         # What is told while something was missed, in its order; None while nothing is.
         self._heard: deque[BridgeMembers] | None = deque(maxlen=KEPT)
         self._heard_at = EVER
+        # Of these it is not looked yet whether somebody took another's place.
+        self._transfers: list[Transferred] = []
         # Since when nobody tells who is put on hold; None while somebody does.
         self._holds_untold: int | None = EVER
         self._by_channel: dict[str, Talk] = {}
@@ -162,6 +165,7 @@ class Talks:
         self.session = session
         for talk in self._by_channel.values():
             self._work.go_on(talk)
+        self._look()
 
     async def follows(self, session: ami.Session, leg_id: str, channel: str) -> bool:
         """Whether what becomes of a leg is for us to say, and not for another gate on the same PBX.
@@ -178,8 +182,37 @@ class Talks:
         else:
             self._heed(change)
 
+    def transferred(self, transfer: Transferred) -> None:
+        """Somebody was transferred, and may be in company that nobody has told of."""
+        self._clock.told(transfer.at)
+        self._transfers.append(transfer)
+        self._look()
+
+    def _look(self) -> None:
+        if self._transfers and self.session is not None and self._heard is None:
+            transfers, self._transfers = self._transfers, []
+            for transfer in transfers:
+                self._work.start(self._look_for(self.session, transfer))
+
+    async def _look_for(self, session: ami.Session, transfer: Transferred) -> None:
+        try:
+            change = await found(session, self._bridges, transfer, self.all_told)
+        except Disconnected:  # looked for again when both are back
+            self._transfers.append(transfer)
+            return
+        if change is not None and self._heard is None:
+            self._change(change)
+
     def _heed(self, change: BridgeMembers) -> None:
         self._heard_at = change.at
+        for channel in self._bridges.untold(change):
+            if talk := self._by_channel.get(channel):
+                # In whose company they were since it was told last nobody knows any more.
+                segment = talk.state.begun if talk.state.running is None else talk.state.running
+                self._happened(talk, Unwatched(segment, talk.told_at, talk.told_at, came=True))
+        self._change(change)
+
+    def _change(self, change: BridgeMembers) -> None:
         for channel in self._bridges.heed(change):
             talk = self._by_channel.get(channel)
             if talk is not None:
@@ -343,6 +376,7 @@ class Talks:
 
     def _meet(self, talk: Talk, at: int) -> None:
         """Nobody's company matters while nothing is recorded, nor about to be."""
+        talk.told_at = at
         others = self._bridges.company(talk.channel)
         changed = others != talk.state.company or bool(others & self._by_channel.keys())
         if talk.waiting or (talk.state.wanted and changed):

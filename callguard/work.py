@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 
@@ -45,6 +45,13 @@ class Work:
         async with asyncio.TaskGroup() as self._group:
             await asyncio.Event().wait()
         raise AssertionError  # cancelled only
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Carry out something else beside the conversations."""
+        if self._group is None:
+            work.close()
+        else:
+            self._group.create_task(work)
 
     def go_on(self, talk: Talk) -> None:
         """Carry out what waits in a conversation, where nothing is being carried out."""

@@ -68,9 +68,10 @@ MAY: dict[str, set[str]] = {
     "segments": {"core", "store", "telephony", "current", "watchdog", "talk", *SHARED},
     "earlier": {"core", "store", "telephony", "current", "talk", *SHARED},
     "work": {"core", "store", "telephony", "talk", "parties", "segments", *SHARED},
+    "masquerades": {"telephony", *SHARED},
     "talks": {
         "core", "store", "telephony", "leg", "current", "watchdog", "agents", "talk", "parties", "segments", "earlier",
-        "work", *SHARED,
+        "work", "masquerades", *SHARED,
     },
     "after": {"core", "store", "telephony", "current", "unasked", "watchdog", "talks", *SHARED},
     "column_sealing": {"store", *SHARED},

@@ -26,7 +26,7 @@ from callguard.store.records import OpenRecording, Segment
 from callguard.store.times import from_ms
 from callguard.talks import Talks
 from callguard.telephony.ami import NAMED_INSIDE, PAUSED, WITHDRAWN, LiveChannel, Overtaken, Session
-from callguard.telephony.ari_wire import BridgeMembers
+from callguard.telephony.ari_wire import BridgeMembers, Transferred
 from callguard.watchdog import Watchdog
 
 LEG, ANA, AGENT, STRANGER = "01a20262-bf4b-7521-b7cf-f0be338aba68", "pbx-1", "pbx-2", "pbx-3"
@@ -803,6 +803,78 @@ async def test_who_withdraws_at_another_gate_is_not_heard_on_in_a_recording_of_o
     call.talks.withdrawn(OTHER_LEG, datetime.now(UTC))
     await call.talks.settled(LEG)
     assert call.store.ended[ended:] == [(1, Why.STRANGER, True)]
+
+
+def takes_the_place_of_the_agent(call: Call, channel: str, by: str) -> None:
+    """Of a second one, in whose company somebody else is already: told of are only an end and a transfer."""
+    call.talks.heed(BridgeMembers("c", call.at, "mixing", ("pbx-7",), "pbx-7", "PJSIP/pbx-7-1", True))
+    call.talks.heed(BridgeMembers("c", call.at, "mixing", ("pbx-7", by), by, f"PJSIP/{by}-1", True))
+    call.go(ANA)
+    call.go(AGENT)
+    call.telephony.channels = call.listed("c", by, channel)
+    call.telephony.stands["pbx-7"] = "inside"
+
+
+async def test_whose_company_a_transfer_has_changed_without_a_word_is_looked_up(call: Call) -> None:
+    call.follow()
+    call.come(AGENT, ANA)
+    takes_the_place_of_the_agent(call, ANA, STRANGER)
+    told = asyncio.Event()
+
+    async def all_told() -> None:
+        told.set()
+
+    call.talks.all_told = all_told
+    call.talks.transferred(Transferred(call.at, ANA))
+    await told.wait()
+    await asyncio.sleep(0)
+    await call.talks.settled(LEG)
+    assert call.store.ended == [(0, Why.STRANGER, True)]
+    # And what is told from then on is no surprise.
+    call.talks.heed(BridgeMembers("c", call.at, "mixing", (ANA,), STRANGER, f"PJSIP/{STRANGER}-1", False))
+    await call.talks.over(LEG)
+    assert call.store.ended == [(0, Why.STRANGER, True)]
+
+
+async def test_a_transfer_is_looked_into_once_there_is_a_session_again(call: Call) -> None:
+    call.follow()
+    call.come(AGENT, ANA)
+    takes_the_place_of_the_agent(call, ANA, STRANGER)
+
+    async def untold() -> None:
+        call.talks.all_told = told
+        lost.set()
+        raise Disconnected("no answer")
+
+    async def told() -> None:
+        again.set()
+
+    lost, again = asyncio.Event(), asyncio.Event()
+    call.talks.all_told = untold
+    call.talks.transferred(Transferred(call.at, ANA))
+    await lost.wait()
+    assert call.telephony.done == []
+    await call.catch_up()
+    await again.wait()
+    await asyncio.sleep(0)
+    await call.talks.over(LEG)
+    assert call.store.ended == [(0, Why.STRANGER, True)]
+
+
+@pytest.mark.parametrize("who_goes_first", [ANA, STRANGER])
+async def test_who_was_in_company_that_nobody_told_of_loses_what_was_recorded_in_it(
+    call: Call, who_goes_first: str
+) -> None:
+    call.follow()
+    call.come(AGENT, ANA)
+    takes_the_place_of_the_agent(call, ANA, STRANGER)
+    call.at += 30_000
+    (stays,) = {ANA, STRANGER} - {who_goes_first}
+    name = f"PJSIP/{who_goes_first}-1"
+    call.talks.heed(BridgeMembers("c", call.at, "mixing", (stays,), who_goes_first, name, False))
+    await call.talks.over(LEG)
+    assert call.store.ended == [(0, Why.TRANSFER, True)]
+    assert 30_000 <= call.store.cut_ms[0] < 32_000  # since they left the agent, by Asterisk's clock
 
 
 async def test_of_the_house_nobody_is_asked_about_when_somebody_withdraws_at_another_gate(call: Call) -> None:

@@ -51,7 +51,9 @@ class Client:
         self.asterisk = Asterisk(self)
         self.events = Events(self)
 
-    async def __aiter__(self) -> AsyncIterator[wire.ChannelEvent | wire.CallBroadcast | wire.BridgeMembers]:
+    async def __aiter__(
+        self,
+    ) -> AsyncIterator[wire.Event]:
         """Events until the connection ends, or another takes the application over.
 
         Raises:

@@ -143,6 +143,14 @@ class BridgeMembers:
 
 
 @dataclass(frozen=True, slots=True)
+class Transferred:
+    """An attended transfer is done: `channel` is whoever was transferred, wherever they are now."""
+
+    at: int
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
 class ApplicationReplaced:
     """Another connection took the application over; this one hears nothing more."""
 
@@ -158,13 +166,15 @@ class Response:
 
 
 ChannelEvent = StasisStart | StasisEnd | HangupRequested | PlaybackStarted | PlaybackFinished | KeyReceived
-Message = ChannelEvent | CallBroadcast | BridgeMembers | ApplicationReplaced | Response
+Event = ChannelEvent | CallBroadcast | BridgeMembers | Transferred
+Message = Event | ApplicationReplaced | Response
 
 # The types we know, by Asterisk's names: FILTER_EVENTS has Asterisk send no other, and decoding drops the rest.
 # (To the filter a RESTResponse is an event too: left out, every answer is lost, that of the filter itself first.)
 EVENT_TYPES = (
     "CallBroadcast", "StasisStart", "StasisEnd", "ChannelHangupRequest", "PlaybackStarted", "PlaybackFinished",
-    "ChannelDtmfReceived", "ChannelEnteredBridge", "ChannelLeftBridge", "ApplicationReplaced", "RESTResponse",
+    "ChannelDtmfReceived", "ChannelEnteredBridge", "ChannelLeftBridge", "BridgeAttendedTransfer", "ApplicationReplaced",
+    "RESTResponse",
 )  # fmt: skip
 
 
@@ -233,6 +243,9 @@ def _decode(kind: Any, data: dict[str, Any]) -> Message | None:
                 _text(bridge["id"]), _at(data), _text(bridge["bridge_type"]), members,
                 _text(channel["id"]), _text(channel["name"]), kind == "ChannelEnteredBridge",
             )  # fmt: skip
+        case "BridgeAttendedTransfer":
+            # Of several at once Asterisk names none: they are transferred as a bridge, and each change of that is told.
+            return Transferred(_at(data), _text(data["transferee"]["id"])) if "transferee" in data else None
         case "ApplicationReplaced":
             return ApplicationReplaced()
         case _:

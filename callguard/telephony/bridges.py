@@ -70,6 +70,28 @@ class Bridges:
             self._forget(change.channel)
         return before | after
 
+    def untold(self, change: BridgeMembers) -> frozenset[str]:
+        """Before a change is heeded: the channels whose company must have changed earlier, of which nothing was told.
+
+        Asterisk tells of no masquerade, by which a channel takes the place of another in its bridge. It is in the list
+        of members when somebody else comes or goes next, or is told to leave where it has never come.
+        """
+        if change.kind == HOLDING:
+            return frozenset()
+        there = frozenset(change.members) - {change.channel} if change.entered else {*change.members, change.channel}
+        known = self.members(change.bridge)
+        if there <= known:
+            return frozenset()
+        return frozenset().union(*(self._connected(one) for one in there | known))
+
+    def all_members(self) -> dict[str, frozenset[str]]:
+        """Who is in each bridge now."""
+        return dict(self._members)
+
+    def members(self, bridge: str) -> frozenset[str]:
+        """Who is in a bridge and may be heard there."""
+        return self._members.get(bridge, frozenset())
+
     def company(self, channel: str) -> frozenset[str]:
         """The others whom a channel hears and who hear it; those behind Local channels in place of these."""
         return frozenset(

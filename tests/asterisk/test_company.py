@@ -310,7 +310,12 @@ async def test_who_withdraws_at_one_callguard_is_not_heard_on_in_the_recording_o
         hers = await house.settled(house.told(first).call)
         assert "stranger" in [one.ended_why for one in await parts(house, hers)]
         assert {int(CALLER_AFTER_YES), int(AGENT)} == heard(house, hers).keys()
-        await house.destroyed(house.told(second).call)
+        his = house.told(second).call
+        # Where a transfer so early had one channel take the place of another, it is not known whom he met, and there
+        # is none of his.
+        if (await house.settled(his)).recording is not None:
+            await house.destroyed(his)
+        assert not [name for name in house.files() if name.startswith(his)]
 
 
 async def test_of_two_callguards_each_follows_only_the_calls_that_it_answered(house: World) -> None:

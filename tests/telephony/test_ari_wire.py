@@ -43,6 +43,7 @@ MESSAGES: dict[str, tuple[dict[str, Any], wire.Message]] = {
         {"channel": CHANNEL, "digit": "1", "duration_ms": 120},
         wire.KeyReceived("pbx-1.1", AT_MS, "1", 120),
     ),
+    "BridgeAttendedTransfer": ({"transferee": CHANNEL}, wire.Transferred(AT_MS, "pbx-1.1")),
     "ApplicationReplaced": ({}, wire.ApplicationReplaced()),
     "RESTResponse": (
         {"request_id": "7", "transaction_id": "7", "status_code": 409, "reason_phrase": "Conflict", "uri": "x"},
@@ -70,6 +71,10 @@ def test_every_type_that_asterisk_is_asked_for_is_decoded() -> None:
 def test_unknown_types_are_dropped() -> None:
     assert wire.decode(encoded("ChannelVarset", {"variable": "X", "value": "1"})) is None
     assert wire.decode('{"type": "SomethingOfAsterisk99"}') is None
+
+
+def test_a_transfer_of_several_names_nobody() -> None:
+    assert wire.decode(encoded("BridgeAttendedTransfer", {"transferer_first_leg": CHANNEL})) is None
 
 
 @pytest.mark.parametrize(
@@ -163,8 +168,9 @@ def _hold(models: dict[str, Any], model: str, fields: dict[str, Any]) -> None:
     properties = models[model]["properties"]
     for name, value in fields.items():
         assert name in properties, f"{model}.{name} is not described"
-        # Without a channel an event of a bridge is malformed to us, though the description lets it be.
-        optional = name == "channel" and "Bridge" in model
+        # Without a channel an event of a bridge is malformed to us, though the description lets it be; and a transfer
+        # of several names none of them.
+        optional = name in ("channel", "transferee") and "Bridge" in model
         assert optional or properties[name].get("required"), f"{model}.{name} may be missing"
         kind = properties[name]["type"]
         if isinstance(value, dict):

@@ -26,6 +26,22 @@ class Pbx:
         return self.bridges.heed(BridgeMembers(bridge, 0, kind, self.members[bridge], channel, channel, entered))
 
 
+def test_who_took_anothers_place_is_noticed_when_somebody_comes_or_goes_next() -> None:
+    for kind, seen in (("mixing", True), (HOLDING, False)):
+        for entered, channel, members in (
+            (False, "ben", ("ana",)),
+            (False, "ana", ("ben",)),
+            (True, "eve", ("ben", "ana", "eve")),
+        ):
+            pbx = Pbx()
+            for one in ("ben", "agent"):
+                pbx.enter("b", one)
+            told = BridgeMembers("b", 0, kind, ("ben",), "agent", "agent", False)
+            assert pbx.bridges.untold(told) == frozenset()
+            change = BridgeMembers("b", 0, kind, members, channel, channel, entered)
+            assert pbx.bridges.untold(change) == (frozenset({"ana", "ben", "agent"}) if seen else frozenset())
+
+
 def test_two_in_a_bridge_are_each_others_company() -> None:
     pbx = Pbx()
     pbx.enter("b", "ana")

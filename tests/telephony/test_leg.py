@@ -62,7 +62,7 @@ async def leg_of(
 
         async def pump() -> None:
             async for event in client:
-                if not isinstance(event, wire.CallBroadcast | wire.BridgeMembers) and event.channel == CHANNEL:
+                if isinstance(event, wire.ChannelEvent) and event.channel == CHANNEL:
                     door.hear(event)
 
         pumping = asyncio.create_task(pump())
