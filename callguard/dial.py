@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
@@ -31,16 +32,29 @@ log = structlog.get_logger()
 
 NO_PROFILE = "profile.unknown"
 FAILED = "gate.failed"
+BEHIND = "store.behind"
+
+
+async def _all() -> bool:
+    return True
 
 
 class Dial:
-    """Decides for the profiles of a configuration. Whatever goes wrong, the answer is no."""
+    """Decides for the profiles of a configuration. Whatever goes wrong, the answer is no.
 
-    def __init__(self, current: Current, store: Store, metrics: Metrics, lists: Lists) -> None:
+    Args:
+        continued: whether the store knows all that it ever knew: one that is older has forgotten opt-outs.
+    """
+
+    def __init__(
+        self, current: Current, store: Store, metrics: Metrics, lists: Lists,
+        continued: Callable[[], Awaitable[bool]] = _all,
+    ) -> None:  # fmt: skip
         self._current = current
         self._store = store
         self._metrics = metrics
         self._lists = lists
+        self._continued = continued
         self._turns: WeakValueDictionary[tuple[str, str | None], asyncio.Lock] = WeakValueDictionary()
         self.callbacks = Callbacks(current, store)
 
@@ -70,6 +84,9 @@ class Dial:
             log.error("a dial names no profile of the configuration and is denied", profile=named(profile))
             return Decision(allow=False, rules=(NO_PROFILE,))
         call_id = str(uuid_utils.uuid7())
+        if not await self._continued():
+            log.error("a dial is denied: whether the store is the one that was signed last is not sure", call=call_id)
+            return Decision(allow=False, rules=(BEHIND,))
         try:
             # What the law counts has to be counted: two dials of one number at the same time are one after the other.
             number = to_e164(written, settings.region)

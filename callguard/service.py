@@ -98,14 +98,14 @@ class Service:
             self._current, store, self._recordings, self._withdrawals, holds, self._watchdog, self._talks, self._unasked
         )
         self._lists = Lists(lambda problem: log.error("a registry's list cannot be used", problem=problem))
-        dial = Dial(self._current, store, self._metrics, self._lists)
+        self._checkpoints = Checkpoints(self._current, store)
+        dial = Dial(self._current, store, self._metrics, self._lists, self._checkpoints.continued)
         self._ari = AriCalls(
             self._current, store, dial, self._dialplan, self._room, self._metrics, self._withdrawals, self._watchdog,
             self._talks,
         )  # fmt: skip
         self._talks.all_told = self._ari.all_told
         self._agi = AgiCalls(self._current, store, dial, holds, self._ari, self._room, self._metrics)
-        self._checkpoints = Checkpoints(self._current, store)
         self._reloading = Reload(
             path, self._current, store, self._dialplan, self._ari, self._lists, self._recordings, self._sealing,
             self._columns,

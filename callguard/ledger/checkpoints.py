@@ -19,10 +19,15 @@ from callguard.ledger import signed
 from callguard.ledger.keys import Signer, lost, signer, verifier_file, verifiers_in
 from callguard.ledger.send import PLACES, send
 from callguard.ledger.signed import Signed
+from callguard.store.ledger import NotContinued
 from callguard.store.store import Store
 
 log = structlog.get_logger()
 
+# A dial waits no longer to know whether the store is the one that was signed last.
+LOOK_WITHIN_S = 1.0
+# Where it is not: how soon a word of an administrator's that it is to be gone on with is heard.
+LOOK_AGAIN_S = 10.0
 _WAY_ON = (
     "see `callguard ledger verify`; where an older store was put back, `callguard ledger checkpoint --after-restore` "
     "says so and signs"
@@ -49,12 +54,8 @@ async def make(store: Store, config: Config, *, after_restore: bool = False) -> 
         Unsignable: it does not continue what was signed before, or its checkpoints were removed.
         InputError, StoreError.
     """
-    file, origin = config.ledger_key_file, config.ledger.origin
-    if (await store.ledger_head()).last is not None and not file.exists():
-        raise lost(file)
-    # Reading a key, and the library that signs, take their time.
-    ready, kept, sent = await asyncio.to_thread(_known, config, origin)
-    if problem := await _problem(store, kept, sent):
+    ready, kept, sent, problem = await _look(store, config)
+    if problem is not None:
         if not after_restore:
             raise problem
         kept = await _give_up(store, config.ledger_signed_file, kept, sent)
@@ -71,6 +72,16 @@ async def make(store: Store, config: Config, *, after_restore: bool = False) -> 
         return note
 
     return await store.checkpoint(datetime.now(UTC), noted)
+
+
+async def _look(store: Store, config: Config) -> tuple[Signer, Signed | None, Note | None, Unsignable | None]:
+    """Who signs, what is known to have been signed, and what is wrong with the ledger by that. Raises: as `make`."""
+    file, origin = config.ledger_key_file, config.ledger.origin
+    if (await store.ledger_head()).last is not None and not file.exists():
+        raise lost(file)
+    # Reading a key, and the library that signs, take their time.
+    ready, kept, sent = await asyncio.to_thread(_known, config, origin)
+    return ready, kept, sent, await _problem(store, kept, sent)
 
 
 def _known(config: Config, origin: str) -> tuple[Signer, Signed | None, Note | None]:
@@ -127,7 +138,10 @@ def why_unsigned(error: CallguardError) -> dict[str, Value]:
 
 
 class Checkpoints:
-    """Signs and sends for one store. What fails is told once, and tried again with each round."""
+    """Signs and sends for one store. What fails is told once, and tried again with each round.
+
+    An older store that was put in place of the one that was signed last, or an empty one, has forgotten opt-outs.
+    """
 
     def __init__(self, current: Current, store: Store) -> None:
         self._current = current
@@ -136,12 +150,37 @@ class Checkpoints:
         self._unsent: Collection[str] = PLACES
         self._failing: set[str] = set()
         self._round = asyncio.Lock()
+        self._looked = asyncio.Event()
+        self._behind = False
 
     async def keep_signing(self) -> None:
-        """Until cancelled."""
+        """Look at once whether it is the store that was signed last, then sign, until cancelled."""
+        config = self._current.config
+        try:
+            if config.ledger_key_file.exists():  # else nothing was ever signed here
+                *_, problem = await _look(self._store, config)
+                self._behind = problem is not None
+        except (Unsignable, NotContinued):
+            self._behind = True
+        except CallguardError:  # not that of a store that is behind: told with the first round
+            pass
+        finally:
+            self._looked.set()
+        if self._behind:
+            await self.round()  # which tells of it
         while True:
-            await asyncio.sleep(self._current.config.ledger.checkpoint_every_s)
+            every_s = self._current.config.ledger.checkpoint_every_s
+            await asyncio.sleep(min(every_s, LOOK_AGAIN_S) if self._behind else every_s)
             await self.round()
+
+    async def continued(self) -> bool:
+        """Whether the store knows all that it knew when it was signed last, as far as the signatures here tell."""
+        try:
+            async with asyncio.timeout(LOOK_WITHIN_S):
+                await self._looked.wait()
+        except TimeoutError:
+            return False
+        return not self._behind
 
     async def round(self) -> None:
         """Sign what is new, and send what was not sent."""
@@ -152,7 +191,9 @@ class Checkpoints:
         config = self._current.config
         try:
             note, new = await make(self._store, config)
+            self._behind = False
         except CallguardError as error:
+            self._behind |= isinstance(error, Unsignable | NotContinued)
             log.error("the ledger cannot be signed, trying again", problem=str(error))
             await self._tell("sign", Incident.LEDGER_UNSIGNED, why_unsigned(error))
             return

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from sqlite3 import connect
 
 import pytest
 
@@ -21,7 +24,8 @@ from callguard.errors import TelephonyError
 from callguard.store.reader import Reader
 from callguard.store.records import LegDetail
 from callguard.store.store import Store
-from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, World, stop_keys
+from tests.asterisk.conftest import PATIENCE_S, PROMPT_HZ, World, says_yes, stop_keys
+from tests.test_cli import callguard
 
 ANA, BEA = "600000001", "600000002"
 
@@ -350,3 +354,39 @@ async def test_a_store_that_was_removed_denies(world: World) -> None:
     for file in world.gate.folder.glob("callguard.db*"):
         file.rename(file.with_suffix(file.suffix + ".gone"))
     assert await dialled(world, f"40{ANA}") == "deny/gate.failed"
+
+
+@pytest.mark.parametrize("older", [True, False])
+async def test_a_store_that_has_forgotten_opt_outs_dials_nobody(world: World, tmp_path: Path, older: bool) -> None:
+    """An older one was put in its place, or it is gone: callguard is started, and knows what it has signed since."""
+    assert await dialled(world, f"41{ANA}") == "allow/dial.allowed"
+    await world.gate.stop()
+    kept = tmp_path / "older.db"
+    with closing(connect(world.gate.store)) as one, closing(connect(kept)) as other:
+        one.backup(other)
+    await world.gate.start()
+    async with Store.open(world.gate.store, gate=None, controllers={}) as store:
+        await store.opt_out("acme", f"+34{ANA}", Scope.MARKETING, datetime.now(UTC), "command")
+    assert await dialled(world, f"41{ANA}") == "deny/optout.marketing"
+    await world.gate.stop()
+    owner = world.gate.store.stat()
+    for file in world.gate.folder.glob("callguard.db*"):
+        file.rename(tmp_path / f"{file.name}.{older}")
+    if older:
+        shutil.copy(kept, world.gate.store)
+        os.chown(world.gate.store, owner.st_uid, owner.st_gid)
+        world.gate.store.chmod(owner.st_mode & 0o777)
+    await world.gate.start()
+    assert await dialled(world, f"41{ANA}") == "deny/store.behind"
+    assert await dialled(world, f"40{ANA}") == "deny/store.behind"
+    assert await dialled(world, "41112") == "emergency/emergency"
+    # Whoever calls is asked and recorded as ever; and an administrator may go on with it.
+    await world.call(*says_yes(world.times))
+    assert (await world.settled((await world.latest()).leg.call_id)).recording is not None
+    words = ("ledger", "checkpoint", "--after-restore", "--config", str(world.gate.folder / "callguard.toml"))
+    done = await asyncio.to_thread(callguard, *words)
+    assert done.returncode == 0, done.stderr
+    async with asyncio.timeout(PATIENCE_S):
+        while (decided := await dialled(world, f"40{ANA}")) == "deny/store.behind":
+            pass
+    assert decided == "allow/dial.allowed"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from sqlite3 import connect
 
@@ -16,7 +17,7 @@ from callguard.core.checkpoint import Checkpoint, Note
 from callguard.core.incidents import Incident
 from callguard.errors import InputError
 from callguard.ledger import signed
-from callguard.ledger.checkpoints import Unsignable, make
+from callguard.ledger.checkpoints import Checkpoints, Unsignable, make
 from callguard.ledger.keys import signer
 from callguard.ledger.send import append
 from callguard.ledger.signed import Signed
@@ -152,6 +153,57 @@ async def test_an_older_store_is_signed_once_somebody_said_that_it_was_restored(
     # Nothing more to give up: it signs, and writes nothing else.
     assert await sign(tmp_path, config=config, after_restore=True) == 5
     assert (await kinds(tmp_path)).count("ledger.restored") == 1
+
+
+@asynccontextmanager
+async def started(folder: Path) -> AsyncIterator[tuple[Store, Checkpoints]]:
+    """As a service that is started with what there is."""
+    async with opened(folder) as store:
+        _, checkpoints = taken(folder, "", store)
+        signing = asyncio.create_task(checkpoints.keep_signing())
+        yield store, checkpoints
+        signing.cancel()
+        with suppress(asyncio.CancelledError):
+            await signing
+
+
+@pytest.mark.parametrize("older", [True, False])
+async def test_a_service_that_finds_an_older_store_or_an_empty_one_knows_it_at_once(
+    tmp_path: Path, older: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(tmp_path) as (_, checkpoints):  # nothing was ever signed
+        assert await checkpoints.continued()
+    await sign(tmp_path)
+    with closing(connect(tmp_path / "callguard.db")) as one, closing(connect(tmp_path / "backup.db")) as other:
+        one.backup(other)
+    await sign(tmp_path)
+    async with started(tmp_path) as (_, checkpoints):
+        assert await checkpoints.continued()
+    for name in ("callguard.db", "callguard.db-wal", "callguard.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    if older:
+        (tmp_path / "backup.db").rename(tmp_path / "callguard.db")
+    monkeypatch.setattr("callguard.ledger.checkpoints.LOOK_AGAIN_S", 0.05)
+    async with started(tmp_path) as (store, checkpoints), asyncio.timeout(10):
+        assert not await checkpoints.continued()
+        while not await store.incidents(10):
+            await asyncio.sleep(0.01)
+        (incident,) = await store.incidents(10)
+        assert (incident.kind, incident.detail) == (Incident.LEDGER_UNSIGNED, {"why": "not_continued"})
+        # And goes on once somebody has said so.
+        await make(store, settings(tmp_path), after_restore=True)
+        while not await checkpoints.continued():
+            await asyncio.sleep(0.01)
+        assert len(await store.incidents(10)) == 1
+
+
+async def test_a_store_of_which_it_is_not_known_in_time_is_none_to_dial_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callguard.ledger.checkpoints.LOOK_WITHIN_S", 0.01)
+    async with opened(tmp_path) as store:
+        _, checkpoints = taken(tmp_path, "", store)
+        assert not await checkpoints.continued()
 
 
 async def test_a_lost_key_is_not_replaced_unasked(tmp_path: Path) -> None:
