@@ -11,7 +11,7 @@ demo: .venv/.ready ## real calls through a private Asterisk and callguard; ARGS=
 	@$(BIN)/callguard demo $(ARGS)
 
 test: .venv/.ready ## all tests, those on a real Asterisk included; ARGS="-k name"
-	@$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 images: .venv/.ready ## build both images, run them and call through them; needs root
 	@tools/setup images

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -15,33 +14,23 @@ import structlog
 from callguard.demo import private_root
 from callguard.demo.tree import Tree, cache, find
 
-WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-# All but the last have real calls.
-CALLERS = max(1, WORKERS - 1)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """The last of several workers waits for the processors longer than those whose calls keep time."""
-    if CALLERS < WORKERS and os.environ.get("PYTEST_XDIST_WORKER") == f"gw{CALLERS}":
-        os.nice(5)
-
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker of pytest-xdist but the last has its share of real calls, and begins with it.
+    """Each worker of pytest-xdist has its share of real calls, and begins with it.
 
-    It gives each a run of the list as it stands. Callers and Asterisk keep time; beside several tests that keep the
-    processors busy they would be late. While they wait, the last one has the other tests.
+    It gives each a run of the list as it stands. Callers and Asterisk keep time; beside tests that keep the processors
+    busy they would be late.
     """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     real = [item for item in items if "tree" in getattr(item, "fixturenames", ())]
     known = set(real)
-    others = iter([item for item in items if item not in known])
-    ordered: list[pytest.Item] = []
-    for worker in range(WORKERS):
-        if worker < CALLERS:
-            ordered += real[len(real) * worker // CALLERS : len(real) * (worker + 1) // CALLERS]
-        ordered += islice(others, max(0, len(items) * (worker + 1) // WORKERS - len(ordered)))
-    items[:] = [*ordered, *others]
+    others = [item for item in items if item not in known]
+    items[:] = [item for worker in range(workers) for kind in (real, others) for item in _share(kind, worker, workers)]
+
+
+def _share(items: list[pytest.Item], worker: int, workers: int) -> list[pytest.Item]:
+    return items[len(items) * worker // workers : len(items) * (worker + 1) // workers]
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from callguard.demo.rtp import Key, Tone
 from callguard.demo.sipp import EndedBy
 from callguard.demo.tones import AGENT, CALLER_BEFORE
 from callguard.store.reader import Reader
-from tests.asterisk.conftest import PATIENCE_S, SITE, World, load_modules
+from tests.asterisk.conftest import PATIENCE_S, World, load_modules
 from tests.asterisk.test_outbound import opted_out
 from tests.asterisk.test_service import counted
 from tests.asterisk.trunk import Trunk, trunk
@@ -258,7 +258,11 @@ async def site(pbx: Pbx, tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
         "pjsip.conf": SIP, "manager.conf": MANAGER.replace("SECRET", pbx.secrets.ami),
         "followme.conf": FOLLOW_ME.replace("PROMPT", f"{pbx.folder('prompts').in_asterisk}/en/contract-goodbye"),
     }  # fmt: skip
-    before = {name: (etc / name).read_text(encoding="utf-8") if (etc / name).exists() else "" for name in files}
+    # All of it is as other tests have left it, and has to be so for others again.
+    before = {
+        name: (etc / name).read_text(encoding="utf-8") if (etc / name).exists() else ""
+        for name in (*files, "site.conf")
+    }
     work = tmp_path_factory.mktemp("trunk")
     async with AsyncExitStack() as stack:
         lines = [stack.enter_context(pbx.line()) for _ in range(2)]
@@ -270,7 +274,8 @@ async def site(pbx: Pbx, tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
             text = text.replace("TRUNK", str(far.port)).replace("ELSEWHERE", str(other.port))
             (etc / name).write_text(before[name] + text, encoding="utf-8")
             (etc / name).chmod(0o644)
-        (etc / "site.conf").write_text(SITE + DIALPLAN.replace("ELSEWHERE", str(other.port)), encoding="utf-8")
+        dialplan = DIALPLAN.replace("ELSEWHERE", str(other.port))
+        (etc / "site.conf").write_text(before["site.conf"] + dialplan, encoding="utf-8")
         await reload(pbx)
         await load_modules(pbx, *MODULES)
         try:
@@ -278,7 +283,6 @@ async def site(pbx: Pbx, tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
         finally:
             for name, text in before.items():
                 (etc / name).write_text(text, encoding="utf-8")
-            (etc / "site.conf").write_text(SITE, encoding="utf-8")
             for module in MODULES:
                 await pbx.cli(f"module unload {module}")
             await reload(pbx)

@@ -8,9 +8,12 @@ import os
 import re
 import sqlite3
 import urllib.request
+from collections.abc import AsyncIterator
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
+
+import pytest
 
 from callguard.demo.rtp import Key, Silence, Tone
 from callguard.demo.tones import AGENT, CALLER_AFTER_YES, CALLER_BEFORE
@@ -109,11 +112,21 @@ async def test_nobody_speaks_for_anothers_call(world: World) -> None:
     assert world.gate.log().count("serving") == 1
 
 
+@pytest.fixture
+async def whatever_is_dialled(world: World) -> AsyncIterator[None]:
+    """What begins with a 9 is answered, whatever else is in it."""
+    site = world.pbx.path / "etc" / "site.conf"
+    before = site.read_text(encoding="utf-8")
+    site.write_text(f"{before}\n[from-outside](+)\nexten => _9.,1,Answer()\n same => n,Wait(20)\n", encoding="utf-8")
+    await world.pbx.cli("dialplan reload")
+    yield
+    site.write_text(before, encoding="utf-8")
+    await world.pbx.cli("dialplan reload")
+
+
+@pytest.mark.usefixtures("whatever_is_dialled")
 async def test_number_and_what_is_dialled_are_no_event_of_anothers_call_together(world: World) -> None:
     """Both are raw in an event, and Asterisk's own headers between them: one that starts a recorder elsewhere."""
-    site = world.pbx.path / "etc" / "site.conf"
-    site.write_text(f"{site.read_text()}\n[from-outside](+)\nexten => _9.,1,Answer()\n same => n,Wait(20)\n")
-    await world.pbx.cli("dialplan reload")
     calls = len(world.agent.calls)
     victim = asyncio.create_task(world.call(*says_yes(world.times, talks_ms=5_000)))
     told = world.told(await world.agent_call(calls))
