@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import select
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -175,9 +176,30 @@ class Engine:
     def close(self) -> None:
         """End the containers that were started here and let go of the storage, so that the folder can be removed."""
         self.podman("rm", "--all", "--force", "--time", "1")
+        # What cleans up after a container may come later, and mounts the storage again.
+        while left := [process for process in Path("/proc").glob("[0-9]*") if self._serves_us(process)]:
+            for process in left:
+                self._wait(int(process.name))
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
         for mount in reversed([mount for mount in mounts if mount.startswith(f"{self.folder}/")]):
             subprocess.run(["umount", mount], check=True, timeout=60)
+
+    def _serves_us(self, process: Path) -> bool:
+        try:
+            return f"{self.folder}/".encode() in (process / "cmdline").read_bytes()
+        except OSError:  # it is gone
+            return False
+
+    @staticmethod
+    def _wait(pid: int) -> None:
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            assert select.select([process], [], [], 60)[0], f"process {pid} of a container goes on"
+        finally:
+            os.close(process)
 
     def _run(self, command: list[str], seconds: float) -> str:
         done = subprocess.run(
