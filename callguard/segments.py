@@ -59,7 +59,8 @@ class Segments:
 
     async def kept_unwatched(self, talk: Talk, what: Unwatched) -> None:
         """What was recorded while nobody watched stays, as nothing says that anybody came. Raises: StoreError."""
-        await self._unwatched(talk, what.segment, what.since, kept=True)
+        if what.segment is not None:
+            await self._unwatched(talk, what.segment, what.since, kept=True)
 
     async def holds_missed(self, talk: Talk, what: HoldsMissed) -> None:
         """Holds of a leg may have gone unheard of. Raises: StoreError."""

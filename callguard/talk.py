@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from callguard.core.conversation import Conversation, Happened
+from callguard.core.conversation import Conversation, Happened, Unwatched
 
 # Nobody knows since when.
 EVER = 0
@@ -84,4 +84,6 @@ class Talk:
 
     def company_changed_since(self) -> int | None:
         """When the company first changed after what is being carried out, milliseconds; None where it has not."""
-        return min((one.at for one in list(self.waiting)[1:] if isinstance(one, Company)), default=None)
+        waiting = list(self.waiting)[1:]
+        known = [one.at for one in waiting if isinstance(one, Company)]
+        return min([*known, *(one.at for one in waiting if isinstance(one, Unwatched) and one.came)], default=None)

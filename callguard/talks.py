@@ -78,7 +78,7 @@ class Talks:
         self._earlier = Earlier(current, store, self._clock, alone)
         # What is told while something was missed, in its order; None while nothing is.
         self._heard: deque[BridgeMembers] | None = deque(maxlen=KEPT)
-        self._heard_at = EVER
+        self._heard_at = self._listed_at = EVER
         # Of these it is not looked yet whether somebody took another's place.
         self._transfers: list[Transferred] = []
         # Since when nobody tells who is put on hold; None while somebody does.
@@ -132,8 +132,10 @@ class Talks:
         if self._heard is not None:
             self._heard = deque(self._heard)
             live, holding = await session.live(), await session.holding()
+            self._listed_at = self._clock.now()
             self._bridges.begin(live, holding, tuple(self._heard))
             for talk in self._by_channel.values():
+                talk.told_at = self._listed_at
                 self._meet(talk, self._heard_at)
                 self._end_hold(talk)
         for talk in tuple(self._by_channel.values()):
@@ -150,6 +152,7 @@ class Talks:
             taken_up = await self._earlier.take_up(session, expected)
             if taken_up is not None:
                 self._add(taken_up)
+                taken_up.told_at = self._listed_at
                 self._meet(taken_up, EVER)
                 if (unwatched := await self._earlier.unwatched(session, taken_up)) is not None:
                     self._happened(taken_up, unwatched)
@@ -205,17 +208,18 @@ class Talks:
 
     def _heed(self, change: BridgeMembers) -> None:
         self._heard_at = change.at
-        for channel in self._bridges.untold(change):
+        # What happened before they were listed is in the list, told or not.
+        for channel in self._bridges.untold(change) if change.at > self._listed_at else ():
             if talk := self._by_channel.get(channel):
                 # In whose company they were since it was told last nobody knows any more.
-                segment = talk.state.begun if talk.state.running is None else talk.state.running
-                self._happened(talk, Unwatched(segment, talk.told_at, talk.told_at, came=True))
+                self._happened(talk, Unwatched(None, talk.told_at, talk.told_at, came=True))
         self._change(change)
 
     def _change(self, change: BridgeMembers) -> None:
         for channel in self._bridges.heed(change):
             talk = self._by_channel.get(channel)
             if talk is not None:
+                talk.told_at = change.at
                 self._meet(talk, change.at)
                 self._end_hold(talk)
         if not change.entered:
@@ -376,7 +380,6 @@ class Talks:
 
     def _meet(self, talk: Talk, at: int) -> None:
         """Nobody's company matters while nothing is recorded, nor about to be."""
-        talk.told_at = at
         others = self._bridges.company(talk.channel)
         changed = others != talk.state.company or bool(others & self._by_channel.keys())
         if talk.waiting or (talk.state.wanted and changed):

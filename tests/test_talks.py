@@ -865,6 +865,7 @@ async def test_a_transfer_is_looked_into_once_there_is_a_session_again(call: Cal
 async def test_who_was_in_company_that_nobody_told_of_loses_what_was_recorded_in_it(
     call: Call, who_goes_first: str
 ) -> None:
+    call.at = round(time.time() * 1000)
     call.follow()
     call.come(AGENT, ANA)
     takes_the_place_of_the_agent(call, ANA, STRANGER)
@@ -875,6 +876,39 @@ async def test_who_was_in_company_that_nobody_told_of_loses_what_was_recorded_in
     await call.talks.over(LEG)
     assert call.store.ended == [(0, Why.TRANSFER, True)]
     assert 30_000 <= call.store.cut_ms[0] < 32_000  # since they left the agent, by Asterisk's clock
+
+
+async def test_a_pause_does_not_make_it_known_who_was_there(call: Call) -> None:
+    call.at = round(time.time() * 1000)
+    call.follow()
+    call.come(AGENT, ANA)
+    call.at += 30_000
+    call.talks.heed(BridgeMembers("c", call.at, "mixing", ("pbx-7",), "pbx-7", "PJSIP/pbx-7-1", True))
+    call.talks.paused(LEG)
+    call.talks.resumed(LEG)
+    await call.talks.settled(LEG)
+    call.at += 10_000
+    call.talks.heed(BridgeMembers("b", call.at, "mixing", (AGENT, ANA), STRANGER, f"PJSIP/{STRANGER}-1", False))
+    await call.talks.over(LEG)
+    (_, paused), (_, cut) = zip(call.store.ended, call.store.cut_ms, strict=True)
+    assert paused < 1_000 and 40_000 <= cut < 42_000
+
+
+async def test_what_nobody_told_of_is_cut_off_also_where_it_is_carried_out_later(call: Call) -> None:
+    """The manager's connection is away: who came, and who was there unseen, wait for it."""
+    call.at = round(time.time() * 1000)
+    call.telephony.stands["pbx-7"] = "inside"
+    call.follow()
+    call.come(AGENT, ANA)
+    await call.talks.settled(LEG)
+    call.talks.session_lost()
+    call.go(AGENT)
+    call.come("pbx-7")
+    call.at += 35_000
+    call.talks.heed(BridgeMembers("b", call.at, "mixing", ("pbx-7", ANA), STRANGER, f"PJSIP/{STRANGER}-1", False))
+    await call.catch_up()
+    await call.talks.over(LEG)
+    assert all(cut >= 35_000 for cut in call.store.cut_ms) and call.store.ended[0][:2] == (0, Why.TRANSFER)
 
 
 async def test_of_the_house_nobody_is_asked_about_when_somebody_withdraws_at_another_gate(call: Call) -> None:

@@ -121,13 +121,13 @@ class Unwatched:
     """Nobody has watched who was in the call while a segment was recorded.
 
     Attributes:
-        segment: which.
+        segment: which; None for whichever is recorded when this is carried out.
         since: from when on, milliseconds since the epoch.
         at: what was captured from then on goes where somebody came.
         came: whether somebody did: Asterisk tells of it, and not of who.
     """
 
-    segment: int
+    segment: int | None
     since: int
     at: int
     came: bool
@@ -223,8 +223,9 @@ def step(now: Conversation, happened: Happened) -> tuple[Conversation, tuple[Ord
     if isinstance(happened, SetAside) and now.running is not None:
         orders.append(End(now.running, Why.FOREIGN))
         now = replace(now, running=None, last=Why.FOREIGN)
-    if isinstance(happened, Unwatched) and happened.came and now.running == happened.segment:
-        orders.append(End(happened.segment, Why.TRANSFER, happened.at))
+    unseen = isinstance(happened, Unwatched) and happened.came and happened.segment in (None, now.running)
+    if unseen and now.running is not None:
+        orders.append(End(now.running, Why.TRANSFER, happened.at))
         now = replace(now, running=None, last=Why.TRANSFER)
     newcomers = now.company - now.met
     if now.running is not None and (why := _against(now, newcomers)) is not None:

@@ -113,7 +113,7 @@ async def _problem(store: Store, kept: Signed | None, sent: Note | None) -> Unsi
             return Unsignable("not_continued", f"{_NOT_CONTINUED.format(one.size, place)}; {_WAY_ON}")
     if kept is None:
         # An older callguard's; of a key that never signed it is known.
-        removed = head.last is None and head.size > 0
+        removed = head.last is None
     else:
         removed = kept.before is not None and not await store.has_checkpoint(kept.before)
     return Unsignable("checkpoints_removed", f"{_REMOVED}; {_WAY_ON}") if removed else None
@@ -156,14 +156,13 @@ class Checkpoints:
     async def keep_signing(self) -> None:
         """Look at once whether it is the store that was signed last, then sign, until cancelled."""
         config = self._current.config
+        key = config.ledger_key_file
         try:
-            if config.ledger_key_file.exists():  # else nothing was ever signed here
+            if any(file.exists() for file in (key, verifier_file(key), config.ledger_signed_file)):
                 *_, problem = await _look(self._store, config)
                 self._behind = problem is not None
-        except (Unsignable, NotContinued):
+        except (CallguardError, OSError):  # something was signed here, and nobody can say what
             self._behind = True
-        except CallguardError:  # not that of a store that is behind: told with the first round
-            pass
         finally:
             self._looked.set()
         if self._behind:

@@ -197,6 +197,32 @@ async def test_a_service_that_finds_an_older_store_or_an_empty_one_knows_it_at_o
         assert len(await store.incidents(10)) == 1
 
 
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("harm", ["key gone", "key junk", "signed junk", "signed a folder", "signed gone"])
+async def test_where_it_cannot_be_known_what_was_signed_nobody_is_dialled(
+    tmp_path: Path, older: bool, harm: str
+) -> None:
+    """But an older store that has checkpoints, and nothing beside the key says that there were more."""
+    await sign(tmp_path)
+    with closing(connect(tmp_path / "callguard.db")) as one, closing(connect(tmp_path / "backup.db")) as other:
+        one.backup(other)
+    await sign(tmp_path)
+    for name in ("callguard.db", "callguard.db-wal", "callguard.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    if older:
+        (tmp_path / "backup.db").rename(tmp_path / "callguard.db")
+    which, how = harm.split(maxsplit=1)
+    file = tmp_path / ("ledger.key" if which == "key" else "ledger.key.signed")
+    if how == "junk":
+        file.write_text("")
+    else:
+        file.unlink()
+    if how == "a folder":
+        file.mkdir()
+    async with started(tmp_path) as (_, checkpoints):
+        assert await checkpoints.continued() == (older and harm == "signed gone")
+
+
 async def test_a_store_of_which_it_is_not_known_in_time_is_none_to_dial_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
