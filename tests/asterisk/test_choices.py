@@ -108,7 +108,7 @@ async def test_who_withholds_the_number_types_it(world: World) -> None:
     calls, times = len(world.agent.calls), world.times
     typed = [segment for digit in "600000023" for segment in (Key(digit, ms=60), Silence(60))]
     await world.call(
-        Tone(CALLER_BEFORE, times.essential + 400), Key("9"), Tone(CALLER_BEFORE, 900), *typed, Key("#"),
+        Tone(CALLER_BEFORE, times.essential + 800), Key("9"), Tone(CALLER_BEFORE, 900), *typed, Key("#"),
         Tone(CALLER_BEFORE, 600 + 2_000 + 400), Key("2"), Tone(CALLER_BEFORE, 1_500), from_number="anonymous",
     )  # fmt: skip
     assert world.told(await world.agent_call(calls)).state == "refused"
