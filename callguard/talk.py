@@ -84,6 +84,8 @@ class Talk:
 
     def company_changed_since(self) -> int | None:
         """When the company first changed after what is being carried out, milliseconds; None where it has not."""
-        waiting = list(self.waiting)[1:]
-        known = [one.at for one in waiting if isinstance(one, Company)]
-        return min([*known, *(one.at for one in waiting if isinstance(one, Unwatched) and one.came)], default=None)
+        later = list(self.waiting)[1:]
+        return min(
+            (one.at for one in later if isinstance(one, Company) or (isinstance(one, Unwatched) and one.came)),
+            default=None,
+        )

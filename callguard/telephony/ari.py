@@ -51,9 +51,7 @@ class Client:
         self.asterisk = Asterisk(self)
         self.events = Events(self)
 
-    async def __aiter__(
-        self,
-    ) -> AsyncIterator[wire.Event]:
+    async def __aiter__(self) -> AsyncIterator[wire.Event]:
         """Events until the connection ends, or another takes the application over.
 
         Raises:
